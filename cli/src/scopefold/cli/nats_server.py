@@ -1,0 +1,101 @@
+"""The embedded bus: a real nats-server, started with the settings that the log rests on."""
+
+import json
+import shutil
+import subprocess
+import sysconfig
+import time
+from pathlib import Path
+from typing import Final
+
+START_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 10.0
+ANY_PORT: Final = -1
+
+
+class NatsDidNotStart(RuntimeError):
+    """nats-server is missing, or it ended or stayed silent at its start; the message says which."""
+
+
+def executable() -> str:
+    """The nats-server that came with this environment, or the one on PATH. Raises `NatsDidNotStart`."""
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise NatsDidNotStart("there is no nats-server here; install scopefold[server]")
+    return found
+
+
+def write_config(directory: Path, port: int) -> Path:
+    """The server's configuration. `sync_interval: always` is what makes an acknowledged event durable."""
+    store = directory / "jetstream"
+    path = directory / "nats.conf"
+    path.write_text(
+        f'listen: "127.0.0.1:{port}"\n'
+        f"ports_file_dir: {json.dumps(str(directory))}\n"
+        "max_payload: 1MB\n"
+        "jetstream {\n"
+        f"  store_dir: {json.dumps(str(store))}\n"
+        "  sync_interval: always\n"
+        "  max_memory_store: 256MB\n"
+        "  max_file_store: 128GB\n"
+        "}\n"
+    )
+    return path
+
+
+class NatsServer:
+    """One nats-server process, with its store in `directory`."""
+
+    def __init__(self, directory: Path, port: int = ANY_PORT) -> None:
+        self.directory = directory
+        self.port = port
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect. Known once the server has started."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and return once the server listens. A port chosen by the system is kept over restarts."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for stale in self.directory.glob("nats-server_*.ports"):
+            stale.unlink()
+        config = write_config(self.directory, self.port)
+        with (self.directory / "nats.log").open("ab") as log:
+            self.process = subprocess.Popen([executable(), "-c", str(config)], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise NatsDidNotStart(f"nats-server ended at its start; see {self.directory / 'nats.log'}")
+            if (port := self._announced()) is not None:
+                self.port = port
+                return
+            time.sleep(0.02)  # the server announces its port in a file and has no other way to say so
+        self.stop()
+        raise NatsDidNotStart(f"nats-server did not listen within {START_SECONDS:.0f} s")
+
+    def _announced(self) -> int | None:
+        for path in self.directory.glob("nats-server_*.ports"):
+            try:
+                return int(json.loads(path.read_text())["nats"][0].rpartition(":")[2])
+            except (ValueError, KeyError, IndexError):
+                return None
+        return None
+
+    def kill(self) -> None:
+        """End it as a crash would, with SIGKILL."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+
+    def stop(self) -> None:
+        """End it in good order, or by force after 10 seconds."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()

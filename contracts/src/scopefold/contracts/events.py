@@ -1,0 +1,198 @@
+"""The events: past-tense facts, never changed once shipped.
+
+A shipped tag keeps its meaning for ever. A new meaning is a new tag, with one upcast in `codec` and one more
+file in `contracts/history`. No event carries a secret or a personal datum.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from scopefold.contracts.words import (
+    ClientId,
+    ConnectorId,
+    Fingerprint,
+    IdpId,
+    ProfileName,
+    ResourceType,
+    Scope,
+    Scopes,
+    Url,
+    UserId,
+)
+
+Instant = Annotated[datetime, Meta(tz=True)]
+Text = Annotated[str, Meta(max_length=300)]
+AttemptId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]{8,64}(?![\s\S])",
+        description="One login attempt: random, and gone with it.",
+        examples=["a_Zx81mQw0Lr2T"],
+    ),
+]
+
+
+class EndpointOverrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an IdP's endpoints differ from its profile's: a test instance, a proxy, a sandbox."""
+
+    authorize: Url | None = None
+    token: Url | None = None
+    identity: Url | None = None
+
+
+class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):
+    """An operator registered an identity provider. Its secret is in the vault, never here."""
+
+    idp: IdpId
+    profile: ProfileName
+    client_id: ClientId
+    base_scopes: Scopes = ()
+    authorize_params: Annotated[
+        dict[str, str], Meta(description="Authorize parameters that replace or join the profile's.")
+    ] = {}
+    endpoints: EndpointOverrides = EndpointOverrides()
+
+
+class ConnectorProvisioned(Struct, frozen=True, kw_only=True, tag="connector-provisioned.v1"):
+    """A connector now serves a resource type through an IdP, and its users need these scopes there.
+
+    Said again for the same resource type, it replaces what that connector needs. The IdP's union only grows.
+    """
+
+    resource_type: ResourceType
+    connector: ConnectorId
+    connector_version: Annotated[str, Meta(max_length=64, examples=["1.2.0"])]
+    title: Annotated[Text, Meta(description="The connector's name for people.", examples=["Jira"])]
+    auth_mode: Literal["idp_passthrough"]
+    idp: IdpId
+    upstream_scopes: Scopes
+
+
+class ConnectorDeprovisioned(Struct, frozen=True, kw_only=True, tag="connector-deprovisioned.v1"):
+    """A connector no longer serves its resource type. The IdP's union keeps its scopes."""
+
+    resource_type: ResourceType
+    connector: ConnectorId
+    idp: IdpId
+
+
+class UserLoggedIn(Struct, frozen=True, kw_only=True, tag="user-logged-in.v1"):
+    """A user came back from an IdP and was sent on to a client."""
+
+    user: UserId
+    idp: IdpId
+    client: ClientId
+
+
+class TokenStored(Struct, frozen=True, kw_only=True, tag="token-stored.v1"):
+    """A user's upstream token entered the vault, replacing the one before it."""
+
+    user: UserId
+    idp: IdpId
+    requested: Annotated[Scopes, Meta(description="What was asked of the IdP.")]
+    granted: Annotated[
+        Scopes | None,
+        Meta(description="What the IdP says it granted, in its spelling; null when it did not say."),
+    ]
+    evidence: Annotated[
+        tuple[Literal["identity", "refresh_token"], ...],
+        Meta(
+            max_length=8,
+            description="What else the answer proved: it speaks for scopes that IdPs do not echo.",
+        ),
+    ]
+    known_by: Annotated[
+        Literal["echoed", "assumed", "probed"],
+        Meta(description="How the grant is known: the IdP said so, it was taken as asked, or it was looked up."),
+    ]
+    cause: Literal["login", "step-up", "refresh"]
+    generation: Annotated[int, Meta(ge=1, description="Counts this user's tokens at this IdP, from 1.")]
+    fingerprint: Fingerprint
+    predecessor: Annotated[
+        Fingerprint | None, Meta(description="The fingerprint of the token that this one replaces.")
+    ] = None
+    access_expires_at: Instant | None = None
+    idle_expires_at: Annotated[
+        Instant | None, Meta(description="When the refresh token dies if it is not used before.")
+    ] = None
+    absolute_expires_at: Annotated[
+        Instant | None, Meta(description="When the refresh token dies however much it is used.")
+    ] = None
+
+
+class TokenInsufficient(Struct, frozen=True, kw_only=True, tag="token-insufficient.v1"):
+    """A call needed `missing` for a resource type, and the user's stored token does not carry it.
+
+    Who saw it is the publisher of the event. Any service may publish it.
+    """
+
+    user: UserId
+    idp: IdpId
+    resource_type: ResourceType
+    missing: Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=300)]
+    generation: (
+        Annotated[
+            int,
+            Meta(
+                ge=1, description="The token's generation, if the caller knows it: a report on an older one is stale."
+            ),
+        ]
+        | None
+    ) = None
+
+
+class ConsentDeclined(Struct, frozen=True, kw_only=True, tag="consent-declined.v1"):
+    """The user said no on the IdP's consent page."""
+
+    attempt: AttemptId
+    idp: IdpId
+    client: ClientId
+    user: UserId | None = None
+    requested: Scopes
+
+
+class AuthorizationFailed(Struct, frozen=True, kw_only=True, tag="authorization-failed.v1"):
+    """The IdP, or the way back from it, failed before a token could be stored."""
+
+    attempt: AttemptId
+    idp: IdpId
+    client: ClientId
+    user: UserId | None = None
+    requested: Scopes
+    stage: Annotated[
+        Literal["authorize", "token", "identity"], Meta(description="Which step of the upstream flow failed.")
+    ]
+    error: Annotated[
+        str,
+        Meta(
+            pattern=r"^[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}(?![\s\S])",
+            description="The OAuth error code (RFC 6749, section 5.2), or one of our own where there is none.",
+            examples=["server_error"],
+        ),
+    ]
+
+
+Event: TypeAlias = (
+    IdpRegistered
+    | ConnectorProvisioned
+    | ConnectorDeprovisioned
+    | UserLoggedIn
+    | TokenStored
+    | TokenInsufficient
+    | ConsentDeclined
+    | AuthorizationFailed
+)
+
+
+def tag_of(event_type: type[Struct]) -> str:
+    """The tag of an event type, such as `token-stored.v1`."""
+    tag = event_type.__struct_config__.tag
+    assert isinstance(tag, str), f"{event_type.__name__} has no tag"
+    return tag
+
+
+def name_of(event_type: type[Struct]) -> str:
+    """The event's name: its tag without the version. It is the last token of its subjects."""
+    return tag_of(event_type).partition(".")[0]

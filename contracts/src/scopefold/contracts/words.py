@@ -1,0 +1,116 @@
+"""The words that events are made of: identifiers and scopes, with their grammar and their bounds.
+
+Each is a `str` for the type checker and a checked string for every decoder. The patterns are written so that
+Python and ECMA-262 (JSON Schema) read them alike; `(?![\\s\\S])` is the end of the text, which `$` is not in
+Python when the text ends with a line feed.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+_END: Final = r"(?![\s\S])"
+
+Tenant = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[a-z0-9][a-z0-9_-]{{0,62}}{_END}",
+        description="The organisation that owns this part of the log.",
+        examples=["default"],
+    ),
+]
+IdpId = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[a-z0-9][a-z0-9_-]{{0,62}}{_END}",
+        description="An identity provider, as the operator named it. It is one token of a subject.",
+        examples=["atlassian"],
+    ),
+]
+UserId = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[A-Za-z0-9_-]{{8,64}}{_END}",
+        description="A user's opaque id: random, unrelated to any name or address.",
+        examples=["u_7Jt0m1mX2bq4nV9c"],
+    ),
+]
+ClientId = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[\x21-\x7e]{{1,255}}{_END}",
+        description="An OAuth client id (RFC 6749, appendix A.1).",
+        examples=["playground"],
+    ),
+]
+ProfileName = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[a-z0-9][a-z0-9-]{{0,62}}{_END}",
+        description="The provider profile that says how this kind of IdP behaves.",
+        examples=["atlassian"],
+    ),
+]
+ConnectorId = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[a-z0-9][a-z0-9-]{{0,62}}\.[a-z0-9][a-z0-9-]{{0,62}}{_END}",
+        description="A connector: publisher and name.",
+        examples=["identos.jira-user"],
+    ),
+]
+ResourceType = Annotated[
+    str,
+    Meta(
+        pattern=rf"^urn:connector:[a-z0-9][a-z0-9-]{{0,62}}:[a-z0-9][a-z0-9-]{{0,62}}{_END}",
+        description="What a call is made to, and what is routed to an IdP.",
+        examples=["urn:connector:identos:jira-user"],
+    ),
+]
+Scope = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[\x21\x23-\x5b\x5d-\x7e]{{1,255}}{_END}",
+        description="One scope-token (RFC 6749, section 3.3), spelled as the provider spells it.",
+        examples=["read:jira-work"],
+    ),
+]
+Scopes = Annotated[
+    tuple[Scope, ...],
+    Meta(max_length=300, description="Scopes, in the order in which they were declared or received."),
+]
+Url = Annotated[
+    str,
+    Meta(pattern=rf"^https?://[\x21-\x7e]{{1,2000}}{_END}", description="An absolute http(s) address."),
+]
+Fingerprint = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[A-Za-z0-9_-]{{16,64}}{_END}",
+        description="A keyed hash of a token. It tells two tokens apart and nothing else.",
+        examples=["mJ1zX4p0QmT1h0sS"],
+    ),
+]
+EVENT_ID_PATTERN: Final = rf"^[A-Za-z0-9_.:-]{{8,100}}{_END}"
+EventId = Annotated[
+    str,
+    Meta(
+        pattern=EVENT_ID_PATTERN,
+        description="The id of one event. Publishing it twice stores it once.",
+        examples=["018f3c5e-7a34-7cc1-9d0a-0242ac120002"],
+    ),
+]
+Service = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[a-z0-9][a-z0-9-]{{0,62}}{_END}",
+        description="A service that publishes on the bus.",
+        examples=["auth"],
+    ),
+]
+
+
+def resource_type_of(connector: str) -> str:
+    """The resource type that a connector serves: `identos.jira-user` gives `urn:connector:identos:jira-user`."""
+    publisher, _, name = connector.partition(".")
+    return f"urn:connector:{publisher}:{name}"

@@ -1,0 +1,157 @@
+"""What must each IdP be asked for, because of which connector, and where is each resource type routed?"""
+
+from collections.abc import Mapping
+from typing import Final, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scopefold.contracts.events import (
+    AuthorizationFailed,
+    ConnectorDeprovisioned,
+    ConnectorProvisioned,
+    ConsentDeclined,
+    IdpRegistered,
+    TokenInsufficient,
+    TokenStored,
+    UserLoggedIn,
+)
+from scopefold.contracts.recorded import Cause, Recorded
+from scopefold.scopes.algebra import union
+from scopefold.scopes.profile import PLAIN, Profile, UnknownProfile, profile_named
+
+
+class Need(Struct, frozen=True):
+    """A connector needs a scope, without interruption since `cause`."""
+
+    scope: str
+    cause: Cause
+
+
+class Connector(Struct, frozen=True):
+    """A connector that serves its resource type through an IdP, as it was last provisioned."""
+
+    resource_type: str
+    connector: str
+    version: str
+    title: str
+    auth_mode: str
+    needs: tuple[Need, ...]
+    cause: Cause
+
+    @property
+    def upstream_scopes(self) -> tuple[str, ...]:
+        """What the connector needs, in its manifest's order."""
+        return tuple(need.scope for need in self.needs)
+
+
+class Registration(Struct, frozen=True):
+    """How an operator registered an IdP."""
+
+    event: IdpRegistered
+    cause: Cause
+
+
+class Idp(Struct, frozen=True):
+    """One identity provider. `union` only grows, in the order of first sight."""
+
+    idp: str
+    registration: Registration | None = None
+    union: tuple[str, ...] = ()
+    connectors: dict[str, Connector] = {}
+
+    @property
+    def profile(self) -> Profile:
+        """The provider profile; a neutral one while the IdP or its profile is not known here."""
+        if self.registration is None:
+            return PLAIN
+        try:
+            return profile_named(self.registration.event.profile)
+        except UnknownProfile:
+            return PLAIN
+
+
+class State(Struct, frozen=True):
+    """All IdPs of a tenant, by id."""
+
+    idps: dict[str, Idp] = {}
+
+    @property
+    def routes(self) -> Mapping[str, str]:
+        """Resource type to the IdP that serves it."""
+        return {kind: idp.idp for idp in self.idps.values() for kind in idp.connectors}
+
+    def connector(self, resource_type: str) -> tuple[Idp, Connector] | None:
+        """The connector that serves a resource type, with its IdP."""
+        for idp in self.idps.values():
+            if resource_type in idp.connectors:
+                return idp, idp.connectors[resource_type]
+        return None
+
+
+EMPTY: Final = State()
+
+
+def fold(state: State, recorded: Recorded) -> State:
+    """The state after one more event."""
+    event = recorded.event
+    match event:
+        case IdpRegistered():
+            idp = state.idps.get(event.idp, Idp(event.idp))
+            return _with(
+                state,
+                replace(
+                    idp,
+                    registration=Registration(event, recorded.cause),
+                    union=union(idp.union, event.base_scopes),
+                ),
+            )
+        case ConnectorProvisioned():
+            moved = _without(state, event.resource_type, keep=event.idp)
+            idp = moved.idps.get(event.idp, Idp(event.idp))
+            connector = _provisioned(idp.connectors.get(event.resource_type), event, recorded.cause)
+            return _with(
+                moved,
+                replace(
+                    idp,
+                    union=union(idp.union, event.upstream_scopes),
+                    connectors={**idp.connectors, event.resource_type: connector},
+                ),
+            )
+        case ConnectorDeprovisioned():
+            at_idp = state.idps.get(event.idp)
+            if at_idp is None or event.resource_type not in at_idp.connectors:
+                return state
+            return _without(state, event.resource_type)
+        case UserLoggedIn() | TokenStored() | TokenInsufficient() | ConsentDeclined() | AuthorizationFailed():
+            return state
+    assert_never(event)
+
+
+def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: Cause) -> Connector:
+    """The connector now, keeping since when it has needed what it needed before."""
+    since = {need.scope: need.cause for need in before.needs} if before else {}
+    return Connector(
+        resource_type=event.resource_type,
+        connector=event.connector,
+        version=event.connector_version,
+        title=event.title,
+        auth_mode=event.auth_mode,
+        needs=tuple(Need(scope, since.get(scope, cause)) for scope in dict.fromkeys(event.upstream_scopes)),
+        cause=cause,
+    )
+
+
+def _with(state: State, idp: Idp) -> State:
+    return State({**state.idps, idp.idp: idp})
+
+
+def _without(state: State, resource_type: str, *, keep: str | None = None) -> State:
+    """The state in which no IdP, but `keep`, serves the resource type. Unions stay as they are."""
+    idps = {
+        name: replace(idp, connectors={kind: c for kind, c in idp.connectors.items() if kind != resource_type})
+        if name != keep and resource_type in idp.connectors
+        else idp
+        for name, idp in state.idps.items()
+    }
+    return State(idps)

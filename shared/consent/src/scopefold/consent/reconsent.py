@@ -1,0 +1,252 @@
+"""Which users must consent again, to what, since when and because of what?
+
+Users are folded one by one, but judged by grant set: all who hold the same canonical grant at an IdP get the same
+judgement, so a provisioned connector costs one judgement per grant set, however many users there are.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal, assert_never
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scopefold.consent import idp_scopes
+from scopefold.consent.idp_scopes import Idp
+from scopefold.contracts.events import (
+    AuthorizationFailed,
+    ConnectorDeprovisioned,
+    ConnectorProvisioned,
+    ConsentDeclined,
+    IdpRegistered,
+    TokenInsufficient,
+    TokenStored,
+    UserLoggedIn,
+)
+from scopefold.contracts.recorded import Cause, Recorded
+from scopefold.scopes.algebra import Covered, Grant, Missing, Unknown, canonical_grant, covers, union
+from scopefold.scopes.profile import Profile
+
+
+class Report(Struct, frozen=True):
+    """A service saw that a token lacks scopes. Only the first report of each scope is kept."""
+
+    publisher: str
+    resource_type: str
+    missing: tuple[str, ...]
+    cause: Cause
+
+
+class UserGrant(Struct, frozen=True):
+    """What one user has granted at one IdP, and how that is known."""
+
+    user: str
+    idp: str
+    grant: Grant
+    generation: int
+    known_by: str
+    stored: Cause
+    reports: tuple[Report, ...] = ()
+
+
+class Because(Struct, frozen=True):
+    """Who needs a scope and since which event. `connector` is None for an IdP's own base scopes."""
+
+    connector: str | None
+    title: str
+    resource_type: str | None
+    cause: Cause
+
+
+class Lack(Struct, frozen=True):
+    """A scope that a grant lacks, and everyone who needs it."""
+
+    scope: str
+    because: tuple[Because, ...]
+
+
+class Judgement(Struct, frozen=True):
+    """What a grant set is worth today. `lacks` is empty unless the status is `missing`."""
+
+    status: Literal["covered", "missing", "unknown"]
+    lacks: tuple[Lack, ...] = ()
+
+
+class Row(Struct, frozen=True):
+    """One user on the worklist of one IdP."""
+
+    user: str
+    idp: str
+    missing: tuple[Lack, ...]
+    since: Cause
+    known_by: str
+    stored: Cause
+    reports: tuple[Report, ...]
+
+
+class State(Struct, frozen=True):
+    """What IdPs need, and what each user has granted there, by (IdP, user)."""
+
+    scopes: idp_scopes.State = idp_scopes.EMPTY
+    grants: dict[tuple[str, str], UserGrant] = {}
+
+
+EMPTY: Final = State()
+
+
+def fold(state: State, recorded: Recorded) -> State:
+    """The state after one more event. Costs a copy of the grants: to fold many events, use `replay`."""
+    return replay([recorded], state)
+
+
+def replay(log: Iterable[Recorded], state: State = EMPTY) -> State:
+    """The state after all these events, in their order."""
+    scopes, grants = state.scopes, dict(state.grants)
+    for recorded in log:
+        scopes = idp_scopes.fold(scopes, recorded)
+        if (key := grant_concerned(recorded)) is not None:
+            idp = scopes.idps.get(key[0])
+            after = fold_grant(grants.get(key), recorded, (idp or Idp(key[0])).profile)
+            if after is not None:
+                grants[key] = after
+    return State(scopes, grants)
+
+
+def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
+    """The (IdP, user) whose grant an event may change, if any."""
+    event = recorded.event
+    match event:
+        case TokenStored() | TokenInsufficient():
+            return event.idp, event.user
+        case (
+            IdpRegistered()
+            | ConnectorProvisioned()
+            | ConnectorDeprovisioned()
+            | UserLoggedIn()
+            | ConsentDeclined()
+            | AuthorizationFailed()
+        ):
+            return None
+    assert_never(event)
+
+
+def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -> UserGrant | None:
+    """One user's grant at one IdP after one more event that concerns it."""
+    event = recorded.event
+    if isinstance(event, TokenStored):
+        return _stored(before, event, recorded.cause, profile)
+    if isinstance(event, TokenInsufficient):
+        return _reported(before, event, recorded, profile)
+    return before
+
+
+def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile: Profile) -> UserGrant:
+    """A token of a generation that is already known changes nothing: it came late, or twice.
+
+    A refresh never widens a grant and does not answer a report; where it does not say what it carries, it carries
+    what the token before it did.
+    """
+    if before is not None and event.generation <= before.generation:
+        return before
+    refreshed = before if event.cause == "refresh" else None
+    scopes = event.granted
+    if scopes is None and refreshed is not None:
+        scopes = refreshed.grant.scopes
+    grant = Grant(scopes, event.evidence, refreshed.grant.disproved if refreshed else ())
+    return UserGrant(
+        user=event.user,
+        idp=event.idp,
+        grant=canonical_grant(profile, grant),
+        generation=event.generation,
+        known_by=event.known_by,
+        stored=cause,
+        reports=refreshed.reports if refreshed else (),
+    )
+
+
+def _reported(
+    before: UserGrant | None, event: TokenInsufficient, recorded: Recorded, profile: Profile
+) -> UserGrant | None:
+    """A report counts against the token that it is about; without a stored token there is nothing to disprove."""
+    if before is None or (event.generation is not None and event.generation < before.generation):
+        return before
+    known = {scope for report in before.reports for scope in report.missing}
+    news = tuple(scope for scope in dict.fromkeys(event.missing) if scope not in known)
+    if not news:
+        return before
+    disproved = union(before.grant.disproved, news)
+    report = Report(recorded.publisher, event.resource_type, news, recorded.cause)
+    return replace(
+        before,
+        grant=canonical_grant(profile, Grant(before.grant.scopes, before.grant.evidence, disproved)),
+        reports=(*before.reports, report),
+    )
+
+
+def grant_key(grant: Grant) -> str:
+    """Names a canonical grant: equal grants have equal keys, in every process and for ever."""
+    return hashlib.sha256(msgspec.json.encode(grant)).hexdigest()[:32]
+
+
+def requirements(idp: Idp) -> dict[str, tuple[Because, ...]]:
+    """Every scope that is needed at an IdP now, with everyone who needs it."""
+    needs: dict[str, tuple[Because, ...]] = {}
+    if (registration := idp.registration) is not None:
+        for scope in registration.event.base_scopes:
+            needs[scope] = (Because(None, idp.idp, None, registration.cause),)
+    for connector in idp.connectors.values():
+        for need in connector.needs:
+            because = Because(connector.connector, connector.title, connector.resource_type, need.cause)
+            needs[need.scope] = (*needs.get(need.scope, ()), because)
+    return needs
+
+
+def judge(idp: Idp, grant: Grant) -> Judgement:
+    """What a grant is worth against everything that is needed at its IdP now."""
+    needs = requirements(idp)
+    coverage = covers(idp.profile, grant, needs)
+    match coverage:
+        case Covered():
+            return Judgement("covered")
+        case Unknown():
+            return Judgement("unknown")
+        case Missing():
+            return Judgement("missing", tuple(Lack(scope, needs[scope]) for scope in coverage.scopes))
+    assert_never(coverage)
+
+
+def row_of(held: UserGrant, judgement: Judgement) -> Row:
+    """The worklist row of a user whose grant was judged to miss something."""
+    return Row(
+        user=held.user,
+        idp=held.idp,
+        missing=judgement.lacks,
+        since=min(_lacking_since(held, lack) for lack in judgement.lacks),
+        known_by="disproved" if held.grant.disproved else held.known_by,
+        stored=held.stored,
+        reports=held.reports,
+    )
+
+
+def _lacking_since(held: UserGrant, lack: Lack) -> Cause:
+    """The event that completed the lack: the need, the token without the scope, or the report against it."""
+    needed = min(because.cause for because in lack.because)
+    completed = max(needed, held.stored)
+    if lack.scope in held.grant.disproved:
+        reported = (report.cause for report in held.reports if lack.scope in report.missing)
+        completed = max(completed, min(reported, default=completed))
+    return completed
+
+
+def worklist(state: State) -> Iterator[Row]:
+    """Everyone who must consent again, ordered by IdP, grant set and user."""
+    judged = {
+        (grant_key(held.grant), held.idp): judge(state.scopes.idps.get(held.idp) or Idp(held.idp), held.grant)
+        for held in state.grants.values()
+    }
+    ordered = sorted(state.grants.values(), key=lambda held: (held.idp, grant_key(held.grant), held.user))
+    for held in ordered:
+        judgement = judged[grant_key(held.grant), held.idp]
+        if judgement.status == "missing":
+            yield row_of(held, judgement)

@@ -1,0 +1,157 @@
+"""Append events: once, in one piece, and only where the writer's knowledge is still true."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import nats.errors
+import nats.js.errors
+from msgspec import Struct
+
+from scopefold.contracts.cloudevents import headers_of
+from scopefold.contracts.codec import encode
+from scopefold.contracts.events import Event
+from scopefold.contracts.recorded import MAX_PAYLOAD_BYTES
+from scopefold.contracts.subjects import subject_of
+from scopefold.ledger.log import CALL_SECONDS, STREAM, Log, LogUnavailable
+from scopefold.ledger.read import read
+
+MAX_BATCH: Final = 1000
+TRIES: Final = 4
+_WRONG_LAST_SEQUENCE: Final = 10071
+_DUPLICATE_IN_BATCH: Final = 10201
+_TOO_MANY_BATCHES: Final = frozenset({10176, 10177, 10210, 10211})
+_NO_ROOM: Final = frozenset({10077, 10023, 10047})
+
+
+class NewEvent(Struct, frozen=True):
+    """An event to append, under the id that makes appending it twice the same as once."""
+
+    event_id: str
+    event: Event
+
+
+class Expected(Struct, frozen=True):
+    """The append holds only if the last message on subjects that match `filter` is still `seq` (0: none)."""
+
+    filter: str
+    seq: int
+
+
+class Conflict(RuntimeError):
+    """Somebody else wrote first: read again, decide again."""
+
+
+class LogFull(RuntimeError):
+    """The log refuses new events because its room is used up. Nothing was lost; an operator must give it more."""
+
+
+class AppendRefused(RuntimeError):
+    """The log refused the events and will refuse them again; the message says why."""
+
+
+async def append(
+    log: Log,
+    events: Sequence[NewEvent],
+    *,
+    tenant: str,
+    publisher: str,
+    now: datetime,
+    expected: Expected | None = None,
+) -> None:
+    """Append all the events, in one piece and in their order, or none of them.
+
+    Returns once the log has them on disk. Safe to repeat with the same ids. Raises `Conflict` where `expected`
+    no longer holds, `LogFull`, `AppendRefused`, and `LogUnavailable` where the outcome is not known.
+    """
+    if not 1 <= len(events) <= MAX_BATCH:
+        raise ValueError(f"an append takes 1 to {MAX_BATCH} events, not {len(events)}")
+    messages = [_message(new, tenant, publisher, now) for new in events]
+    if expected is not None:
+        messages[0].headers["Nats-Expected-Last-Subject-Sequence"] = str(expected.seq)
+        messages[0].headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expected.filter
+    code, reason = 0, ""
+    for attempt in range(TRIES):
+        if attempt:
+            await asyncio.sleep(0.1 * 2**attempt * (0.5 + secrets.randbelow(100) / 100))
+        try:
+            code, reason = await _publish(log, messages)
+        except _UNSURE as error:
+            code, reason = -1, str(error) or type(error).__name__
+            continue
+        if code == 0:
+            return
+        if code == _DUPLICATE_IN_BATCH:
+            await _append_one_by_one(log, events, tenant=tenant, publisher=publisher, now=now)
+            return
+        if code == _WRONG_LAST_SEQUENCE:
+            assert expected is not None
+            if await _is_stored(log, expected, events[0].event_id):
+                return
+            raise Conflict(f"{expected.filter} has moved past {expected.seq}")
+        if code not in _TOO_MANY_BATCHES:
+            break
+    if code == -1 or code in _TOO_MANY_BATCHES:
+        raise LogUnavailable(f"the log did not confirm the append: {reason}")
+    if code in _NO_ROOM:
+        raise LogFull(f"the log has no room left: {reason}")
+    raise AppendRefused(f"the log refused the append: {reason} ({code})")
+
+
+_UNSURE = (nats.errors.Error, asyncio.TimeoutError, OSError)
+
+
+class _Outgoing(Struct):
+    subject: str
+    headers: dict[str, str]
+    payload: bytes
+
+
+def _message(new: NewEvent, tenant: str, publisher: str, now: datetime) -> _Outgoing:
+    payload = encode(new.event)
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise AppendRefused(f"the event is {len(payload)} bytes long; the log takes {MAX_PAYLOAD_BYTES}")
+    headers = headers_of(new.event, event_id=new.event_id, publisher=publisher, occurred_at=now)
+    return _Outgoing(subject_of(new.event, tenant), dict(headers), payload)
+
+
+async def _publish(log: Log, messages: Sequence[_Outgoing]) -> tuple[int, str]:
+    """Publish one message, or several as one atomic batch (ADR-50). Gives the server's error code, 0 for none."""
+    last = messages[-1]
+    if len(messages) == 1:
+        headers: Mapping[str, str] = last.headers
+    else:
+        batch = secrets.token_urlsafe(16)
+        for place, message in enumerate(messages[:-1], start=1):
+            numbered = {**message.headers, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)}
+            await log.nc.publish(message.subject, message.payload, headers=numbered)
+        headers = {
+            **last.headers,
+            "Nats-Batch-Id": batch,
+            "Nats-Batch-Sequence": str(len(messages)),
+            "Nats-Batch-Commit": "1",
+        }
+    stated = {**headers, "Nats-Expected-Stream": STREAM}
+    reply = await log.nc.request(last.subject, last.payload, timeout=CALL_SECONDS, headers=stated)
+    answer = json.loads(reply.data)
+    error = answer.get("error")
+    return (int(error["err_code"]), str(error["description"])) if error else (0, "")
+
+
+async def _append_one_by_one(
+    log: Log, events: Sequence[NewEvent], *, tenant: str, publisher: str, now: datetime
+) -> None:
+    """A batch is refused whole when any of its ids is stored already: each event alone is stored or known."""
+    for new in events:
+        await append(log, [new], tenant=tenant, publisher=publisher, now=now)
+
+
+async def _is_stored(log: Log, expected: Expected, event_id: str) -> bool:
+    """Was this very append stored by an earlier try whose answer was lost? The server checks the sequence first."""
+    async for batch in read(log, after=expected.seq, subject=expected.filter, batch=100):
+        if any(message.headers.get("Nats-Msg-Id") == event_id for message in batch):
+            return True
+    return False

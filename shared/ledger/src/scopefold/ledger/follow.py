@@ -1,0 +1,81 @@
+"""Follow the log from one's own checkpoint, and stop rather than guess when the log is not what it was."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from scopefold.contracts.recorded import Message, Quarantined, Recorded, examine
+from scopefold.ledger.log import Log, status
+from scopefold.ledger.read import BATCH, read
+
+POLL_SECONDS: Final = 2.0
+GENESIS: Final = hashlib.sha256(b"scopefold ledger").hexdigest()
+
+
+class Checkpoint(Struct, frozen=True):
+    """How far a reader has come, in which log, and the running hash of all that it has read."""
+
+    created: datetime
+    seq: int
+    running_hash: str
+
+
+class LogReplaced(RuntimeError):
+    """The log is another one, or shorter, than the one this reader has been following."""
+
+
+Apply = Callable[[Sequence[Recorded | Quarantined], Checkpoint], Awaitable[None]]
+
+
+def chain(running_hash: str, messages: Sequence[Message]) -> str:
+    """The running hash after these messages: over sequence, subject, message id and payload."""
+    link = bytes.fromhex(running_hash)
+    sha256 = hashlib.sha256
+    for message in messages:
+        head = f"{message.seq}\n{message.subject}\n{message.headers.get('Nats-Msg-Id', '')}\n"
+        link = sha256(link + head.encode() + message.payload).digest()
+    return link.hex()
+
+
+async def begin(log: Log, checkpoint: Checkpoint | None) -> Checkpoint:
+    """Where to go on from: the checkpoint, or the start of the log. Raises `LogReplaced`, `LogUnavailable`."""
+    now = await status(log)
+    if checkpoint is None:
+        return Checkpoint(now.created, 0, GENESIS)
+    if now.created != checkpoint.created:
+        raise LogReplaced(f"this reader followed the log created at {checkpoint.created}; this one is of {now.created}")
+    if now.last_seq < checkpoint.seq:
+        raise LogReplaced(f"this reader has read up to {checkpoint.seq}; the log now ends at {now.last_seq}")
+    return checkpoint
+
+
+async def catch_up(log: Log, checkpoint: Checkpoint | None, apply: Apply, *, batch: int = BATCH) -> Checkpoint:
+    """Read and apply everything up to the log's present end; the new checkpoint.
+
+    `apply` must save the checkpoint in the same transaction as its effect. Raises `LogReplaced`, `LogGap`,
+    `LogUnavailable`, and whatever `apply` raises.
+    """
+    reached = await begin(log, checkpoint)
+    async for messages in read(log, after=reached.seq, batch=batch):
+        reached = Checkpoint(reached.created, messages[-1].seq, chain(reached.running_hash, messages))
+        await apply([examine(message) for message in messages], reached)
+    return reached
+
+
+async def follow(log: Log, checkpoint: Checkpoint | None, apply: Apply, wake: asyncio.Event) -> None:
+    """Apply everything, now and for ever. `wake` says that there may be more; without it, look every 2 seconds.
+
+    Ends only by an exception, as `catch_up`, or by cancellation.
+    """
+    reached = checkpoint
+    while True:
+        wake.clear()
+        reached = await catch_up(log, reached, apply)
+        try:
+            await asyncio.wait_for(wake.wait(), POLL_SECONDS)
+        except TimeoutError:
+            continue

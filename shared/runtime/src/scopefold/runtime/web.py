@@ -1,0 +1,233 @@
+"""A thin layer over Starlette: msgspec Structs in and out, problem+json for every refusal, OpenAPI from routes."""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from scopefold.runtime.logs import logger
+from scopefold.runtime.secret import Secret
+
+MAX_BODY_BYTES: Final = 256 * 1024
+PROBLEM_PREFIX: Final = "urn:scopefold:problem:"
+T = TypeVar("T")
+Handler = Callable[[Request], Awaitable[Response]]
+ErrorHandler = Callable[[Request, Exception], Awaitable[Response]]
+log = logger(__name__)
+
+
+class ProblemError(Exception):
+    """A refusal that is told to the caller as problem+json (RFC 9457)."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        title: str,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail or title)
+        self.status = status
+        self.headers = dict(headers or {})
+        self.body: dict[str, Any] = {"type": PROBLEM_PREFIX + kind, "title": title, "status": status}
+        if detail:
+            self.body["detail"] = detail
+        self.body.update(extra)
+
+
+def problem_response(error: ProblemError) -> Response:
+    """The refusal as an answer."""
+    return Response(msgspec.json.encode(error.body), error.status, error.headers, media_type="application/problem+json")
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A Struct, or anything that msgspec encodes, as an answer that no cache keeps."""
+    return Response(
+        msgspec.json.encode(value), status, {"cache-control": "no-store", **(headers or {})}, "application/json"
+    )
+
+
+async def json_body(request: Request, kind: type[T]) -> T:
+    """The request's body as this Struct. Raises `ProblemError` with what to change."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(
+            415, "media-type", "The body is not JSON", "Send the body with content-type: application/json."
+        )
+    try:
+        return msgspec.json.decode(await limited_body(request), type=kind)
+    except msgspec.ValidationError as error:
+        raise ProblemError(422, "invalid-body", "The body breaks a rule of this API", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemError(400, "malformed-body", "The body cannot be read", str(error)) from None
+
+
+async def limited_body(request: Request) -> bytes:
+    """The request's body, refused above 256 KiB."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ProblemError(413, "body-too-large", "The body is too large", f"The limit is {MAX_BODY_BYTES} bytes.")
+    return bytes(body)
+
+
+def query(request: Request, kind: type[T]) -> T:
+    """The query string as this Struct; a parameter given twice is refused. Raises `ProblemError`."""
+    pairs = request.query_params.multi_items()
+    names = [name for name, _ in pairs]
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+    if wrong := sorted({name for name in names if names.count(name) > 1 or name not in known}):
+        detail = f"Given twice or not known: {', '.join(wrong)}. Known: {', '.join(sorted(known))}."
+        raise ProblemError(400, "invalid-query", "The query cannot be read", detail)
+    try:
+        return msgspec.convert(dict(pairs), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ProblemError(400, "invalid-query", "The query breaks a rule of this API", str(error)) from None
+
+
+def require_bearer(expected: Secret) -> Callable[[Handler], Handler]:
+    """Lets a request through only with this bearer credential (RFC 6750, section 2.1)."""
+
+    def wrap(handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            presented = given.strip().encode() if scheme.lower() == "bearer" else b""
+            if not hmac.compare_digest(presented, expected.reveal().encode()):
+                raise ProblemError(
+                    401,
+                    "unauthorised",
+                    "An admin credential is needed",
+                    "Send it as: Authorization: Bearer <admin token>.",
+                    headers={"www-authenticate": 'Bearer realm="scopefold admin"'},
+                )
+            return await handler(request)
+
+        return guarded
+
+    return wrap
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """One operation of an API: what it takes, what it gives, and how it may refuse."""
+
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    body: Any = None
+    query: Any = None
+    answers: Mapping[int, Any] = {}
+    problems: Sequence[int] = ()
+
+
+def route(endpoint: Endpoint) -> Route:
+    """The endpoint as a Starlette route."""
+    return Route(endpoint.path, endpoint.handler, methods=[endpoint.method], name=endpoint.summary)
+
+
+def openapi(title: str, version: str, endpoints: Sequence[Endpoint], *, secured: bool) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these endpoints, made from their Structs."""
+    kinds: list[Any] = []
+    for endpoint in endpoints:
+        kinds += [kind for kind in (endpoint.body, endpoint.query, *endpoint.answers.values()) if kind is not None]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    found = iter(schemas)
+    paths: dict[str, Any] = {}
+    for endpoint in endpoints:
+        body = next(found) if endpoint.body is not None else None
+        parameters = next(found) if endpoint.query is not None else None
+        answers = {status: next(found) if kind is not None else None for status, kind in endpoint.answers.items()}
+        operation = _operation(endpoint, body, parameters, answers, components)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version},
+        "paths": paths,
+        "components": {"schemas": {**components, "Problem": _PROBLEM_SCHEMA}},
+    }
+    if secured:
+        document["components"]["securitySchemes"] = {"admin": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"admin": []}]
+    return document
+
+
+_PROBLEM_SCHEMA: Final = {
+    "type": "object",
+    "description": "What went wrong and what to do about it (RFC 9457).",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+
+
+def _operation(
+    endpoint: Endpoint, body: Any, parameters: Any, answers: Mapping[int, Any], components: Mapping[str, Any]
+) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": endpoint.summary, "responses": {}}
+    listed = [
+        {"name": name[1:-1].partition(":")[0], "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in endpoint.path.split("/")
+        if name.startswith("{")
+    ]
+    if parameters is not None:
+        schema = components[parameters["$ref"].rpartition("/")[2]]
+        for name, kind in schema["properties"].items():
+            required = name in schema.get("required", ())
+            listed.append({"name": name, "in": "query", "required": required, "schema": kind})
+    if listed:
+        operation["parameters"] = listed
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    for status, answer in answers.items():
+        described: dict[str, Any] = {"description": "Done." if status < 300 else "See other."}
+        if answer is not None:
+            described["content"] = {"application/json": {"schema": answer}}
+        operation["responses"][str(status)] = described
+    for status in endpoint.problems:
+        content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        operation["responses"][str(status)] = {"description": "Refused.", "content": content}
+    return operation
+
+
+def application(routes: Sequence[BaseRoute], **kwargs: Any) -> Starlette:
+    """A Starlette application in which every refusal and every failure is problem+json."""
+    handlers: dict[Any, Any] = {ProblemError: _refused, HTTPException: _http_error, Exception: _failed}
+    return Starlette(
+        routes=list(routes), exception_handlers={**handlers, **kwargs.pop("exception_handlers", {})}, **kwargs
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return problem_response(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kinds = {404: ("not-found", "There is nothing here"), 405: ("method", "This method is not allowed here")}
+    kind, title = kinds.get(error.status_code, ("http", str(error.detail)))
+    detail = f"{request.method} {request.url.path}"
+    return problem_response(ProblemError(error.status_code, kind, title, detail, headers=error.headers))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error(
+        "request failed", method=request.method, path=request.url.path, error=type(error).__name__, exc_info=error
+    )
+    detail = "It was logged. Try again; if it stays, look for this path in the log of the service."
+    return problem_response(ProblemError(500, "failure", "Something failed on our side", detail))

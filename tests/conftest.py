@@ -1,0 +1,41 @@
+"""Fixtures that many tests share: a real nats-server and a declared, empty log."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import nats
+import pytest
+
+from scopefold.cli.nats_server import NatsServer
+from scopefold.ledger.log import Log, declare
+
+
+@pytest.fixture(scope="session")
+def shared_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One nats-server for all tests that leave it as they found it."""
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
+    """A nats-server of the test's own, to kill and restart at will."""
+    server = NatsServer(tmp_path / "nats")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def log(shared_nats: NatsServer) -> AsyncIterator[Log]:
+    """An empty log on the shared server."""
+    nc = await nats.connect(shared_nats.url)
+    handle = Log(nc)
+    for name in [info.config.name for info in await handle.js.streams_info()]:
+        assert name is not None
+        await handle.js.delete_stream(name)
+    await declare(handle)
+    yield handle
+    await nc.close()
