@@ -1,5 +1,61 @@
-# The daily acts of the project. `./dev RECIPE` runs one; `./dev` lists them.
+# The daily acts of the project. `./dev RECIPE` runs one, and sets up the environment first where it must.
+
+set shell := ["sh", "-eu", "-c"]
 set positional-arguments
 
+# List the recipes
 _list:
     @just --list --unsorted
+
+# Start everything with the sandbox, stay up, print the addresses to open (Ctrl-C stops)
+up *args:
+    @scopefold up --sandbox "$@"
+
+# Play the story against really started processes, step by step
+demo *args:
+    @scopefold demo "$@"
+
+# Check and test everything, as it must be before anything lands
+test: check browser-ready (pytest "tests")
+
+# Check without running: format, lint, types, layers, generated files
+check:
+    ruff format --check .
+    ruff check .
+    mypy
+    lint-imports
+    python -m scopefold.contracts --check
+
+# Run some tests: just pytest tests/ledger -k append
+pytest *args:
+    pytest "$@"
+
+# Mend what can be mended by itself: format, lint, generated files
+fix:
+    ruff format .
+    ruff check --fix .
+    python -m scopefold.contracts
+
+# Write the generated contract documents anew
+contracts:
+    python -m scopefold.contracts
+
+# Find a Chromium for the browser tests, or install one
+browser-ready:
+    @python -m tests.support.chromium
+
+# Kill every kind of process, again and again, and check that nothing was lost (minutes)
+faults *args:
+    python -m tests.faults "$@"
+
+# Measure: just bench fold | rebuild   (--json prints one object a line)
+bench name *args:
+    @python -m bench."$@"
+
+# Pin every requirement anew, with hashes
+pin:
+    requirements/pin
+
+# Run the checks before every commit
+hooks:
+    pre-commit install

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from scopefold.cli.child import end, tether
+
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
 ANY_PORT: Final = -1
@@ -45,7 +47,9 @@ def write_config(directory: Path, port: int) -> Path:
 
 
 class NatsServer:
-    """One nats-server process, with its store in `directory`."""
+    """One nats-server process, with its store in `directory`. It ends with its parent."""
+
+    name = "nats-server"
 
     def __init__(self, directory: Path, port: int = ANY_PORT) -> None:
         self.directory = directory
@@ -64,7 +68,14 @@ class NatsServer:
             stale.unlink()
         config = write_config(self.directory, self.port)
         with (self.directory / "nats.log").open("ab") as log:
-            self.process = subprocess.Popen([executable(), "-c", str(config)], stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [executable(), "-c", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+                preexec_fn=tether(),  # noqa: PLW1509  # see Child
+            )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -92,10 +103,4 @@ class NatsServer:
 
     def stop(self) -> None:
         """End it in good order, or by force after 10 seconds."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        end(self.process)

@@ -24,11 +24,13 @@ from scopefold.contracts.events import (
     tag_of,
 )
 from scopefold.contracts.subjects import subject_of
-from scopefold.contracts.words import EVENT_ID_PATTERN
+from scopefold.contracts.words import EVENT_ID_PATTERN, SERVICE_PATTERN, TENANT_PATTERN
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 SOURCE_PREFIX: Final = "urn:scopefold:service:"
 _EVENT_ID: Final = re.compile(EVENT_ID_PATTERN)
+_TENANT: Final = re.compile(TENANT_PATTERN)
+_SERVICE: Final = re.compile(SERVICE_PATTERN)
 
 PUBLISHERS: Final[Mapping[type[Struct], str | None]] = {
     IdpRegistered: "auth",
@@ -98,14 +100,17 @@ def examine(message: Message) -> Recorded | Quarantined:
     event_id = headers.get("ce-id", "")
     if _EVENT_ID.match(event_id) is None or event_id != headers.get("Nats-Msg-Id"):
         return _quarantine(message, "headers: ce-id and Nats-Msg-Id must be present, well-formed and equal")
-    if headers.get("ce-type") not in (tag_of(type(event)), tag_in(message.payload)):
+    named = headers.get("ce-type")
+    if named != tag_of(type(event)) and named != tag_in(message.payload):
         return _quarantine(message, "headers: ce-type disagrees with the payload's type")
     tenant = message.subject.split(".", 2)[1] if message.subject.count(".") >= 2 else ""
+    if _TENANT.match(tenant) is None:
+        return _quarantine(message, "subject: its second token must be a tenant")
     if subject_of(event, tenant) != message.subject:
-        return _quarantine(message, f"subject: this event belongs on {subject_of(event, tenant or '{tenant}')}")
+        return _quarantine(message, f"subject: this event belongs on {subject_of(event, tenant)}")
     source = headers.get("ce-source", "")
     publisher = source.removeprefix(SOURCE_PREFIX)
-    if not publisher or publisher == source:
+    if publisher == source or _SERVICE.match(publisher) is None:
         return _quarantine(message, f"publisher: ce-source must be {SOURCE_PREFIX}<service>")
     allowed = PUBLISHERS[type(event)]
     if allowed is not None and publisher != allowed:

@@ -11,10 +11,11 @@ from msgspec import Meta
 
 _END: Final = r"(?![\s\S])"
 
+TENANT_PATTERN: Final = rf"^[a-z0-9][a-z0-9_-]{{0,62}}{_END}"
 Tenant = Annotated[
     str,
     Meta(
-        pattern=rf"^[a-z0-9][a-z0-9_-]{{0,62}}{_END}",
+        pattern=TENANT_PATTERN,
         description="The organisation that owns this part of the log.",
         examples=["default"],
     ),
@@ -100,10 +101,11 @@ EventId = Annotated[
         examples=["018f3c5e-7a34-7cc1-9d0a-0242ac120002"],
     ),
 ]
+SERVICE_PATTERN: Final = rf"^[a-z0-9][a-z0-9-]{{0,62}}{_END}"
 Service = Annotated[
     str,
     Meta(
-        pattern=rf"^[a-z0-9][a-z0-9-]{{0,62}}{_END}",
+        pattern=SERVICE_PATTERN,
         description="A service that publishes on the bus.",
         examples=["auth"],
     ),

@@ -6,6 +6,7 @@ judgement, so a provisioned connector costs one judgement per grant set, however
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final, Literal, assert_never
 
 import msgspec
@@ -25,7 +26,7 @@ from scopefold.contracts.events import (
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
-from scopefold.scopes.algebra import Covered, Grant, Missing, Unknown, canonical_grant, covers, union
+from scopefold.scopes.algebra import Covered, Grant, Missing, Unknown, canonical_grant, closure, covers, union
 from scopefold.scopes.profile import Profile
 
 
@@ -39,7 +40,10 @@ class Report(Struct, frozen=True):
 
 
 class UserGrant(Struct, frozen=True):
-    """What one user has granted at one IdP, and how that is known."""
+    """What one user has granted at one IdP, how that is known, and which event made it so.
+
+    A refresh raises the generation; `stored` stays the event that gave the grant its present extent.
+    """
 
     user: str
     idp: str
@@ -144,25 +148,33 @@ def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -
 def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile: Profile) -> UserGrant:
     """A token of a generation that is already known changes nothing: it came late, or twice.
 
-    A refresh never widens a grant and does not answer a report; where it does not say what it carries, it carries
-    what the token before it did.
+    A refresh does not answer a report, and one that leaves the grant as it was does not date it anew.
     """
     if before is not None and event.generation <= before.generation:
         return before
     refreshed = before if event.cause == "refresh" else None
-    scopes = event.granted
-    if scopes is None and refreshed is not None:
-        scopes = refreshed.grant.scopes
-    grant = Grant(scopes, event.evidence, refreshed.grant.disproved if refreshed else ())
+    carried = Grant(event.granted, event.evidence) if refreshed is None else _refreshed(refreshed.grant, event, profile)
+    grant = canonical_grant(profile, carried)
     return UserGrant(
         user=event.user,
         idp=event.idp,
-        grant=canonical_grant(profile, grant),
+        grant=grant,
         generation=event.generation,
-        known_by=event.known_by,
-        stored=cause,
+        known_by=refreshed.known_by if refreshed and event.granted is None else event.known_by,
+        stored=refreshed.stored if refreshed and refreshed.grant == grant else cause,
         reports=refreshed.reports if refreshed else (),
     )
+
+
+def _refreshed(before: Grant, event: TokenStored, profile: Profile) -> Grant:
+    """What a refreshed token carries: never more than the one before it (RFC 6749, section 6), the same where the
+    IdP does not say, and what was proved once: most IdPs answer a refresh without a new refresh token.
+    """
+    scopes = before.scopes if event.granted is None else event.granted
+    if scopes is not None and before.scopes is not None:
+        carried = closure(profile, before.scopes)
+        scopes = tuple(scope for scope in scopes if closure(profile, [scope]) <= carried)
+    return Grant(scopes, union(before.evidence, event.evidence), before.disproved)
 
 
 def _reported(
@@ -184,18 +196,23 @@ def _reported(
     )
 
 
+@lru_cache(maxsize=4096)
 def grant_key(grant: Grant) -> str:
     """Names a canonical grant: equal grants have equal keys, in every process and for ever."""
     return hashlib.sha256(msgspec.json.encode(grant)).hexdigest()[:32]
 
 
 def requirements(idp: Idp) -> dict[str, tuple[Because, ...]]:
-    """Every scope that is needed at an IdP now, with everyone who needs it."""
+    """Every scope that is needed at an IdP now, with everyone who needs it.
+
+    In an order that the state alone gives, not the history of the mapping that holds it: base scopes first, then
+    connectors by resource type.
+    """
     needs: dict[str, tuple[Because, ...]] = {}
     if (registration := idp.registration) is not None:
         for scope in registration.event.base_scopes:
             needs[scope] = (Because(None, idp.idp, None, registration.cause),)
-    for connector in idp.connectors.values():
+    for _, connector in sorted(idp.connectors.items()):
         for need in connector.needs:
             because = Because(connector.connector, connector.title, connector.resource_type, need.cause)
             needs[need.scope] = (*needs.get(need.scope, ()), because)

@@ -53,28 +53,34 @@ async def begin(log: Log, checkpoint: Checkpoint | None) -> Checkpoint:
     return checkpoint
 
 
-async def catch_up(log: Log, checkpoint: Checkpoint | None, apply: Apply, *, batch: int = BATCH) -> Checkpoint:
-    """Read and apply everything up to the log's present end; the new checkpoint.
+async def catch_up(
+    log: Log, checkpoint: Checkpoint | None, apply: Apply, *, until: int | None = None, batch: int = BATCH
+) -> Checkpoint:
+    """Read and apply everything up to the log's present end, or up to a sequence; the new checkpoint.
 
     `apply` must save the checkpoint in the same transaction as its effect. Raises `LogReplaced`, `LogGap`,
     `LogUnavailable`, and whatever `apply` raises.
     """
     reached = await begin(log, checkpoint)
-    async for messages in read(log, after=reached.seq, batch=batch):
+    async for messages in read(log, after=reached.seq, until=until, batch=batch):
         reached = Checkpoint(reached.created, messages[-1].seq, chain(reached.running_hash, messages))
         await apply([examine(message) for message in messages], reached)
     return reached
 
 
-async def follow(log: Log, checkpoint: Checkpoint | None, apply: Apply, wake: asyncio.Event) -> None:
+async def follow(
+    log: Log, checkpoint: Checkpoint | None, apply: Apply, wake: asyncio.Event, caught_up: Callable[[], None]
+) -> None:
     """Apply everything, now and for ever. `wake` says that there may be more; without it, look every 2 seconds.
 
-    Ends only by an exception, as `catch_up`, or by cancellation.
+    Calls `caught_up` each time it stands at the log's end. Ends only by an exception, as `catch_up`, or by
+    cancellation.
     """
     reached = checkpoint
     while True:
         wake.clear()
         reached = await catch_up(log, reached, apply)
+        caught_up()
         try:
             await asyncio.wait_for(wake.wait(), POLL_SECONDS)
         except TimeoutError:

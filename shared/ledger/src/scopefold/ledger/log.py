@@ -13,6 +13,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 
 from scopefold.contracts.recorded import MAX_PAYLOAD_BYTES
 from scopefold.contracts.subjects import LEDGER
+from scopefold.ledger.headers import read_headers_fast
 
 STREAM: Final = "LEDGER"
 CALL_SECONDS: Final = 5.0
@@ -47,6 +48,7 @@ class Log:
 
     def __init__(self, nc: Client) -> None:
         self.nc: Client = nc
+        read_headers_fast(nc)
         self.js: JetStreamContext = nc.jetstream(timeout=CALL_SECONDS)
 
 
@@ -128,3 +130,17 @@ async def status(log: Log) -> Status:
         bytes=info.state.bytes,
         max_bytes=info.config.max_bytes or 0,
     )
+
+
+async def last_seq_on(log: Log, subject: str) -> int:
+    """The sequence of the last message on subjects that match, 0 for none. Raises as `status`.
+
+    The leader is asked, not a replica: a writer compares and sets against this.
+    """
+    try:
+        found = await log.js.get_last_msg(STREAM, subject)
+    except nats.js.errors.NotFoundError:
+        return 0
+    except _AWAY as error:
+        raise LogUnavailable(f"the bus did not answer: {error}") from None
+    return found.seq or 0

@@ -41,14 +41,20 @@ async def read(
         else:
             page.append(_message(msg))
 
+    async def ask(after: int) -> None:
+        wanted = batch if until is None else min(batch, until - after)
+        request = {"seq": after + 1, "batch": wanted} | ({"next_by_subj": subject} if subject else {})
+        await log.nc.publish(f"$JS.API.DIRECT.GET.{STREAM}", json.dumps(request).encode(), reply=inbox)
+
+    if until is not None and after >= until:
+        return
     inbox = log.nc.new_inbox()
     try:
         subscription = await log.nc.subscribe(inbox, cb=receive, pending_msgs_limit=-1, pending_bytes_limit=-1)
         try:
-            while until is None or after < until:
-                wanted = batch if until is None else min(batch, until - after)
-                ask = {"seq": after + 1, "batch": wanted} | ({"next_by_subj": subject} if subject else {})
-                await log.nc.publish(f"$JS.API.DIRECT.GET.{STREAM}", json.dumps(ask).encode(), reply=inbox)
+            await ask(after)
+            more = True
+            while more:
                 messages, status, pending = await asyncio.wait_for(pages.get(), CALL_SECONDS)
                 if status not in ("204", "404"):
                     raise LogUnavailable(f"the log refused to be read: status {status}")
@@ -56,10 +62,11 @@ async def read(
                     return
                 if subject is None:
                     _check_no_gap(messages, after)
-                yield messages
                 after = messages[-1].seq
-                if pending == 0:
-                    return
+                more = pending > 0 and (until is None or after < until)
+                if more:
+                    await ask(after)  # the server sends the next page while this one is worked on
+                yield messages
         finally:
             if not log.nc.is_closed:
                 await subscription.unsubscribe()

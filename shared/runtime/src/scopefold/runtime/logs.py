@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from scopefold.runtime.secret import MASK, Secret
@@ -73,12 +74,15 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
 def _clean(key: str, value: Any, depth: int) -> Any:
     if isinstance(value, Secret) or _is_secret(key):
         return MASK
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
+    if isinstance(value, msgspec.Struct):
+        value = {name: getattr(value, name) for name in value.__struct_fields__}
     if depth == 0:
         return "..."
     if isinstance(value, Mapping):
-        return {name: _clean(str(name), inner, depth - 1) for name, inner in value.items()}
+        # A name that is no text would fail in the renderer, and logging prints what fails as it came.
+        return {str(name): _clean(str(name), inner, depth - 1) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean("", inner, depth - 1) for inner in value]
     return value

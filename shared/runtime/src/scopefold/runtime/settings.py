@@ -42,13 +42,17 @@ def _value(variable: str, environ: Mapping[str, str]) -> str | None:
     if (path := environ.get(f"{variable}_FILE")) is None:
         return None
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise BadSettings(f"{variable}_FILE: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadSettings(f"{variable}_FILE: cannot read {path}: it is not UTF-8 text") from None
 
 
 def _decode(kind: type[Any], value: Any) -> Any:
     if kind is Secret:
+        if not value:
+            raise ValueError("a secret may not be empty")
         return Secret(value)
     if kind is Path:
         return Path(value)

@@ -103,7 +103,7 @@ def require_bearer(expected: Secret) -> Callable[[Handler], Handler]:
         async def guarded(request: Request) -> Response:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             presented = given.strip().encode() if scheme.lower() == "bearer" else b""
-            if not hmac.compare_digest(presented, expected.reveal().encode()):
+            if not presented or not hmac.compare_digest(presented, expected.reveal().encode()):
                 raise ProblemError(
                     401,
                     "unauthorised",
@@ -204,12 +204,15 @@ def _operation(
     return operation
 
 
-def application(routes: Sequence[BaseRoute], **kwargs: Any) -> Starlette:
-    """A Starlette application in which every refusal and every failure is problem+json."""
+def application(
+    routes: Sequence[BaseRoute], *, exception_handlers: Mapping[type[Exception], ErrorHandler] | None = None
+) -> Starlette:
+    """A Starlette application in which every refusal and every failure is problem+json.
+
+    `exception_handlers` says how a service answers its own errors.
+    """
     handlers: dict[Any, Any] = {ProblemError: _refused, HTTPException: _http_error, Exception: _failed}
-    return Starlette(
-        routes=list(routes), exception_handlers={**handlers, **kwargs.pop("exception_handlers", {})}, **kwargs
-    )
+    return Starlette(routes=list(routes), exception_handlers={**handlers, **(exception_handlers or {})})
 
 
 async def _refused(_: Request, error: Exception) -> Response:

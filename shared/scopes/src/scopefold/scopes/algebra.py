@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -65,7 +66,7 @@ def union(*lists: Iterable[str]) -> tuple[str, ...]:
 
 def to_request(profile: Profile, wanted: Iterable[str]) -> tuple[str, ...]:
     """What is asked of the provider for `wanted`: without what it refuses, with what identity needs."""
-    supported = (scope for scope in wanted if scope not in profile.unsupported)
+    supported = (scope for scope in wanted if profile.aliases.get(scope, scope) not in profile.unsupported)
     return union(supported, profile.identity_scopes)
 
 
@@ -86,10 +87,11 @@ def closure(profile: Profile, scopes: Iterable[str]) -> frozenset[str]:
     return frozenset(reached)
 
 
+@lru_cache(maxsize=4096)
 def canonical_grant(profile: Profile, grant: Grant) -> Grant:
     """The grant in the one form that all grants equal to it share: users are counted by it.
 
-    What was disproved but never granted says nothing more than the grant itself, so it is left out.
+    What was disproved but neither granted nor proved says nothing more than the grant itself, so it is left out.
     """
     disproved = canonical(profile, grant.disproved)
     if grant.scopes is None:
@@ -98,7 +100,7 @@ def canonical_grant(profile: Profile, grant: Grant) -> Grant:
     return Grant(
         canonical(profile, grant.scopes),
         tuple(sorted(set(grant.evidence))),
-        tuple(scope for scope in disproved if scope in carried),
+        tuple(scope for scope in disproved if scope in carried or profile.virtual.get(scope) in grant.evidence),
     )
 
 

@@ -64,6 +64,10 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "replace"
     refresh: RefreshClock = RefreshClock()
 
+    def __hash__(self) -> int:
+        """By name, so that answers can be kept by profile; equality still looks at everything."""
+        return hash(self.name)
+
 
 class UnknownProfile(LookupError):
     """There is no profile of this name."""

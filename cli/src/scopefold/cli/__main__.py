@@ -1,0 +1,5 @@
+"""`python -m scopefold.cli` is the `scopefold` command."""
+
+from scopefold.cli.main import main
+
+main()

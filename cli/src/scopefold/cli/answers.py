@@ -1,0 +1,114 @@
+"""What auth and the provisioner answer, as far as people read it. Commands print the rest as it came (--json)."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from scopefold.consent.reconsent import Row
+from scopefold.contracts.commands import ManagedResource
+from scopefold.contracts.events import EndpointOverrides
+from scopefold.contracts.recorded import Cause
+
+
+class ConnectorAtIdp(Struct, frozen=True):
+    """A connector that is provisioned at an IdP."""
+
+    resource_type: str
+    connector: str
+    version: str
+    title: str
+    upstream_scopes: tuple[str, ...]
+    cause: Cause
+
+
+class Idp(Struct, frozen=True):
+    """An IdP: how it was registered, and what its users are asked for."""
+
+    idp: str
+    profile: str
+    client_id: str
+    base_scopes: tuple[str, ...]
+    authorize_params: dict[str, str]
+    endpoints: EndpointOverrides
+    union: tuple[str, ...]
+    requested: tuple[str, ...]
+    callback: str
+    connectors: tuple[ConnectorAtIdp, ...]
+
+
+class IdpLine(Struct, frozen=True):
+    """An IdP in a list."""
+
+    idp: str
+    profile: str
+    client_id: str
+    union: tuple[str, ...]
+
+
+class Idps(Struct, frozen=True):
+    """All IdPs."""
+
+    items: tuple[IdpLine, ...]
+
+
+class AsOf(Struct, frozen=True):
+    """Up to which event an answer holds. `at` is None where that is the empty log."""
+
+    seq: int
+    at: datetime | None = None
+
+
+class Worklist(Struct, frozen=True):
+    """One page of who must consent again; `next` continues it."""
+
+    as_of: AsOf
+    total: int
+    unknown: int
+    items: tuple[Row, ...]
+    next: str | None = None
+
+
+class Passthrough(Struct, frozen=True):
+    """What a connector's users need where every call acts as the signed-in user."""
+
+    upstream_scopes: tuple[str, ...]
+
+
+class AuthOptions(Struct, frozen=True):
+    """How calls of a connector may be authenticated; None: not in this way."""
+
+    idp_passthrough: Passthrough | None = None
+
+
+class Manifest(Struct, frozen=True):
+    """A connector that can be provisioned."""
+
+    connector: str
+    version: str
+    title: str
+    profile: str
+    auth: AuthOptions
+
+    @property
+    def upstream_scopes(self) -> tuple[str, ...]:
+        """What its users need."""
+        return self.auth.idp_passthrough.upstream_scopes if self.auth.idp_passthrough else ()
+
+
+class Manifests(Struct, frozen=True):
+    """All connectors that can be provisioned."""
+
+    items: tuple[Manifest, ...]
+
+
+class ManagedResources(Struct, frozen=True):
+    """All connectors that are provisioned."""
+
+    items: tuple[ManagedResource, ...]
+
+
+class Client(Struct, frozen=True):
+    """A registered client; its secret is told once."""
+
+    client_id: str
+    client_secret: str | None = None

@@ -1,0 +1,17 @@
+"""Declare what Scopefold keeps on the bus. Part of the server half: needs scopefold[server]."""
+
+from scopefold.auth.store import buckets
+from scopefold.cli.connected import connected
+from scopefold.cli.failure import refused
+from scopefold.ledger.log import LogMisdeclared, declare
+
+
+async def declare_all(url: str, *, replicas: int) -> bool:
+    """Declare the log and auth's buckets; True if the log is new. What exists stays as it is. Raises `Failure`."""
+    async with connected(url) as log:
+        try:
+            created = await declare(log, replicas=replicas)
+        except LogMisdeclared as error:
+            raise refused("The log on this bus is not safe", str(error)) from None
+        await buckets.declare(log.js, replicas=replicas)
+        return created

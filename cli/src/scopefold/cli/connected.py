@@ -1,0 +1,49 @@
+"""One connection to the bus for one command."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import nats
+import nats.errors
+
+from scopefold.cli.failure import refused, unreachable
+from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
+from scopefold.ledger.read import LogGap
+
+CONNECT_SECONDS: Final = 5
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Log]:
+    """The log on this bus. What goes wrong with either becomes a `Failure`."""
+
+    met: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        met.append(error)  # it also comes back from the call that met it; the default would print a traceback
+
+    connecting = nats.connect(
+        url,
+        connect_timeout=CONNECT_SECONDS,
+        allow_reconnect=False,
+        max_reconnect_attempts=1,
+        reconnect_time_wait=0.2,
+        error_cb=note,
+    )
+    try:
+        nc = await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
+    except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
+        why = str(met[-1] if met else error) or "no answer"
+        raise unreachable("Cannot reach the bus", f"{url}: {why}. Is it running? Try: scopefold up") from None
+    try:
+        yield Log(nc)
+    except LogUnavailable as error:
+        raise unreachable("The log does not answer", str(error)) from None
+    except LogNotDeclared as error:
+        raise refused("There is no log here", str(error)) from None
+    except LogGap as error:
+        raise refused("The log is damaged", f"{error}. Restore its storage from a replica or a backup") from None
+    finally:
+        await nc.close()

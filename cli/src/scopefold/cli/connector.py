@@ -1,0 +1,97 @@
+"""`scopefold connector`: what can be provisioned, what is, and changing that."""
+
+import click
+from msgspec import Struct
+
+from scopefold.cli.answers import ManagedResources, Manifests
+from scopefold.cli.table import instant, show_table
+from scopefold.cli.where import Where, as_json, located
+from scopefold.contracts.commands import ManagedResource
+
+RESOURCES = "/v1/managed-resources"
+
+
+class Provision(Struct, kw_only=True):
+    """What the provisioner needs to provision a connector."""
+
+    connector: str
+    idp: str
+    auth_mode: str = "idp_passthrough"
+
+
+@click.group()
+def connector() -> None:
+    """Provision connectors at identity providers."""
+
+
+key_option = click.option("--key", metavar="KEY", help="Idempotency key: the same command under it takes effect once.")
+
+
+@connector.command("list")
+@as_json
+@located
+def list_(where: Where, json_wanted: bool) -> None:
+    """List the connectors that can be provisioned."""
+    reply = where.provisioner().call("GET", "/v1/connectors")
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    rows = [
+        [one.connector, one.version, one.title, one.profile, " ".join(one.upstream_scopes) or "not offered"]
+        for one in reply.decoded(Manifests).items
+    ]
+    show_table(["connector", "version", "title", "profile", "its users need"], rows, empty="There is no connector.")
+
+
+@connector.command("provisioned")
+@as_json
+@located
+def provisioned(where: Where, json_wanted: bool) -> None:
+    """List the connectors that are provisioned."""
+    reply = where.provisioner().call("GET", RESOURCES)
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    rows = [
+        [one.connector, one.connector_version, one.idp, one.resource_type, instant(one.provisioned_at), str(one.seq)]
+        for one in reply.decoded(ManagedResources).items
+    ]
+    headers = ["connector", "version", "idp", "resource type", "provisioned", "event"]
+    show_table(headers, rows, empty="No connector is provisioned.")
+
+
+@connector.command("provision")
+@click.argument("name", metavar="CONNECTOR")
+@click.option("--idp", required=True, help="The identity provider that its users log in with.")
+@key_option
+@as_json
+@located
+def provision(where: Where, name: str, idp: str, key: str | None, json_wanted: bool) -> None:
+    """Provision a connector. From the next login on, users are asked for what it needs."""
+    body = Provision(connector=name, idp=idp)
+    reply = where.provisioner().call("POST", RESOURCES, body=body, headers=_keyed(key))
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    made = reply.decoded(ManagedResource)
+    done = f"Provisioned at {made.idp}, as event {made.seq}" if reply.status == 201 else "Was so already"
+    click.echo(f"{made.title} ({made.connector} {made.connector_version}): {done}.")
+    click.echo(f"{made.resource_type} is routed to {made.idp}. Its users need {' '.join(made.upstream_scopes)}.")
+
+
+@connector.command("deprovision")
+@click.argument("name", metavar="CONNECTOR")
+@key_option
+@as_json
+@located
+def deprovision(where: Where, name: str, key: str | None, json_wanted: bool) -> None:
+    """Deprovision a connector. What users were asked for stays: no login asks for less than the one before."""
+    reply = where.provisioner().call("DELETE", f"{RESOURCES}/{name}", headers=_keyed(key))
+    if json_wanted:
+        click.echo(reply.body)
+    else:
+        click.echo(f"Deprovisioned {name}.")
+
+
+def _keyed(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"idempotency-key": key}

@@ -1,0 +1,52 @@
+"""`scopefold demo`: the story, played on servers of its own."""
+
+import signal
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scopefold.cli.extra import server_half
+from scopefold.cli.failure import Failure, refused
+
+if TYPE_CHECKING:
+    from scopefold.cli.story import World
+
+
+@click.command("demo")
+def demo() -> None:
+    """Play the story of Scopefold: really started servers, a stand-in Atlassian, two people, a minute at most."""
+    # Authlib announces a change of its own while it is imported, which is no news to who watches the story.
+    with server_half(), warnings.catch_warnings(record=True):
+        from scopefold.cli.stack import Plan, running
+        from scopefold.cli.story import World
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="scopefold-demo-") as folder:
+        plan = Plan(
+            data=Path(folder) / "data", sandbox=True, auth_port=0, provisioner_port=0, sandbox_port=0, nats_port=0
+        )
+        click.echo("Starting a bus, auth, the provisioner and a stand-in Atlassian ...")
+        with running(plan) as stack:
+            click.echo(f"They are up after {time.monotonic() - began:.1f} s.")
+            steps = _play(World(stack.endpoints, stack.rebuild_auth, lambda text: click.echo(f"   {text}".rstrip())))
+    click.echo(f"\nEverything is stopped again, after {time.monotonic() - began:.1f} s.")
+    click.echo(f"story: {steps}/{steps} steps as told")
+
+
+def _play(world: "World") -> int:
+    """Play every step; how many there are. Raises `Failure` at the first that is not as told."""
+    from scopefold.cli.story import STEPS, NotAsTold
+
+    for number, step in enumerate(STEPS, start=1):
+        click.echo(f"\n{number}. {step.title}")
+        try:
+            step.play(world)
+        except (NotAsTold, Failure) as error:
+            click.echo(f"   NOT AS TOLD: {error}")
+            raise refused(f"story: {number - 1}/{len(STEPS)} steps as told", f"step {number}: {error}") from None
+    return len(STEPS)

@@ -1,0 +1,144 @@
+"""`scopefold idp`: identity providers."""
+
+import os
+from pathlib import Path
+
+import click
+from msgspec import Struct
+
+from scopefold.cli.answers import Idp, Idps
+from scopefold.cli.failure import usage
+from scopefold.cli.table import instant, show_table
+from scopefold.cli.where import Where, as_json, located
+from scopefold.contracts.events import EndpointOverrides
+
+
+class Registration(Struct, kw_only=True):
+    """What auth needs to register an IdP. The one place where the secret is in the clear is this request."""
+
+    idp: str
+    profile: str
+    client_id: str
+    client_secret: str
+    base_scopes: tuple[str, ...]
+    authorize_params: dict[str, str]
+    endpoints: EndpointOverrides
+
+
+@click.group()
+def idp() -> None:
+    """Register and look at identity providers."""
+
+
+@idp.command("register")
+@click.argument("name", metavar="IDP")
+@click.option("--profile", required=True, help="What kind of provider it is, such as atlassian.")
+@click.option("--client-id", required=True, help="The client id of your OAuth app there.")
+@click.option(
+    "--client-secret-file",
+    type=click.Path(path_type=Path),
+    help="File with the app's secret [SCOPEFOLD_CLIENT_SECRET]. It is never given on the command line.",
+)
+@click.option("--base-scope", "base_scopes", multiple=True, help="A scope that every user is asked for. Repeatable.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="An authorize parameter. Repeatable.")
+@click.option("--authorize-endpoint", metavar="URL", help="Where it differs from the profile's.")
+@click.option("--token-endpoint", metavar="URL", help="Where it differs from the profile's.")
+@click.option("--identity-endpoint", metavar="URL", help="Where it differs from the profile's.")
+@as_json
+@located
+def register(
+    *,
+    where: Where,
+    name: str,
+    profile: str,
+    client_id: str,
+    client_secret_file: Path | None,
+    base_scopes: tuple[str, ...],
+    params: tuple[str, ...],
+    authorize_endpoint: str | None,
+    token_endpoint: str | None,
+    identity_endpoint: str | None,
+    json_wanted: bool,
+) -> None:
+    """Register an identity provider, with the OAuth app that you made there."""
+    registration = Registration(
+        idp=name,
+        profile=profile,
+        client_id=client_id,
+        client_secret=_client_secret(client_secret_file),
+        base_scopes=base_scopes,
+        authorize_params=_parameters(params),
+        endpoints=EndpointOverrides(authorize=authorize_endpoint, token=token_endpoint, identity=identity_endpoint),
+    )
+    reply = where.auth().call("POST", "/v1/idps", body=registration)
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    click.echo(f"Registered {name}." if reply.status == 201 else f"{name} was registered just so already.")
+    _show(reply.decoded(Idp))
+
+
+@idp.command("list")
+@as_json
+@located
+def list_(*, where: Where, json_wanted: bool) -> None:
+    """List the identity providers."""
+    reply = where.auth().call("GET", "/v1/idps")
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    rows = [[one.idp, one.profile, one.client_id, " ".join(one.union)] for one in reply.decoded(Idps).items]
+    show_table(["idp", "profile", "client id", "union of scopes"], rows, empty="No identity provider is registered.")
+
+
+@idp.command("show")
+@click.argument("name", metavar="IDP")
+@as_json
+@located
+def show(where: Where, name: str, json_wanted: bool) -> None:
+    """Show one identity provider: what its users are asked for, and because of which connectors."""
+    reply = where.auth().call("GET", f"/v1/idps/{name}")
+    if json_wanted:
+        click.echo(reply.body)
+    else:
+        _show(reply.decoded(Idp))
+
+
+def _show(found: Idp) -> None:
+    params = " ".join(f"{name}={value}" for name, value in found.authorize_params.items())
+    for label, value in (
+        ("idp", found.idp),
+        ("profile", found.profile),
+        ("client id", found.client_id),
+        ("callback", found.callback),
+        ("base scopes", " ".join(found.base_scopes) or "none"),
+        ("union of scopes", " ".join(found.union) or "none"),
+        ("requested there", " ".join(found.requested) or "none"),
+        ("extra parameters", params or "none"),
+    ):
+        click.echo(f"{label + ':':18}{value}")
+    rows = [
+        [one.connector, one.version, " ".join(one.upstream_scopes), instant(one.cause.at), str(one.cause.seq)]
+        for one in found.connectors
+    ]
+    click.echo()
+    headers = ["connector", "version", "needs", "provisioned", "event"]
+    show_table(headers, rows, empty="No connector is provisioned here.")
+
+
+def _client_secret(path: Path | None) -> str:
+    if path is not None:
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise usage("The client secret cannot be read", f"{path}: {error.strerror}") from None
+    if (secret := os.environ.get("SCOPEFOLD_CLIENT_SECRET")) is not None:
+        return secret
+    raise usage("No client secret", "Give --client-secret-file, or set SCOPEFOLD_CLIENT_SECRET")
+
+
+def _parameters(pairs: tuple[str, ...]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair.lstrip("="):
+            raise usage("A parameter is NAME=VALUE", f"{pair!r} is not")
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}

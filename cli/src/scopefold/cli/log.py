@@ -1,0 +1,232 @@
+"""`scopefold log`: read the log, follow it, and check that it is whole."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+import click
+import msgspec
+from msgspec import Struct
+
+from scopefold.cli.connected import connected
+from scopefold.cli.failure import refused
+from scopefold.cli.table import instant, show_table, table
+from scopefold.cli.where import Where, as_json, located
+from scopefold.contracts.events import Event, name_of, tag_of
+from scopefold.contracts.recorded import Quarantined, Recorded, examine
+from scopefold.contracts.subjects import LEDGER, shard_of
+from scopefold.ledger.follow import GENESIS, Checkpoint, LogReplaced, catch_up, follow
+from scopefold.ledger.log import Log, status
+from scopefold.ledger.read import read
+
+
+class EventLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message of the log, as a line of JSON: an event, or the reason why it is none."""
+
+    seq: int
+    at: datetime
+    tenant: str = ""
+    event_id: str = ""
+    publisher: str = ""
+    event: Event | None = None
+    subject: str = ""
+    quarantined: str = ""
+
+
+class Verified(Struct, frozen=True, kw_only=True):
+    """What reading the whole log found. The log is whole: a gap would have been a failure."""
+
+    created: datetime
+    messages: int
+    last_seq: int
+    running_hash: str
+    quarantined: tuple[Quarantined, ...]
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which events are shown."""
+
+    type: str | None
+    user: str | None
+    idp: str | None
+
+    def has(self, one: Recorded | Quarantined) -> bool:
+        """Is it wanted? What is no event is shown only where nothing is filtered."""
+        if isinstance(one, Quarantined):
+            return self.type is None and self.user is None and self.idp is None
+        event = one.event
+        names = (name_of(type(event)), tag_of(type(event)))
+        return (
+            (self.type is None or self.type in names)
+            and (self.user is None or self.user == getattr(event, "user", None))
+            and (self.idp is None or self.idp == event.idp)
+        )
+
+
+@click.group()
+def log() -> None:
+    """Read the log, follow it, check it."""
+
+
+type_option = click.option("--type", "kind", metavar="TYPE", help="Such as token-stored, or token-stored.v1.")
+user_option = click.option("--user", help="What concerns this user.")
+idp_option = click.option("--idp", help="What concerns this identity provider.")
+
+
+@log.command("read")
+@click.option("--from", "first", type=click.IntRange(1), default=1, show_default=True, help="First sequence.")
+@click.option("--to", "last", type=click.IntRange(1), help="Last sequence. Default: the end.")
+@type_option
+@user_option
+@idp_option
+@as_json
+@located
+def read_(
+    *,
+    where: Where,
+    first: int,
+    last: int | None,
+    kind: str | None,
+    user: str | None,
+    idp: str | None,
+    json_wanted: bool,
+) -> None:
+    """Print events, oldest first. With --json: JSON Lines."""
+    wanted = Wanted(type=kind, user=user, idp=idp)
+
+    async def reading() -> None:
+        async with connected(where.nats()) as handle:
+            async for page in _pages(handle, first, last, where.tenant, user):
+                show([one for one in page if wanted.has(one)], json_wanted)
+
+    asyncio.run(reading())
+
+
+@log.command("follow")
+@click.option("--from", "first", type=click.IntRange(1), help="Begin at this sequence. Default: at the next event.")
+@type_option
+@user_option
+@idp_option
+@as_json
+@located
+def follow_(
+    *, where: Where, first: int | None, kind: str | None, user: str | None, idp: str | None, json_wanted: bool
+) -> None:
+    """Print events as they come, until Ctrl-C. With --json: JSON Lines."""
+    wanted = Wanted(type=kind, user=user, idp=idp)
+
+    async def print_them(page: Sequence[Recorded | Quarantined], _: Checkpoint) -> None:
+        show([one for one in page if wanted.has(one)], json_wanted)
+
+    async def following() -> None:
+        async with connected(where.nats()) as handle:
+            wake = asyncio.Event()
+
+            async def woken(_: object) -> None:
+                wake.set()
+
+            await handle.nc.subscribe(f"{LEDGER}.{where.tenant}.>", cb=woken)
+            now = await status(handle)
+            after = min(first - 1, now.last_seq) if first is not None else now.last_seq
+            try:
+                await follow(handle, Checkpoint(now.created, after, GENESIS), print_them, wake, sys.stdout.flush)
+            except LogReplaced as error:
+                raise refused("The log is not the one that was followed", str(error)) from None
+
+    asyncio.run(following())
+
+
+@log.command("verify")
+@as_json
+@located
+def verify(where: Where, json_wanted: bool) -> None:
+    """Read the whole log: is it without a gap, what is its running hash, and what in it is no event?"""
+    found = asyncio.run(_verified(where.nats()))
+    if json_wanted:
+        click.echo(msgspec.json.encode(found))
+        return
+    click.echo(f"The log of {instant(found.created)} holds {found.messages} messages, without a gap.")
+    click.echo(f"Its running hash after {found.last_seq} is {found.running_hash}.")
+    if not found.quarantined:
+        click.echo("Every message is an event.")
+        return
+    few = "1 is no event" if len(found.quarantined) == 1 else f"{len(found.quarantined)} are no events"
+    click.echo(f"{few}; every fold sets aside what is none:\n")
+    rows = [[str(one.seq), instant(one.at), one.subject, one.reason] for one in found.quarantined]
+    show_table(["seq", "at", "subject", "reason"], rows, empty="")
+
+
+async def _verified(url: str) -> Verified:
+    quarantined: list[Quarantined] = []
+    count = 0
+
+    async def note(page: Sequence[Recorded | Quarantined], _: Checkpoint) -> None:
+        nonlocal count
+        count += len(page)
+        quarantined.extend(one for one in page if isinstance(one, Quarantined))
+
+    async with connected(url) as handle:
+        end = await status(handle)
+        reached = await catch_up(handle, None, note)
+        if reached.seq < end.last_seq:
+            raise refused("The log is damaged", f"It ends at {end.last_seq}, but nothing follows {reached.seq}")
+    return Verified(
+        created=reached.created,
+        messages=count,
+        last_seq=reached.seq,
+        running_hash=reached.running_hash,
+        quarantined=tuple(quarantined),
+    )
+
+
+async def _pages(
+    handle: Log, first: int, last: int | None, tenant: str, user: str | None
+) -> AsyncIterator[list[Recorded | Quarantined]]:
+    """The log in parts; where one user is wanted, only that user's shard is read."""
+    await status(handle)  # says so where there is no log; a read could not tell that from an unreachable one
+    subject = f"{LEDGER}.{tenant}.user.{shard_of(user)}.>" if user is not None else None
+    async for messages in read(handle, after=first - 1, until=last, subject=subject):
+        yield [examine(message) for message in messages if last is None or message.seq <= last]
+
+
+def show(page: Sequence[Recorded | Quarantined], json_wanted: bool) -> None:
+    """Print what was read, for people or as JSON Lines."""
+    if json_wanted:
+        for one in page:
+            click.echo(msgspec.json.encode(line_of(one)))
+    elif page:
+        click.echo(table(["", "", "", "", "", ""], [_cells(one) for one in page]).partition("\n")[2])
+
+
+def line_of(one: Recorded | Quarantined) -> EventLine:
+    """A message as JSON tells it."""
+    if isinstance(one, Quarantined):
+        return EventLine(seq=one.seq, at=one.at, subject=one.subject, quarantined=one.reason)
+    return EventLine(
+        seq=one.seq, at=one.at, tenant=one.tenant, event_id=one.event_id, publisher=one.publisher, event=one.event
+    )
+
+
+_SHOWN_ELSEWHERE = frozenset({"type", "idp", "user"})
+
+
+def _cells(one: Recorded | Quarantined) -> list[str]:
+    if isinstance(one, Quarantined):
+        return [str(one.seq), instant(one.at), "no event", "", one.subject, one.reason]
+    said: dict[str, object] = msgspec.to_builtins(one.event)
+    rest = " ".join(f"{name}={_words(value)}" for name, value in said.items() if name not in _SHOWN_ELSEWHERE)
+    return [
+        str(one.seq),
+        instant(one.at),
+        name_of(type(one.event)),
+        one.event.idp,
+        str(getattr(one.event, "user", None) or "-"),
+        rest,
+    ]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + " ".join(map(str, value)) + "]"
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,105 @@
+"""`scopefold reconsent`: which users must consent again, to what, since when and because of what?"""
+
+import click
+import msgspec
+
+from scopefold.cli.answers import Worklist
+from scopefold.cli.api import Api
+from scopefold.cli.table import instant, show_table
+from scopefold.cli.where import Where, as_json, located
+from scopefold.consent.reconsent import Row
+
+PAGE = 500
+MOST_PAGES = 20_000
+
+
+@click.group()
+def reconsent() -> None:
+    """Who must consent again?"""
+
+
+at_option = click.option("--at", metavar="TIME|SEQ", help="As it was then: an RFC 3339 time, or a sequence number.")
+
+
+@reconsent.command("list")
+@click.option("--idp", help="At this identity provider alone.")
+@at_option
+@click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True, help="At most so many users.")
+@click.option("--all", "everyone", is_flag=True, help="All users, however many.")
+@as_json
+@located
+def list_(*, where: Where, idp: str | None, at: str | None, limit: int, everyone: bool, json_wanted: bool) -> None:
+    """List the users who must consent again: to what, because of which connector, since which event."""
+    auth = where.auth()
+    found = ask(auth, idp=idp, at=at, limit=PAGE if everyone else limit)
+    items = list(found.items)
+    page = found
+    for _ in range(MOST_PAGES):
+        if not everyone or page.next is None:
+            break
+        # Later pages are asked for as of the first one, so that all of them tell of one moment.
+        page = ask(auth, idp=idp, at=at or str(found.as_of.seq), limit=PAGE, cursor=page.next)
+        items += page.items
+    found = msgspec.structs.replace(found, items=tuple(items), next=page.next)
+    if json_wanted:
+        click.echo(msgspec.json.encode(found))
+    else:
+        show(found)
+
+
+@reconsent.command("count")
+@click.option("--idp", help="At this identity provider alone.")
+@at_option
+@as_json
+@located
+def count(where: Where, idp: str | None, at: str | None, json_wanted: bool) -> None:
+    """Count the users who must consent again."""
+    found = ask(where.auth(), idp=idp, at=at, limit=1)
+    if json_wanted:
+        counted = {"as_of": found.as_of, "total": found.total, "unknown": found.unknown}
+        click.echo(msgspec.json.encode(counted))
+    else:
+        click.echo(summary(found))
+
+
+def ask(auth: Api, *, idp: str | None, at: str | None, limit: int, cursor: str | None = None) -> Worklist:
+    """One page of the worklist."""
+    wanted = {"idp": idp, "at": at, "limit": str(limit), "cursor": cursor}
+    params = {name: value for name, value in wanted.items() if value is not None}
+    return auth.call("GET", "/v1/reconsent", params=params).decoded(Worklist)
+
+
+def summary(found: Worklist) -> str:
+    """The worklist in one sentence."""
+    who = {0: "Nobody must", 1: "1 user must"}.get(found.total, f"{found.total} users must")
+    when = f" ({instant(found.as_of.at)})" if found.as_of.at else ""
+    unknown = f"; of {found.unknown} more it is not known" if found.unknown else ""
+    return f"{who} consent again, as of event {found.as_of.seq}{when}{unknown}."
+
+
+def show(found: Worklist) -> None:
+    """Print a worklist for people, a line for each user."""
+    click.echo(summary(found))
+    if not found.items:
+        return
+    click.echo()
+    rows = [
+        [row.user, row.idp, scopes_of(row), connectors_of(row), instant(row.since.at), str(row.since.seq)]
+        for row in found.items
+    ]
+    show_table(["user", "idp", "missing scopes", "because of", "since", "event"], rows, empty="")
+    if found.next is not None:
+        click.echo(f"\n{len(found.items)} of {found.total} shown; --all shows all.")
+
+
+def scopes_of(row: Row) -> str:
+    """What the user must consent to."""
+    return " ".join(lack.scope for lack in row.missing)
+
+
+def connectors_of(row: Row) -> str:
+    """Who needs it, and who has met a token without it."""
+    needing = [because.connector or "the IdP itself" for lack in row.missing for because in lack.because]
+    missing = {lack.scope for lack in row.missing}
+    reporting = [f"seen by {report.publisher}" for report in row.reports if missing & set(report.missing)]
+    return ", ".join(dict.fromkeys(needing + reporting))

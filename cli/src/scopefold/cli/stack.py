@@ -1,0 +1,194 @@
+"""All of Scopefold on this machine: the bus and the services, started in order, watched, stopped in order."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NoReturn
+
+import httpx
+from msgspec import Struct
+
+from scopefold.cli import endpoints
+from scopefold.cli.bootstrap import declare_all
+from scopefold.cli.child import Child, Supervised
+from scopefold.cli.data_directory import DataDirectory
+from scopefold.cli.endpoints import Endpoints
+from scopefold.cli.failure import USAGE, refused, usage
+from scopefold.cli.nats_server import ANY_PORT, NatsDidNotStart, NatsServer
+from scopefold.cli.supervise import manner, watch
+from scopefold.runtime.serve import PortTaken, check_port
+
+HOST: Final = "127.0.0.1"
+READY_SECONDS: Final = 45.0
+POLL_SECONDS: Final = 0.05
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What to start, and where. Port 0 is any free one."""
+
+    data: Path
+    sandbox: bool
+    auth_port: int = 8080
+    provisioner_port: int = 8081
+    sandbox_port: int = 8090
+    nats_port: int = 4222
+
+
+class Stack:
+    """A running Scopefold. Made by `running`."""
+
+    def __init__(self, plan: Plan, directory: DataDirectory) -> None:
+        self.directory = directory
+        ports = free_ports(plan)
+        self.nats = NatsServer(directory.nats, plan.nats_port or ANY_PORT)
+        self._urls = {name: f"http://{HOST}:{port}" for name, port in ports.items() if name != "nats"}
+        self._ports = ports
+        self.services: dict[str, Child] = {}
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where everything is."""
+        children: list[Supervised] = [self.nats, *self.services.values()]
+        return Endpoints(
+            auth=self._urls["auth"],
+            provisioner=self._urls["provisioner"],
+            sandbox=self._urls.get("sandbox"),
+            nats=self.nats.url,
+            admin_token_file=str(self.directory.admin_token),
+            pids={child.name: child.process.pid for child in children if child.process is not None},
+        )
+
+    def start(self) -> None:
+        """Start everything and wait until it is ready. Raises `Failure` where a part does not start."""
+        try:
+            self.nats.start()
+        except NatsDidNotStart as error:
+            raise refused("The bus did not start", str(error)) from None
+        asyncio.run(declare_all(self.nats.url, replicas=1))
+        for name in self._urls:
+            self.services[name] = self._child(name)
+            self.services[name].start()
+        deadline = time.monotonic() + READY_SECONDS
+        for name in self.services:
+            self.wait_ready(name, deadline - time.monotonic())
+        self.publish()
+
+    def publish(self) -> None:
+        """Write down where everything is."""
+        endpoints.write(self.directory.path, self.endpoints)
+
+    def wait_ready(self, name: str, seconds: float = READY_SECONDS) -> None:
+        """Return once a service is ready. Raises `Failure` where it ended or is not ready in time."""
+        child = self.services[name]
+        deadline = time.monotonic() + seconds
+        url = self._urls[name] + ("/healthz" if name == "sandbox" else "/readyz")
+        while time.monotonic() < deadline:
+            assert child.process is not None
+            if (code := child.process.poll()) is not None:
+                tell = usage if code == USAGE else refused
+                raise tell(f"{name} {manner(code)} at its start", f"{child.last_words()} (see {child.log})")
+            try:
+                if httpx.get(url, timeout=2.0).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(POLL_SECONDS)
+        raise refused(f"{name} was not ready in time", f"{url} has not answered 200; see {child.log}")
+
+    def watch(self, say: Callable[[str], None]) -> NoReturn:
+        """Keep everything running until KeyboardInterrupt. Raises `Failure` where a part keeps ending."""
+        watch([self.nats, *self.services.values()], say, self.publish)
+
+    def rebuild_auth(self) -> None:
+        """Kill auth, delete its database and start it again: a replay of the log gives everything back."""
+        self.services["auth"].kill()
+        shutil.rmtree(self.directory.auth)
+        self.directory.auth.mkdir(mode=0o700)
+        self.services["auth"].start()
+        self.wait_ready("auth")
+
+    def stop(self) -> None:
+        """Stop everything: who uses the bus first, the bus last."""
+        for child in reversed(self.services.values()):
+            child.stop()
+        self.nats.stop()
+        endpoints.remove(self.directory.path)
+
+    def _child(self, name: str) -> Child:
+        log = self.directory.logs / f"{name}.log"
+        return Child(name, [sys.executable, "-m", f"scopefold.{name}"], self._environ(name), log)
+
+    def _environ(self, name: str) -> dict[str, str]:
+        """A service's settings. The caller's own SCOPEFOLD_ variables are for commands, not for these."""
+        ours = {
+            "HOST": HOST,
+            "PORT": str(self._ports[name]),
+            "LOG_LEVEL": "INFO",
+            "NATS_URL": self.nats.url,
+            "TENANT": "default",
+            "ADMIN_TOKEN_FILE": str(self.directory.admin_token),
+            "ISSUER": self._urls["auth"],
+        }
+        if name == "auth":
+            ours |= {"KEK_FILE": str(self.directory.kek), "DATA_DIR": str(self.directory.auth)}
+        if name == "sandbox":
+            ours |= {"PUBLIC_URL": self._urls["sandbox"]}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("SCOPEFOLD_")}
+        return inherited | {f"SCOPEFOLD_{key}": value for key, value in ours.items()}
+
+
+@contextmanager
+def running(plan: Plan) -> Iterator[Stack]:
+    """A Scopefold that is ready, and is stopped at the end, whatever the end is. Raises `Failure`."""
+    directory = DataDirectory(plan.data)
+    with directory.held():
+        stack = Stack(plan, directory)
+        try:
+            stack.start()
+            yield stack
+        finally:
+            with _undisturbed():
+                stack.stop()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Stopping is bounded and must be finished: a second Ctrl-C meanwhile is not heard."""
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def free_ports(plan: Plan) -> dict[str, int]:
+    """The port of each part, in the order in which they start. Raises `Failure` (usage) where one is taken."""
+    wanted = {"nats": plan.nats_port, "provisioner": plan.provisioner_port, "auth": plan.auth_port}
+    if plan.sandbox:
+        wanted["sandbox"] = plan.sandbox_port
+    for name, port in wanted.items():
+        others = [other for other, same in wanted.items() if other != name and same == port != 0]
+        if others:
+            raise usage("Two parts cannot share a port", f"{name} and {others[0]} were both given {port}")
+        try:
+            check_port(HOST, port)
+        except PortTaken as error:
+            raise usage(f"The port of {name} is taken", f"{error}. Give another with --{name}-port (0: any)") from None
+    probes = [socket.socket() for _ in wanted]  # all held at once, so that no two get the same
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return {
+            name: port or probe.getsockname()[1] for (name, port), probe in zip(wanted.items(), probes, strict=True)
+        }
+    finally:
+        for probe in probes:
+            probe.close()

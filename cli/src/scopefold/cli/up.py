@@ -1,0 +1,85 @@
+"""`scopefold up`: all of Scopefold on this machine, until Ctrl-C."""
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scopefold.cli.endpoints import DEFAULT_DATA
+from scopefold.cli.extra import server_half
+
+if TYPE_CHECKING:
+    from scopefold.cli.stack import Stack
+
+port = click.IntRange(0, 65535)
+
+
+@click.command("up")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_DATA,
+    show_default=True,
+    envvar="SCOPEFOLD_DATA",
+    help="Where everything is kept. Made if it is missing.",
+)
+@click.option("--sandbox", is_flag=True, help="Also a stand-in Atlassian and an app, set up to click through.")
+@click.option("--bare", is_flag=True, help="With --sandbox: start it, but register no identity provider.")
+@click.option("--auth-port", type=port, default=8080, show_default=True, help="0: any free one.")
+@click.option("--provisioner-port", type=port, default=8081, show_default=True)
+@click.option("--sandbox-port", type=port, default=8090, show_default=True)
+@click.option("--nats-port", type=port, default=4222, show_default=True)
+def up(
+    *,
+    data: Path,
+    sandbox: bool,
+    bare: bool,
+    auth_port: int,
+    provisioner_port: int,
+    sandbox_port: int,
+    nats_port: int,
+) -> None:
+    """Start the bus and the services here and keep them running until Ctrl-C."""
+    with server_half():
+        from scopefold.cli.newcomer import set_up
+        from scopefold.cli.stack import Plan, running
+
+    plan = Plan(
+        data=data,
+        sandbox=sandbox,
+        auth_port=auth_port,
+        provisioner_port=provisioner_port,
+        sandbox_port=sandbox_port,
+        nats_port=nats_port,
+    )
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.default_int_handler)
+    try:
+        with running(plan) as stack:
+            if sandbox:
+                set_up(stack.endpoints, click.echo, bare=bare)
+            _welcome(stack, data, sandbox=sandbox, bare=bare)
+            stack.watch(click.echo)
+    except KeyboardInterrupt:
+        click.echo("Stopped.")
+
+
+def _welcome(stack: "Stack", data: Path, *, sandbox: bool, bare: bool) -> None:
+    where = stack.endpoints
+    click.echo(f"Scopefold is up. Its data are in {data}; Ctrl-C stops it.\n")
+    click.echo(f"  {where.auth:28} auth: start here")
+    click.echo(f"  {where.provisioner:28} provisioner: its API")
+    if where.sandbox is not None:
+        click.echo(f"  {where.sandbox:28} sandbox: a stand-in Atlassian")
+        click.echo(f"  {where.sandbox + '/playground':28} an app to log in to, as alice, bob, carol or dave")
+    click.echo(f"  {where.nats:28} the bus\n")
+    flag = "" if data == DEFAULT_DATA else f" --data {data}"
+    if sandbox and not bare:
+        click.echo("To see what it is for: log in at the playground, then, in another terminal:")
+        click.echo(f"  scopefold connector provision identos.confluence-user --idp atlassian{flag}")
+        click.echo(f"  scopefold reconsent list{flag}")
+        click.echo("and log in again: you are asked for what Confluence needs, and leave the list.")
+    else:
+        click.echo("Next: register an identity provider:")
+        click.echo(f"  scopefold idp register --help      and see what is there:  scopefold idp list{flag}")

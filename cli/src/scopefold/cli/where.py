@@ -1,0 +1,146 @@
+"""Where the services are, and with which credential: flags, then environment, then a local `scopefold up`."""
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from msgspec import Struct
+
+from scopefold.cli import endpoints
+from scopefold.cli.api import Api
+from scopefold.cli.endpoints import DEFAULT_DATA, Endpoints
+from scopefold.cli.failure import usage
+from scopefold.runtime.secret import Secret
+
+R = TypeVar("R")
+
+
+class Where(Struct, frozen=True, kw_only=True):
+    """What the command line and the environment say about where things are.
+
+    A flag outranks the environment, and so does a running Scopefold that was named with `--data`; a Scopefold that
+    was only found (SCOPEFOLD_DATA, or ./.scopefold) stands last.
+    """
+
+    environ: Mapping[str, str]
+    data: Path | None = None
+    auth_url: str | None = None
+    provisioner_url: str | None = None
+    nats_url: str | None = None
+    admin_token_file: Path | None = None
+
+    def auth(self) -> Api:
+        """The auth service. Raises `Failure` (usage) where nothing says where it is, as the ones below."""
+        url = self._address("auth", self.auth_url, lambda found: found.auth)
+        return Api("auth", url, self.admin_token())
+
+    def provisioner(self) -> Api:
+        """The provisioner."""
+        url = self._address("provisioner", self.provisioner_url, lambda found: found.provisioner)
+        return Api("provisioner", url, self.admin_token())
+
+    def nats(self) -> str:
+        """The bus."""
+        return self._address("nats", self.nats_url, lambda found: found.nats)
+
+    @property
+    def tenant(self) -> str:
+        """The tenant whose log it is."""
+        return self.environ.get("SCOPEFOLD_TENANT", "default")
+
+    def admin_token(self) -> Secret:
+        """The operator's credential."""
+        if self.admin_token_file is not None:
+            return _secret_in(self.admin_token_file)
+        if (named := self._named()) is not None:
+            return _secret_in(Path(named.admin_token_file))
+        if (text := self.environ.get("SCOPEFOLD_ADMIN_TOKEN")) is not None:
+            return _credential(text, "SCOPEFOLD_ADMIN_TOKEN")
+        if (path := self.environ.get("SCOPEFOLD_ADMIN_TOKEN_FILE")) is not None:
+            return _secret_in(Path(path))
+        if (found := self._found()) is not None:
+            return _secret_in(Path(found.admin_token_file))
+        raise usage("No admin token", "Give --admin-token-file, or set SCOPEFOLD_ADMIN_TOKEN or ..._FILE")
+
+    def _address(self, service: str, flag: str | None, of: Callable[[Endpoints], str]) -> str:
+        variable = f"SCOPEFOLD_{service.upper()}_URL"
+        if flag is not None:
+            return flag
+        if (named := self._named()) is not None:
+            return of(named)
+        if variable in self.environ:
+            return self.environ[variable]
+        if (found := self._found()) is not None:
+            return of(found)
+        raise usage(
+            f"Nothing says where {service} is",
+            f"No Scopefold runs on {self._data()}. Start one with `scopefold up`, name its data directory with --data, "
+            f"or give --{service}-url or {variable}",
+        )
+
+    def _data(self) -> Path:
+        return self.data or Path(self.environ.get("SCOPEFOLD_DATA", str(DEFAULT_DATA)))
+
+    def _named(self) -> Endpoints | None:
+        return endpoints.read(self.data) if self.data is not None else None
+
+    def _found(self) -> Endpoints | None:
+        return endpoints.read(self._data()) if self.data is None else None
+
+
+def _secret_in(path: Path) -> Secret:
+    try:
+        return _credential(path.read_text(), str(path))
+    except OSError as error:
+        raise usage("The admin token cannot be read", f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise usage("The admin token cannot be read", f"{path} is no text") from None
+
+
+def _credential(text: str, source: str) -> Secret:
+    """The token in a text. A bad one is refused here: the HTTP library would show it in its complaint."""
+    token = text.strip()
+    if not token or not all("!" <= char <= "~" for char in token):
+        raise usage("The admin token cannot be used", f"{source} is empty, or holds more than one line of plain ASCII")
+    return Secret(token)
+
+
+def located(command: Callable[..., R]) -> Callable[..., R]:
+    """Gives a command the flags that say where Scopefold is, as its argument `where`."""
+
+    @click.option("--data", type=click.Path(path_type=Path), help="Data directory of a running `scopefold up`.")
+    @click.option("--auth-url", metavar="URL", help="Where auth is [SCOPEFOLD_AUTH_URL].")
+    @click.option("--provisioner-url", metavar="URL", help="Where the provisioner is [SCOPEFOLD_PROVISIONER_URL].")
+    @click.option("--nats-url", metavar="URL", help="Where the bus is [SCOPEFOLD_NATS_URL].")
+    @click.option(
+        "--admin-token-file",
+        type=click.Path(path_type=Path),
+        help="File with the admin token [SCOPEFOLD_ADMIN_TOKEN, SCOPEFOLD_ADMIN_TOKEN_FILE].",
+    )
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        data: Path | None,
+        auth_url: str | None,
+        provisioner_url: str | None,
+        nats_url: str | None,
+        admin_token_file: Path | None,
+        **kwargs: Any,
+    ) -> R:
+        kwargs["where"] = Where(
+            environ=os.environ,
+            data=data,
+            auth_url=auth_url,
+            provisioner_url=provisioner_url,
+            nats_url=nats_url,
+            admin_token_file=admin_token_file,
+        )
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
+as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for programs.")

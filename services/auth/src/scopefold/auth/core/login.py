@@ -1,0 +1,145 @@
+"""The decisions of a login: to which IdP, asking for what, and what came back."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from scopefold.consent.idp_scopes import Idp, State
+from scopefold.consent.reconsent import Because, Lack, UserGrant, requirements
+from scopefold.contracts.events import TokenStored
+from scopefold.scopes.algebra import Coverage, Covered, Grant, Missing, covers, parse, to_request
+from scopefold.scopes.profile import Profile
+
+EVENT_IDS: Final = uuid.UUID("6a0d1f0e-3a0b-4b57-8c5a-6b0b5d1f7c11")
+
+MAX_LIFETIME_SECONDS: Final = 10 * 365 * 86400
+
+
+class GoTo(Struct, frozen=True):
+    """The login goes to this IdP."""
+
+    idp: str
+
+
+class LetChoose(Struct, frozen=True):
+    """Nothing says which IdP: the user chooses among these."""
+
+    idps: tuple[str, ...]
+
+
+class NoIdp(Struct, frozen=True):
+    """There is no IdP to go to, and why."""
+
+    reason: str
+
+
+def choose_idp(
+    state: State, *, resource: str | None, hint: str | None, session_idp: str | None, default: str | None
+) -> GoTo | LetChoose | NoIdp:
+    """Which IdP: that of the resource, else the hinted, else the session's, else the default, else the only one."""
+    registered = tuple(name for name, idp in sorted(state.idps.items()) if idp.registration is not None)
+    if resource is not None:
+        routed = state.routes.get(resource)
+        if routed in registered and routed is not None:
+            return GoTo(routed)
+        return NoIdp(f"no connector is provisioned for the resource {resource}")
+    if hint is not None:
+        return GoTo(hint) if hint in registered else NoIdp(f"there is no identity provider {hint}")
+    for preferred in (session_idp, default):
+        if preferred is not None and preferred in registered:
+            return GoTo(preferred)
+    if len(registered) == 1:
+        return GoTo(registered[0])
+    return LetChoose(registered) if registered else NoIdp("no identity provider is registered yet")
+
+
+def requested_scopes(idp: Idp) -> tuple[str, ...]:
+    """What every login asks of an IdP: the whole union, since a narrower request may shrink a grant."""
+    return to_request(idp.profile, idp.union)
+
+
+def authorize_parameters(idp: Idp) -> dict[str, str]:
+    """The extra authorize parameters: the profile's, with the operator's own on top."""
+    assert idp.registration is not None
+    return {**idp.profile.authorize_params, **idp.registration.event.authorize_params}
+
+
+def lacking(idp: Idp, grant: Grant, resource: str | None) -> tuple[Lack, ...]:
+    """What a grant lacks for a resource type, or for everything that the IdP's connectors need."""
+    needs = _needs(idp, resource)
+    coverage: Coverage = covers(idp.profile, grant, needs)
+    if isinstance(coverage, Covered):
+        return ()
+    scopes = coverage.scopes if isinstance(coverage, Missing) else tuple(needs)
+    return tuple(Lack(scope, needs[scope]) for scope in scopes)
+
+
+def _needs(idp: Idp, resource: str | None) -> Mapping[str, tuple[Because, ...]]:
+    every = requirements(idp)
+    if resource is None or resource not in idp.connectors:
+        return every
+    own = set(idp.connectors[resource].upstream_scopes)
+    return {scope: because for scope, because in every.items() if scope in own}
+
+
+class Granted(Struct, frozen=True):
+    """What the token answer says was granted, and how that is known."""
+
+    scopes: tuple[str, ...] | None
+    evidence: tuple[Literal["identity", "refresh_token"], ...]
+    known_by: Literal["echoed", "assumed"]
+
+
+def read_grant(profile: Profile, *, scope: str | None, has_refresh_token: bool) -> Granted:
+    """The grant in a token answer whose identity was then looked up. Raises `BadScope`.
+
+    RFC 6749, section 5.1: a missing `scope` means "as requested". Users can untick scopes at many providers, so
+    that is not taken for knowledge: the grant is unknown.
+    """
+    proved: tuple[Literal["identity", "refresh_token"], ...] = ("identity",)
+    if has_refresh_token:
+        proved = ("identity", "refresh_token")
+    if scope is None:
+        return Granted(None, proved, "assumed")
+    return Granted(parse(profile, scope), proved, "echoed")
+
+
+class Clocks(Struct, frozen=True):
+    """When a token dies: by itself, unused, or in any case."""
+
+    access_expires_at: datetime | None
+    idle_expires_at: datetime | None
+    absolute_expires_at: datetime | None
+
+
+def clocks(profile: Profile, *, now: datetime, expires_in_seconds: float | None, has_refresh_token: bool) -> Clocks:
+    """A token's clocks from the provider's answer and its profile."""
+
+    def after(seconds: float | None) -> datetime | None:
+        return None if seconds is None else now + timedelta(seconds=min(max(seconds, 0), MAX_LIFETIME_SECONDS))
+
+    refresh = profile.refresh
+    return Clocks(
+        access_expires_at=after(expires_in_seconds),
+        idle_expires_at=after(refresh.idle_seconds) if has_refresh_token else None,
+        absolute_expires_at=after(refresh.absolute_seconds) if has_refresh_token else None,
+    )
+
+
+def present_grant(scopes: tuple[str, ...] | None, evidence: Sequence[str], held: UserGrant | None) -> Grant:
+    """The grant of the token in the vault, less what calls have shown to be missing."""
+    return Grant(scopes, tuple(evidence), held.grant.disproved if held else ())
+
+
+def token_stored_id(tenant: str, event: TokenStored) -> str:
+    """The id of a `TokenStored`: told from the token alone, so that appending it again is harmless."""
+    told = f"token-stored:{tenant}:{event.user}:{event.idp}:{event.generation}:{event.fingerprint}"
+    return str(uuid.uuid5(EVENT_IDS, told))
+
+
+def attempt_event_id(name: str, tenant: str, attempt: str) -> str:
+    """The id of an event that a login attempt gives rise to at most once."""
+    return str(uuid.uuid5(EVENT_IDS, f"{name}:{tenant}:{attempt}"))

@@ -1,0 +1,42 @@
+"""What an operator sets, and what is refused."""
+
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from scopefold.contracts.words import IdpId, Tenant
+from scopefold.runtime.secret import Secret
+from scopefold.runtime.settings import BadSettings
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+MIN_ADMIN_TOKEN: Final = 24
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Read from the environment: `nats_url` from `SCOPEFOLD_NATS_URL`, and so on."""
+
+    admin_token: Secret
+    kek: Secret
+    nats_url: str = "nats://127.0.0.1:4222"
+    tenant: Tenant = "default"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8080
+    issuer: str = "http://127.0.0.1:8080"
+    data_dir: Path = Path()
+    default_idp: IdpId | None = None
+    log_level: str = "INFO"
+
+
+def check(settings: Settings) -> None:
+    """Refuse what would be unsafe. Raises `BadSettings`."""
+    issuer = urlsplit(settings.issuer)
+    if issuer.query or issuer.fragment or issuer.path.endswith("/") or not issuer.hostname:
+        raise BadSettings("SCOPEFOLD_ISSUER: must be an address without query, fragment or closing slash (RFC 8414)")
+    if issuer.scheme != "https" and not (issuer.scheme == "http" and issuer.hostname in LOOPBACK):
+        raise BadSettings("SCOPEFOLD_ISSUER: must be https, except on a loopback address (RFC 8414, section 2)")
+    if len(settings.admin_token.reveal()) < MIN_ADMIN_TOKEN:
+        raise BadSettings(f"SCOPEFOLD_ADMIN_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
+    if not settings.data_dir.is_dir():
+        raise BadSettings(f"SCOPEFOLD_DATA_DIR: {settings.data_dir} is no directory")

@@ -1,0 +1,129 @@
+"""The key-value buckets on JetStream, and the one place that knows how they show absence."""
+
+import asyncio
+import hashlib
+from typing import Final, TypeVar
+
+import msgspec
+import nats.errors
+import nats.js.errors
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig, StorageType
+from nats.js.kv import KeyValue
+
+from scopefold.ledger.log import LogUnavailable
+
+VAULT: Final = "vault"
+SESSIONS: Final = "sessions"
+CLIENTS: Final = "clients"
+FLOWS: Final = "flows"
+SESSION_SECONDS: Final = 12 * 3600
+FLOW_SECONDS: Final = 600
+T = TypeVar("T", bound=msgspec.Struct)
+
+_BUCKETS: Final = (
+    KeyValueConfig(bucket=VAULT, description="Sealed upstream tokens, identities and keys.", history=1),
+    KeyValueConfig(bucket=CLIENTS, description="Registered OAuth clients.", history=1),
+    KeyValueConfig(bucket=SESSIONS, description="Browser sessions.", history=1, ttl=SESSION_SECONDS),
+    KeyValueConfig(
+        bucket=FLOWS,
+        description="Logins under way and authorization codes: losing them costs a user one repeated login.",
+        history=1,
+        ttl=FLOW_SECONDS,
+        storage=StorageType.MEMORY,
+    ),
+)
+
+
+async def declare(js: JetStreamContext, *, replicas: int = 1) -> None:
+    """Create the buckets that are missing. Existing ones stay as they are."""
+    for config in _BUCKETS:
+        try:
+            await js.key_value(config.bucket)
+        except nats.js.errors.NotFoundError:
+            await js.create_key_value(config.evolve(replicas=replicas))
+
+
+def hashed(secret: str) -> str:
+    """The key under which something is kept that only the holder of `secret` may find."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Taken(RuntimeError):
+    """The entry is there already, or it was changed or taken by somebody else meanwhile."""
+
+
+_AWAY = (nats.errors.Error, nats.js.errors.ServiceUnavailableError, asyncio.TimeoutError, OSError)
+_LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestError)
+
+
+class Bucket:
+    """One bucket, with Structs for values. Raises `LogUnavailable` where the bus does not answer."""
+
+    def __init__(self, kv: KeyValue) -> None:
+        self._kv = kv
+
+    async def get(self, key: str, kind: type[T]) -> tuple[T, int] | None:
+        """The entry and its revision. A deleted or expired entry, which shows as a marker, is absent."""
+        try:
+            entry = await self._kv.get(key)
+        except nats.js.errors.KeyNotFoundError:
+            return None
+        except _AWAY as error:
+            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+        if not entry.value or entry.revision is None:
+            return None
+        return msgspec.msgpack.decode(entry.value, type=kind), entry.revision
+
+    async def create(self, key: str, value: msgspec.Struct) -> int:
+        """Put an entry where there is none; its revision. Raises `Taken`."""
+        return await self.update(key, value, revision=0)
+
+    async def update(self, key: str, value: msgspec.Struct, *, revision: int) -> int:
+        """Replace the entry of this revision (0: there is none); its new revision. Raises `Taken`."""
+        content = msgspec.msgpack.encode(value)
+        try:
+            if revision == 0:
+                return await self._kv.create(key, content)
+            return await self._kv.update(key, content, last=revision)
+        except _LOST:
+            raise Taken(key) from None
+        except _AWAY as error:
+            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+
+    async def take(self, key: str, revision: int) -> None:
+        """Delete the entry of this revision. Of all who try, one succeeds; the others get `Taken`."""
+        try:
+            await self._kv.delete(key, last=revision)
+        except _LOST:
+            raise Taken(key) from None
+        except _AWAY as error:
+            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+
+    async def keys(self) -> list[str]:
+        """All keys, sorted."""
+        try:
+            return sorted(await self._kv.keys())
+        except nats.js.errors.NoKeysError:
+            return []
+        except _AWAY as error:
+            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+
+
+class Buckets:
+    """All buckets of one connection."""
+
+    def __init__(self, vault: Bucket, sessions: Bucket, clients: Bucket, flows: Bucket) -> None:
+        self.vault = vault
+        self.sessions = sessions
+        self.clients = clients
+        self.flows = flows
+
+
+async def connect(js: JetStreamContext) -> Buckets:
+    """The buckets, which must have been declared. Raises `LogUnavailable` where they are not there."""
+    try:
+        found = [Bucket(await js.key_value(name)) for name in (VAULT, SESSIONS, CLIENTS, FLOWS)]
+    except (nats.js.errors.Error, *_AWAY) as error:
+        raise LogUnavailable(f"the buckets are not there yet; run: scopefold bus init ({error})") from None
+    return Buckets(*found)

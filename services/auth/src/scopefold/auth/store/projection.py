@@ -1,0 +1,346 @@
+"""The fold of the log, kept in SQLite: what IdPs need, what users have granted, and who must consent again.
+
+Everything here is rebuilt by a replay of the log: deleting the file loses nothing. A grant set is stored and judged
+once, however many users hold it, so a provisioned connector costs one judgement per grant set.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+import msgspec
+from msgspec import Struct
+
+from scopefold.consent import idp_scopes
+from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reconsent import (
+    Judgement,
+    Report,
+    Row,
+    UserGrant,
+    fold_grant,
+    grant_concerned,
+    grant_key,
+    judge,
+    row_of,
+)
+from scopefold.contracts.recorded import Cause, Quarantined, Recorded
+from scopefold.ledger.follow import Checkpoint
+from scopefold.runtime.logs import logger
+from scopefold.scopes.algebra import Grant
+
+SCHEMA_VERSION: Final = 1
+SCHEMA: Final = """
+CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), content BLOB NOT NULL) STRICT;
+CREATE TABLE idps (idp TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE grant_sets (
+    id INTEGER PRIMARY KEY, idp TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL,
+    users INTEGER NOT NULL, status TEXT NOT NULL, judgement BLOB NOT NULL, UNIQUE (idp, key)
+) STRICT;
+CREATE TABLE grants (
+    idp TEXT NOT NULL, user TEXT NOT NULL, grant_set INTEGER NOT NULL, held BLOB NOT NULL, PRIMARY KEY (idp, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX grants_by_set ON grants (grant_set, user);
+CREATE TABLE quarantine (
+    seq INTEGER PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
+) STRICT;
+"""
+log = logger(__name__)
+_json = msgspec.json.Encoder(order="deterministic")
+
+
+class Held(Struct, frozen=True, array_like=True):
+    """What a row of `grants` says of one user, beside the grant set."""
+
+    generation: int
+    known_by: str
+    stored: Cause
+    reports: tuple[Report, ...]
+
+
+class GrantSet(Struct):
+    """A canonical grant that at least one user holds at an IdP, and what it is worth."""
+
+    id: int
+    idp: str
+    key: str
+    grant: Grant
+    users: int
+    judgement: Judgement
+
+
+class Page(Struct, frozen=True):
+    """A part of the worklist, and where the next part begins (None: there is none)."""
+
+    rows: tuple[Row, ...]
+    next: tuple[str, str, str] | None
+
+
+_pack_held = msgspec.msgpack.Encoder().encode
+_unpack_held = msgspec.msgpack.Decoder(Held).decode
+
+
+class Projection:
+    """One SQLite file, its one writer, and the small part of it that is kept in memory.
+
+    In memory are the IdPs and the grant sets; users are only on disk.
+    """
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        self.scopes: idp_scopes.State = idp_scopes.EMPTY
+        self.checkpoint: Checkpoint | None = None
+        self.quarantined = 0
+        self._sets: dict[tuple[str, str], GrantSet] = {}
+        self._sets_by_id: dict[int, GrantSet] = {}
+        self._next_set_id = 1
+        self._moved = asyncio.Condition()
+        self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
+        self._db: aiosqlite.Connection
+
+    async def open(self, path: Path) -> None:
+        """Open the file, or start an empty one where it is missing, damaged, or of another version."""
+        try:
+            await self._open(path)
+        except (sqlite3.DatabaseError, msgspec.MsgspecError, LookupError) as error:
+            if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
+                raise
+            log.warning("projection discarded, rebuilding from the log", path=str(path), reason=str(error))
+            await self.close()
+            for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+                file.unlink(missing_ok=True)
+            await self._open(path)
+
+    async def _open(self, path: Path) -> None:
+        self._db = await aiosqlite.connect(path, isolation_level=None)
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536", "busy_timeout = 5000"):
+            await self._db.execute(f"PRAGMA {pragma}")
+        (version,) = await self._one("PRAGMA user_version")
+        if version == 0:
+            await self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise LookupError(f"the file has schema version {version}, this program {SCHEMA_VERSION}")
+        (verdict,) = await self._one("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        await self._load()
+
+    async def _load(self) -> None:
+        rows = await self._db.execute_fetchall("SELECT content FROM checkpoint")
+        self.checkpoint = next((msgspec.json.decode(content, type=Checkpoint) for (content,) in rows), None)
+        idps = await self._db.execute_fetchall("SELECT idp, content FROM idps ORDER BY idp")
+        self.scopes = idp_scopes.State({idp: msgspec.json.decode(content, type=Idp) for idp, content in idps})
+        self._sets, self._sets_by_id = {}, {}
+        for number, idp, key, content, users, judgement in await self._db.execute_fetchall(
+            "SELECT id, idp, key, content, users, judgement FROM grant_sets"
+        ):
+            grant = msgspec.json.decode(content, type=Grant)
+            judged = msgspec.json.decode(judgement, type=Judgement)
+            self._remember(GrantSet(number, idp, key, grant, users, judged))
+        (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
+        (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
+
+    async def close(self) -> None:
+        """Close the file. What was applied is in it."""
+        await self._db.close()
+
+    async def _one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        async with self._db.execute(sql, parameters) as cursor:
+            return await cursor.fetchone()
+
+    def _remember(self, found: GrantSet) -> None:
+        self._sets[found.idp, found.key] = found
+        self._sets_by_id[found.id] = found
+
+    # Folding
+
+    async def apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
+        """Fold a batch and save the checkpoint, in one transaction."""
+        async with self._turn:
+            await self._db.execute("BEGIN IMMEDIATE")
+            try:
+                await self._apply(batch, reached)
+                await self._db.execute("COMMIT")
+            except BaseException:
+                await self._db.execute("ROLLBACK")
+                await self._load()
+                raise
+            self.checkpoint = reached
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
+        ours = [one for one in batch if isinstance(one, Recorded) and one.tenant == self.tenant]
+        aside = [one for one in batch if isinstance(one, Quarantined)]
+        keys = {key for one in ours if (key := grant_concerned(one)) is not None}
+        before = await self._held(keys)
+        after, scopes = dict(before), self.scopes
+        for recorded in ours:
+            scopes = idp_scopes.fold(scopes, recorded)
+            if (key := grant_concerned(recorded)) is not None:
+                profile = (scopes.idps.get(key[0]) or Idp(key[0])).profile
+                if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
+                    after[key] = grant
+        changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
+        self.scopes = scopes
+        await self._save_idps(changed)
+        await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=changed)
+        for one in aside:
+            log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)
+        await self._db.executemany(
+            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?)",
+            [(one.seq, one.at.isoformat(), one.subject, one.reason) for one in aside],
+        )
+        self.quarantined += len(aside)
+        await self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (_json.encode(reached),))
+
+    async def _held(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], UserGrant]:
+        """The grants that are stored for these (IdP, user)."""
+        wanted = list(keys)
+        if not wanted:
+            return {}
+        places = ", ".join(["(?, ?)"] * len(wanted))
+        rows = await self._db.execute_fetchall(
+            f"SELECT idp, user, grant_set, held FROM grants WHERE (idp, user) IN (VALUES {places})",  # noqa: S608
+            [part for key in wanted for part in key],
+        )
+        return {(idp, user): self._user_grant(idp, user, number, held) for idp, user, number, held in rows}
+
+    def _user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
+        kept = _unpack_held(held)
+        grant = self._sets_by_id[number].grant
+        return UserGrant(user, idp, grant, kept.generation, kept.known_by, kept.stored, kept.reports)
+
+    async def _save_idps(self, changed: Iterable[str]) -> None:
+        await self._db.executemany(
+            "INSERT OR REPLACE INTO idps VALUES (?, ?)",
+            [(name, _json.encode(self.scopes.idps[name])) for name in changed],
+        )
+
+    async def _save_grants(
+        self, moves: Sequence[tuple[UserGrant | None, UserGrant]], *, rejudge: Iterable[str]
+    ) -> None:
+        """Store the users that changed, count them over from set to set, and judge what must be judged."""
+        touched: dict[int, GrantSet] = {}
+        rows = []
+        for before, grant in moves:
+            if before is grant:
+                continue
+            found = self._grant_set(grant)
+            touched[found.id] = found
+            if before is not None:
+                left = self._sets[grant.idp, grant_key(before.grant)]
+                left.users -= 1
+                touched[left.id] = left
+            found.users += 1
+            held = Held(grant.generation, grant.known_by, grant.stored, grant.reports)
+            rows.append((grant.idp, grant.user, found.id, _pack_held(held)))
+        for idp in rejudge:
+            for found in [one for one in self._sets.values() if one.idp == idp]:
+                found.judgement = judge(self.scopes.idps[idp], found.grant)
+                touched[found.id] = found
+        await self._db.executemany("INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?)", rows)
+        await self._save_sets(touched.values())
+
+    def _grant_set(self, grant: UserGrant) -> GrantSet:
+        """The set that this grant belongs to, a new one where it is the first of its kind."""
+        key = grant_key(grant.grant)
+        if (known := self._sets.get((grant.idp, key))) is not None:
+            return known
+        judged = judge(self.scopes.idps.get(grant.idp) or Idp(grant.idp), grant.grant)
+        made = GrantSet(self._next_set_id, grant.idp, key, grant.grant, 0, judged)
+        self._next_set_id += 1
+        self._remember(made)
+        return made
+
+    async def _save_sets(self, touched: Iterable[GrantSet]) -> None:
+        kept, empty = [], []
+        for one in touched:
+            if one.users:
+                content, judged = _json.encode(one.grant), _json.encode(one.judgement)
+                kept.append((one.id, one.idp, one.key, content, one.users, one.judgement.status, judged))
+            else:
+                empty.append((one.id,))
+                del self._sets[one.idp, one.key], self._sets_by_id[one.id]
+        await self._db.executemany("INSERT OR REPLACE INTO grant_sets VALUES (?, ?, ?, ?, ?, ?, ?)", kept)
+        await self._db.executemany("DELETE FROM grant_sets WHERE id = ?", empty)
+
+    # Asking
+
+    async def reached(self, seq: int, timeout_seconds: float) -> bool:
+        """Wait until everything up to `seq` is folded; False if that takes longer than the timeout."""
+
+        def there() -> bool:
+            return seq <= (self.checkpoint.seq if self.checkpoint else 0)
+
+        try:
+            async with self._moved:
+                await asyncio.wait_for(self._moved.wait_for(there), timeout_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def count(self, status: str, idp: str | None = None) -> int:
+        """How many users stand at this status (`missing`, `unknown`, `covered`), at one IdP or at all."""
+        return sum(
+            one.users for one in self._sets.values() if one.judgement.status == status and idp in (None, one.idp)
+        )
+
+    async def page(self, *, idp: str | None, after: tuple[str, str, str] | None, limit: int) -> Page:
+        """Part of the worklist, ordered by IdP, grant set and user, after the place that `after` names."""
+        missing = sorted(
+            (one for one in self._sets.values() if one.judgement.status == "missing" and idp in (None, one.idp)),
+            key=lambda one: (one.idp, one.key),
+        )
+        async with self._turn:
+            return await self._page(missing, after, limit)
+
+    async def _page(self, missing: Sequence[GrantSet], after: tuple[str, str, str] | None, limit: int) -> Page:
+        rows: list[Row] = []
+        reached = ("", "", "")
+        for one in missing:
+            place = (one.idp, one.key)
+            if after is not None and place < after[:2]:
+                continue
+            start = after[2] if after is not None and place == after[:2] else ""
+            found = await self._db.execute_fetchall(
+                "SELECT user, held FROM grants WHERE grant_set = ? AND user > ? ORDER BY user LIMIT ?",
+                (one.id, start, limit - len(rows) + 1),
+            )
+            for user, held in found:
+                if len(rows) == limit:
+                    return Page(tuple(rows), reached)
+                reached = (*place, user)
+                rows.append(row_of(self._user_grant(one.idp, user, one.id, held), one.judgement))
+        return Page(tuple(rows), None)
+
+    async def held(self, idp: str, user: str) -> UserGrant | None:
+        """What one user has granted at one IdP, as far as the log is folded."""
+        async with self._turn:
+            return (await self._held([(idp, user)])).get((idp, user))
+
+    async def quarantine(self, limit: int = 1000) -> list[Quarantined]:
+        """The messages that no fold may use, oldest first."""
+        rows = await self._db.execute_fetchall(
+            "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq LIMIT ?", (limit,)
+        )
+        return [
+            msgspec.convert(dict(zip(Quarantined.__struct_fields__, row, strict=True)), Quarantined) for row in rows
+        ]
+
+    async def dump(self) -> AsyncIterator[bytes]:
+        """The whole projection in canonical form, a line at a time: equal logs give equal dumps."""
+        yield _json.encode(self.checkpoint)
+        for sql in (
+            "SELECT idp, content FROM idps ORDER BY idp",
+            "SELECT idp, key, content, users, status, judgement FROM grant_sets ORDER BY idp, key",
+            "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g JOIN grant_sets s ON s.id = g.grant_set"
+            " ORDER BY g.idp, g.user",
+            "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq",
+        ):
+            async with self._db.execute(sql) as cursor:
+                async for row in cursor:
+                    yield _json.encode([part.decode() if isinstance(part, bytes) else part for part in row])

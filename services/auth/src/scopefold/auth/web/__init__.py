@@ -1,0 +1,1 @@
+"""Auth over HTTP: parse, load, call core, append, render."""

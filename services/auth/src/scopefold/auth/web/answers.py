@@ -1,0 +1,71 @@
+"""How a login ends: a code for the client, or an error that the client is told of, or one that is shown."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from authlib.common.urls import add_params_to_uri
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.store.buckets import hashed
+from scopefold.auth.web.oauth import GrantedUser, RedirectedError, ShownError, issue_code
+from scopefold.auth.web.pages import error_page, redirect
+from scopefold.auth.web.service import Service
+from scopefold.ledger.append import AppendRefused, LogFull
+from scopefold.ledger.log import LogNotDeclared, LogUnavailable
+from scopefold.runtime.logs import logger
+
+log = logger(__name__)
+
+
+async def with_code(service: Service, parameters: Mapping[str, str], user: GrantedUser) -> Response:
+    """Back to the client with a code, its state, and who issued it (RFC 9207)."""
+    client = await service.clients.get(parameters.get("client_id", ""))
+    address, code, stored = issue_code(service.loaded(client), parameters, user)
+    await service.bus.buckets.flows.create(f"code.{hashed(code)}", stored)
+    return redirect(add_params_to_uri(address, [("iss", service.settings.issuer)]))
+
+
+def with_error(service: Service, error: RedirectedError) -> Response:
+    """Back to the client with an error, its state, and who says so (RFC 6749, section 4.1.2.1; RFC 9207)."""
+    told = [("error", error.error), ("error_description", error.description)]
+    if error.state is not None:
+        told.append(("state", error.state))
+    return redirect(add_params_to_uri(error.redirect_uri, [*told, ("iss", service.settings.issuer)]))
+
+
+async def redirected(request: Request, error: Exception) -> Response:
+    """Answers a `RedirectedError`."""
+    assert isinstance(error, RedirectedError)
+    service: Service = request.app.state.service
+    return with_error(service, error)
+
+
+async def shown(_: Request, error: Exception) -> Response:
+    """Answers a `ShownError`: the app's mistake, which only its developers can mend."""
+    assert isinstance(error, ShownError)
+    text = f"The app that sent you here asked in a way that cannot be answered. {error.description}"
+    return error_page(400, "This login cannot go on", text, code=error.error)
+
+
+async def away(request: Request, error: Exception) -> Response:
+    """Answers for a bus that is away or full: to programs as problem+json (by the caller), to people as a page."""
+    full = isinstance(error, LogFull | AppendRefused)
+    log.warning("request refused", path=request.url.path, reason=str(error))
+    title = "Logins are paused" if full else "Not ready yet"
+    text = (
+        "The log cannot take new events; an operator must look after it."
+        if full
+        else ("A part of this service is away. It comes back by itself: try again in a moment.")
+    )
+    response = error_page(503, title, text, code="temporarily_unavailable")
+    response.headers["retry-after"] = "2"
+    return response
+
+
+AWAY = (LogUnavailable, LogNotDeclared, LogFull, AppendRefused)
+
+
+def host_of(address: str) -> str:
+    """The host of an address, to show where a link leads."""
+    return urlsplit(address).hostname or address

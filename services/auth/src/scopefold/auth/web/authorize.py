@@ -1,0 +1,138 @@
+"""The authorization endpoint: who is it, where must they go, and does what they granted already suffice?"""
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.core.login import (
+    GoTo,
+    LetChoose,
+    NoIdp,
+    choose_idp,
+    lacking,
+    present_grant,
+    requested_scopes,
+)
+from scopefold.auth.store.buckets import hashed
+from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
+from scopefold.auth.web.answers import with_code
+from scopefold.auth.web.browser import mark_browser, random_text, session_of
+from scopefold.auth.web.login_log import heal
+from scopefold.auth.web.oauth import (
+    GrantedUser,
+    RedirectedError,
+    ShownError,
+    check_authorization_request,
+    form_parameters,
+    single_parameters,
+)
+from scopefold.auth.web.pages import page, redirect
+from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.upstream import authorize_url
+from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reconsent import Lack
+from scopefold.runtime.web import limited_body
+
+
+async def authorize(request: Request) -> Response:
+    """`GET` or `POST /authorize` (RFC 6749, section 3.1)."""
+    service = service_of(request)
+    if request.method == "POST":
+        parameters = form_parameters(await limited_body(request))
+    else:
+        parameters = single_parameters(request.query_params.multi_items())
+    session = await session_of(request, service.bus.buckets.sessions)
+    if parameters.get("prompt") == "login":
+        session = None
+    client = await service.clients.get(parameters.get("client_id", ""))
+    check_authorization_request(service.loaded(client), parameters, _user(session))
+    choice = choose_idp(
+        service.scopes,
+        resource=parameters.get("resource"),
+        hint=parameters.get("idp_hint"),
+        session_idp=session.idps[-1] if session and session.idps else None,
+        default=service.settings.default_idp,
+    )
+    match choice:
+        case NoIdp():
+            raise _refused(parameters, "invalid_target" if "resource" in parameters else "server_error", choice.reason)
+        case LetChoose():
+            return _chooser(service, request, parameters, choice.idps)
+        case GoTo():
+            return await _go(service, request, parameters, service.scopes.idps[choice.idp], session)
+
+
+def _user(session: Session | None) -> GrantedUser | None:
+    return GrantedUser(session.user, session.idps[-1], session.authenticated_at) if session else None
+
+
+async def _go(
+    service: Service, request: Request, parameters: Mapping[str, str], idp: Idp, session: Session | None
+) -> Response:
+    """Straight back with a code where the grant suffices, else to the IdP: at once, or after saying why."""
+    silent = parameters.get("prompt") == "none"
+    lacks: tuple[Lack, ...] = ()
+    if session is not None:
+        found = await service.bus.vault.token(session.user, idp.idp)
+        if found is not None:
+            await heal(service, session.user, idp.idp, found[0])
+            held = await service.projection.held(idp.idp, session.user)
+            grant = present_grant(found[0].granted, found[0].evidence, held)
+            lacks = lacking(idp, grant, parameters.get("resource"))
+            if not lacks:
+                return await with_code(
+                    service, parameters, GrantedUser(session.user, idp.idp, session.authenticated_at)
+                )
+    if silent:
+        raise _refused(parameters, "interaction_required", "The user must consent at the identity provider.")
+    response, address = await _begin(service, request, parameters, idp, session)
+    if not lacks:
+        return response
+    explained = page("step_up", idp=idp, lacks=lacks, address=address, title="More access is needed")
+    for cookie in response.headers.getlist("set-cookie"):
+        explained.headers.append("set-cookie", cookie)
+    return explained
+
+
+async def _begin(
+    service: Service, request: Request, parameters: Mapping[str, str], idp: Idp, session: Session | None
+) -> tuple[Response, str]:
+    """Remember the login under way, bound to this browser; the redirect upstream, and its address."""
+    state, verifier, scopes = random_text(), random_text(), requested_scopes(idp)
+    address = authorize_url(
+        idp, redirect_uri=callback_address(service, idp.idp), scopes=scopes, state=state, verifier=verifier
+    )
+    response = redirect(address)
+    attempt = Attempt(
+        attempt=f"a_{random_text()[:22]}",
+        idp=idp.idp,
+        request=AuthorizeRequest(dict(parameters)),
+        browser=mark_browser(request, response),
+        verifier=verifier,
+        requested=scopes,
+        user=session.user if session else None,
+        began_at=now(),
+    )
+    await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
+    return response, address
+
+
+def callback_address(service: Service, idp: str) -> str:
+    """Where an IdP sends browsers back to: an address of its own per IdP, against mix-up (RFC 9700, section 4.4)."""
+    return f"{service.settings.issuer}/oauth2/callback/{idp}"
+
+
+def _chooser(service: Service, request: Request, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:
+    if parameters.get("prompt") == "none":
+        raise _refused(parameters, "interaction_required", "The user must choose an identity provider.")
+    choices = [
+        (service.scopes.idps[name].profile.title, name, str(request.url.include_query_params(idp_hint=name)))
+        for name in idps
+    ]
+    relative = [(title, name, "/authorize?" + address.partition("?")[2]) for title, name, address in choices]
+    return page("choose", title="Choose where to log in", choices=relative)
+
+
+def _refused(parameters: Mapping[str, str], error: str, description: str) -> RedirectedError | ShownError:
+    return RedirectedError(parameters["redirect_uri"], error, description, parameters.get("state"))

@@ -1,0 +1,187 @@
+"""The way back from an IdP: code to token, token to person, person to session, session to the client."""
+
+from typing import Final
+
+from authlib.common.urls import add_params_to_uri
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.core.login import Granted, attempt_event_id, clocks, read_grant
+from scopefold.auth.core.seal import keyed_hash
+from scopefold.auth.store.buckets import Taken, hashed
+from scopefold.auth.store.records import Attempt
+from scopefold.auth.store.vault import Identity, StoredToken
+from scopefold.auth.web.answers import with_code
+from scopefold.auth.web.authorize import callback_address
+from scopefold.auth.web.browser import begin_session, browser_of, random_text
+from scopefold.auth.web.login_log import once, stored_event, write
+from scopefold.auth.web.oauth import GrantedUser, RedirectedError, ShownError, single_parameters
+from scopefold.auth.web.pages import error_page
+from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.upstream import TokenAnswer, UpstreamFailed, error_code, exchange, identify
+from scopefold.consent.idp_scopes import Idp
+from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, UserLoggedIn
+from scopefold.runtime.logs import logger
+from scopefold.scopes.algebra import BadScope
+
+log = logger(__name__)
+STORE_TRIES: Final = 5
+
+
+async def callback(request: Request) -> Response:
+    """`GET /oauth2/callback/{idp}`, and `/oauth2/callback` while exactly one IdP is registered."""
+    service = service_of(request)
+    parameters = single_parameters(request.query_params.multi_items())
+    attempt = await _claim(service, request, parameters.get("state", ""))
+    idp = service.scopes.idps.get(attempt.idp)
+    if idp is None or idp.registration is None:
+        raise _failure(attempt, "server_error", "The identity provider is not registered any more.")
+    if "error" in parameters:
+        raise await _refused_upstream(service, attempt, parameters["error"])
+    try:
+        token, identity, granted = await _redeem(service, idp, attempt, parameters.get("code", ""))
+    except UpstreamFailed as failure:
+        raise await _failed(service, attempt, failure) from None
+    user = await service.bus.vault.user_of(
+        idp.idp, identity.subject, new_user=attempt.user or f"u_{random_text()[:22]}"
+    )
+    if attempt.user is not None and user != attempt.user:
+        return await _another_account(service, attempt, idp)
+    stored = await _store(service, idp, attempt, user, (token, identity, granted))
+    event = UserLoggedIn(user=user, idp=idp.idp, client=attempt.request.parameters["client_id"])
+    logged_in = once(attempt_event_id("user-logged-in", service.settings.tenant, attempt.attempt), event)
+    await write(service, logged_in, stored_event(service, user, idp.idp, stored))
+    moment = now()
+    response = await with_code(service, attempt.request.parameters, GrantedUser(user, idp.idp, moment))
+    await begin_session(request, response, service.bus.buckets.sessions, user=user, idp=idp.idp, now=moment)
+    return response
+
+
+async def _claim(service: Service, request: Request, state: str) -> Attempt:
+    """The login that this browser began under this state at this IdP, once. Raises `ShownError`."""
+    wrong = ShownError("invalid_state", "This login was not begun here, was finished already, or took too long.")
+    named = request.path_params.get("idp")
+    found = await service.bus.buckets.flows.get(f"attempt.{hashed(state)}", Attempt) if state else None
+    if found is None:
+        raise wrong
+    attempt, revision = found
+    if attempt.browser != browser_of(request) or named not in (None, attempt.idp):
+        raise wrong
+    if named is None and len([one for one in service.scopes.idps.values() if one.registration]) != 1:
+        raise wrong
+    try:
+        await service.bus.buckets.flows.take(f"attempt.{hashed(state)}", revision)
+    except Taken:
+        raise wrong from None
+    return attempt
+
+
+async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tuple[TokenAnswer, Identity, Granted]:
+    """Swap the IdP's code for a token, and ask whose it is. Raises `UpstreamFailed`."""
+    if not code:
+        raise UpstreamFailed("authorize", "no_code")
+    secret = await service.bus.vault.idp_secret(idp.idp)
+    if secret is None:
+        raise UpstreamFailed("token", "no_client_secret")
+    token = await exchange(
+        service.http,
+        idp,
+        client_secret=secret,
+        code=code,
+        verifier=attempt.verifier,
+        redirect_uri=callback_address(service, idp.idp),
+    )
+    identity = await identify(service.http, idp, token.access_token)
+    try:
+        granted = read_grant(idp.profile, scope=token.scope, has_refresh_token=token.refresh_token is not None)
+    except BadScope:
+        raise UpstreamFailed("token", "malformed_scope") from None
+    return token, identity, granted
+
+
+async def _store(
+    service: Service, idp: Idp, attempt: Attempt, user: str, came: tuple[TokenAnswer, Identity, Granted]
+) -> StoredToken:
+    """Put the token in the vault as the user's next generation; again, where a parallel login was faster."""
+    answer, identity, granted = came
+    vault = service.bus.vault
+    times = clocks(
+        idp.profile,
+        now=now(),
+        expires_in_seconds=answer.expires_in,
+        has_refresh_token=answer.refresh_token is not None,
+    )
+    for _ in range(STORE_TRIES):
+        before = await vault.token(user, idp.idp)
+        held = await service.projection.held(idp.idp, user)
+        known = max(before[0].generation if before else 0, held.generation if held else 0)
+        token = StoredToken(
+            identity=identity,
+            access_token=answer.access_token,
+            refresh_token=answer.refresh_token,
+            requested=attempt.requested,
+            granted=granted.scopes,
+            evidence=granted.evidence,
+            known_by=granted.known_by,
+            cause="step-up" if attempt.user is not None else "login",
+            generation=known + 1,
+            fingerprint=keyed_hash(vault.fingerprint_key, answer.refresh_token or answer.access_token),
+            predecessor=before[0].fingerprint if before else None,
+            access_expires_at=times.access_expires_at,
+            idle_expires_at=times.idle_expires_at,
+            absolute_expires_at=times.absolute_expires_at,
+        )
+        try:
+            await vault.put_token(user, idp.idp, token, revision=before[1] if before else 0)
+        except Taken:
+            continue
+        return token
+    raise _failure(attempt, "temporarily_unavailable", "Too many logins of this user at once; try again.")
+
+
+async def _refused_upstream(service: Service, attempt: Attempt, error: str) -> RedirectedError:
+    """The IdP sent the browser back with an error: the user said no, or the IdP did."""
+    client, tenant = attempt.request.parameters["client_id"], service.settings.tenant
+    if error == "access_denied":
+        declined = ConsentDeclined(
+            attempt=attempt.attempt, idp=attempt.idp, client=client, user=attempt.user, requested=attempt.requested
+        )
+        await write(service, once(attempt_event_id("consent-declined", tenant, attempt.attempt), declined))
+        return _failure(attempt, "access_denied", "The user did not consent at the identity provider.")
+    return await _failed(service, attempt, UpstreamFailed("authorize", error))
+
+
+async def _failed(service: Service, attempt: Attempt, failure: UpstreamFailed) -> RedirectedError:
+    """Keep in the log that and how the IdP failed, and tell the client."""
+    log.warning("login failed upstream", idp=attempt.idp, stage=failure.stage, error=failure.error)
+    event = AuthorizationFailed(
+        attempt=attempt.attempt,
+        idp=attempt.idp,
+        client=attempt.request.parameters["client_id"],
+        user=attempt.user,
+        requested=attempt.requested,
+        stage=failure.stage,
+        error=error_code(failure.error),
+    )
+    tenant = service.settings.tenant
+    await write(service, once(attempt_event_id("authorization-failed", tenant, attempt.attempt), event))
+    return _failure(attempt, "server_error", f"The identity provider failed at {failure.stage}: {failure.error}.")
+
+
+async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Response:
+    """The browser is logged in as one user and came back as another: neither is taken for the other."""
+    await _failed(service, attempt, UpstreamFailed("identity", "account_mismatch"))
+    again = add_params_to_uri("/authorize", {**attempt.request.parameters, "prompt": "login"}.items())
+    return error_page(
+        409,
+        "You logged in as somebody else",
+        f"This browser is logged in here as one person, and at {idp.profile.title} you chose an account that belongs "
+        "to another. Nothing was changed.",
+        code="account_mismatch",
+        link=("Log in anew as the other person", again),
+    )
+
+
+def _failure(attempt: Attempt, error: str, description: str) -> RedirectedError:
+    asked = attempt.request.parameters
+    return RedirectedError(asked["redirect_uri"], error, description, asked.get("state"))

@@ -1,0 +1,48 @@
+"""What a login writes: the token to the vault first, then its facts to the log, in one piece.
+
+A crash between the two leaves a token that the log does not know of. The vault row carries all that its event says,
+under an id that follows from the token alone, so whoever meets the row next appends it.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from scopefold.auth.core.login import token_stored_id
+from scopefold.auth.store.vault import StoredToken
+from scopefold.auth.web.service import Service, now
+from scopefold.contracts.events import Event, TokenStored
+from scopefold.ledger.append import NewEvent, append
+
+PUBLISHER: Final = "auth"
+
+
+def token_stored(user: str, idp: str, token: StoredToken) -> TokenStored:
+    """The event that says what a vault row says, less its secrets."""
+    said: dict[str, Any] = {
+        name: getattr(token, name) for name in TokenStored.__struct_fields__ if name not in ("user", "idp")
+    }
+    return msgspec.convert({"type": "token-stored.v1", "user": user, "idp": idp, **said}, TokenStored)
+
+
+async def write(service: Service, *events: NewEvent) -> None:
+    """Append what happened, in one piece."""
+    await append(service.bus.log, events, tenant=service.settings.tenant, publisher=PUBLISHER, now=now())
+
+
+def stored_event(service: Service, user: str, idp: str, token: StoredToken) -> NewEvent:
+    """The `TokenStored` of a vault row, under its own id."""
+    event = token_stored(user, idp, token)
+    return NewEvent(token_stored_id(service.settings.tenant, event), event)
+
+
+async def heal(service: Service, user: str, idp: str, token: StoredToken) -> None:
+    """Append the event of a vault row that the log does not know of. Costs nothing where it does."""
+    held = await service.projection.held(idp, user)
+    if held is None or held.generation < token.generation:
+        await write(service, stored_event(service, user, idp, token))
+
+
+def once(event_id: str, event: Event) -> NewEvent:
+    """An event under an id of its own."""
+    return NewEvent(event_id, event)

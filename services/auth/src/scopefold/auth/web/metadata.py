@@ -1,0 +1,66 @@
+"""What the server says of itself: RFC 8414, OpenID Connect Discovery 1.0, and its public keys."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.web.oauth import AUTH_METHODS
+from scopefold.auth.web.pages import page
+from scopefold.auth.web.service import service_of
+from scopefold.ledger.log import LogUnavailable
+from scopefold.runtime.web import ProblemError, json_response
+
+
+def document(issuer: str) -> dict[str, Any]:
+    """The metadata. It claims nothing that the server does not do."""
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/oauth2/token",
+        "jwks_uri": f"{issuer}/oauth2/jwks",
+        "scopes_supported": ["openid", "profile", "email"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": ["none", "login"],
+        "claims_supported": "sub iss aud exp iat auth_time nonce name preferred_username email".split(),
+        "authorization_response_iss_parameter_supported": True,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+    }
+
+
+async def metadata(request: Request) -> Response:
+    """`GET /.well-known/openid-configuration` and `/.well-known/oauth-authorization-server`"""
+    return json_response(document(service_of(request).settings.issuer))
+
+
+async def jwks(request: Request) -> Response:
+    """`GET /oauth2/jwks`: public keys only."""
+    return json_response(service_of(request).bus.keys.public())
+
+
+async def home(request: Request) -> Response:
+    """`GET /`: where am I?"""
+    service = service_of(request)
+    ready = service.broken is None and service.connected is not None and service.caught_up
+    return page("home", title="Scopefold", issuer=service.settings.issuer, ready=ready)
+
+
+async def healthz(_: Request) -> Response:
+    """`GET /healthz`: does the process run?"""
+    return json_response({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """`GET /readyz`: is the log followed?"""
+    try:
+        service_of(request).check_ready()
+    except LogUnavailable as error:
+        raise ProblemError(503, "not-ready", "Not ready", str(error), headers={"retry-after": "2"}) from None
+    return json_response({"status": "ok"})

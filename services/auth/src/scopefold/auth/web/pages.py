@@ -1,0 +1,48 @@
+"""What people see: pages without a script, without anything from elsewhere, that no site can frame."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+_templates = Environment(
+    loader=PackageLoader("scopefold.auth.web"),
+    autoescape=select_autoescape(default=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_STYLE: Final = files("scopefold.auth.web").joinpath("templates/scopefold.css").read_bytes()
+
+PAGE_HEADERS: Final[Mapping[str, str]] = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+
+def page(template: str, status: int = 200, **values: Any) -> Response:
+    """A page from its template."""
+    html = _templates.get_template(f"{template}.html").render(**values)
+    return Response(html, status, dict(PAGE_HEADERS), media_type="text/html")
+
+
+def error_page(status: int, title: str, text: str, *, code: str, link: tuple[str, str] | None = None) -> Response:
+    """What went wrong, for the person in front of it, with one thing to do about it where there is one."""
+    return page("error", status, title=title, text=text, code=code, link=link)
+
+
+def redirect(address: str) -> RedirectResponse:
+    """On to another address, by GET whatever came (RFC 9700, section 4.12), leaving no trace of this one."""
+    return RedirectResponse(address, 303, {"referrer-policy": "no-referrer", "cache-control": "no-store"})
+
+
+async def style(_: Request) -> Response:
+    """The one style sheet."""
+    return Response(_STYLE, media_type="text/css", headers={"cache-control": "public, max-age=3600"})

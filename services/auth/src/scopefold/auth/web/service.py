@@ -1,0 +1,89 @@
+"""What every handler works with: the parts of this service, wired once in `app`."""
+
+from datetime import UTC, datetime
+
+import httpx
+from starlette.requests import Request
+
+from scopefold.auth.settings import Settings
+from scopefold.auth.store.buckets import Buckets
+from scopefold.auth.store.history import History
+from scopefold.auth.store.projection import Projection
+from scopefold.auth.store.records import Client
+from scopefold.auth.store.vault import Vault
+from scopefold.auth.web.clients import Clients
+from scopefold.auth.web.oauth import Keys, Loaded
+from scopefold.consent.idp_scopes import State
+from scopefold.ledger.log import Log, LogUnavailable
+
+
+class Connected:
+    """What exists only while the bus has been reached."""
+
+    def __init__(self, log: Log, buckets: Buckets, vault: Vault, keys: Keys) -> None:
+        self.log = log
+        self.buckets = buckets
+        self.clients = Clients(buckets.clients)
+        self.vault = vault
+        self.keys = keys
+
+
+class Service:
+    """The auth service. `connected` is None until the bus has been reached for the first time."""
+
+    def __init__(self, settings: Settings, projection: Projection, http: httpx.AsyncClient) -> None:
+        self.settings = settings
+        self.projection = projection
+        self.http = http
+        self.history = History(settings.tenant, settings.data_dir)
+        self.connected: Connected | None = None
+        self.caught_up = False
+        self.broken: str | None = None
+
+    @property
+    def bus(self) -> Connected:
+        """What the bus holds. Raises `LogUnavailable` while this service is not ready to serve."""
+        self.check_ready()
+        assert self.connected is not None
+        return self.connected
+
+    def check_ready(self) -> None:
+        """Raises `LogUnavailable` while this service has not read the log, or may not trust it."""
+        if self.broken is not None:
+            raise LogUnavailable(self.broken)
+        if self.connected is None:
+            raise LogUnavailable("the bus has not been reached yet")
+        if not self.caught_up:
+            raise LogUnavailable("the log is still being read")
+
+    @property
+    def clients(self) -> Clients:
+        """The registered clients. Raises `LogUnavailable` as `bus` does."""
+        return self.bus.clients
+
+    @property
+    def scopes(self) -> State:
+        """What each IdP must be asked for, as far as the log is folded."""
+        return self.projection.scopes
+
+    def loaded(self, client: Client | None) -> Loaded:
+        """What the OAuth grammar needs of this service for one request."""
+        bus = self.bus
+        return Loaded(
+            issuer=self.settings.issuer,
+            keys=bus.keys,
+            client_secret_key=bus.vault.client_secret_key,
+            now=now(),
+            client=client,
+        )
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request came to."""
+    service: Service = request.app.state.service
+    return service
+
+
+def now() -> datetime:
+    """The time, in UTC: the shell's only clock."""
+    return datetime.now(UTC)

@@ -1,0 +1,62 @@
+"""The token endpoint: a code, once, for an access token and an ID token."""
+
+import base64
+import binascii
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.store.buckets import Taken, hashed
+from scopefold.auth.store.records import Code
+from scopefold.auth.web.oauth import ShownError, form_parameters, redeem
+from scopefold.auth.web.service import service_of
+from scopefold.runtime.web import json_response, limited_body
+
+
+async def token(request: Request) -> Response:
+    """`POST /oauth2/token` (RFC 6749, section 3.2)."""
+    service = service_of(request)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        return _error(400, "invalid_request", "Send a form: content-type application/x-www-form-urlencoded.")
+    try:
+        parameters = form_parameters(await limited_body(request))
+    except ShownError as error:
+        return _error(400, error.error, error.description)
+    authorization = request.headers.get("authorization")
+    if authorization is not None and "client_secret" in parameters:
+        return _error(400, "invalid_request", "Authenticate in one way, not in two (RFC 6749, section 2.3).")
+    client_id = _basic_client(authorization) or parameters.get("client_id", "")
+    loaded = service.loaded(await service.clients.get(client_id))
+    flows, key = service.bus.buckets.flows, f"code.{hashed(parameters.get('code', ''))}"
+    found = await flows.get(key, Code)
+    if found is not None:
+        loaded.code = found[0]
+        stored = await service.bus.vault.token(found[0].user, found[0].idp)
+        loaded.identity = stored[0].identity if stored else None
+    headers = {"Authorization": authorization} if authorization is not None else {}
+    status, body, answer_headers = redeem(loaded, parameters, headers)
+    if status == 200:
+        assert found is not None
+        try:
+            await flows.take(key, found[1])
+        except Taken:
+            return _error(400, "invalid_grant", "The code was redeemed already.")
+    answer_headers = {name.lower(): value for name, value in answer_headers.items()}
+    return json_response(body, status, {**answer_headers, "cache-control": "no-store", "pragma": "no-cache"})
+
+
+def _error(status: int, error: str, description: str) -> Response:
+    return json_response({"error": error, "error_description": description}, status)
+
+
+def _basic_client(authorization: str | None) -> str | None:
+    """The client id in an HTTP Basic header, if there is one (RFC 6749, section 2.3.1)."""
+    scheme, _, content = (authorization or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return unquote(base64.b64decode(content, validate=True).decode().partition(":")[0])
+    except (binascii.Error, UnicodeDecodeError):
+        return None

@@ -1,0 +1,137 @@
+"""The other side of a login: Scopefold as an OAuth client of an IdP. The grammar is Authlib's."""
+
+import re
+from typing import Any, Final, Literal
+
+import httpx
+import msgspec
+from authlib.oauth2.auth import encode_client_secret_basic, encode_client_secret_post
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from msgspec import Struct
+
+from scopefold.auth.core.login import authorize_parameters
+from scopefold.auth.store.vault import Identity
+from scopefold.consent.idp_scopes import Idp
+
+Stage = Literal["authorize", "token", "identity"]
+MAX_ANSWER_BYTES: Final = 256 * 1024
+_ERROR_CODE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+
+
+class UpstreamFailed(Exception):
+    """The IdP refused or did not answer. `error` is fit for the log: a code, never what the IdP sent along."""
+
+    def __init__(self, stage: Stage, error: str) -> None:
+        super().__init__(f"{stage}: {error}")
+        self.stage = stage
+        self.error = error_code(error)
+
+
+class TokenAnswer(Struct, frozen=True):
+    """What is used of a token answer (RFC 6749, section 5.1)."""
+
+    access_token: str
+    refresh_token: str | None = None
+    expires_in: int | float | None = None
+    scope: str | None = None
+
+
+def error_code(text: str) -> str:
+    """An error code as RFC 6749, section 5.2, allows it, at most 100 characters long."""
+    return _ERROR_CODE.sub("?", text)[:100] or "unknown_error"
+
+
+def endpoint(idp: Idp, name: str) -> str:
+    """The address of an IdP's endpoint: the operator's where one is set, else the profile's."""
+    assert idp.registration is not None
+    own = getattr(idp.registration.event.endpoints, name)
+    return str(own or getattr(idp.profile.endpoints, name))
+
+
+def authorize_url(idp: Idp, *, redirect_uri: str, scopes: tuple[str, ...], state: str, verifier: str) -> str:
+    """Where the browser is sent: the whole union, PKCE, and the profile's own parameters."""
+    assert idp.registration is not None
+    challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
+    return str(
+        prepare_grant_uri(
+            endpoint(idp, "authorize"),
+            idp.registration.event.client_id,
+            "code",
+            redirect_uri=redirect_uri,
+            scope=idp.profile.request_separator.join(scopes),
+            state=state,
+            **{**authorize_parameters(idp), **challenge},
+        )
+    )
+
+
+async def exchange(
+    http: httpx.AsyncClient, idp: Idp, *, client_secret: str, code: str, verifier: str, redirect_uri: str
+) -> TokenAnswer:
+    """Swap the code for tokens. Raises `UpstreamFailed`."""
+    assert idp.registration is not None
+    body = prepare_token_request("authorization_code", redirect_uri=redirect_uri, code=code, code_verifier=verifier)
+    answer = await _ask_token(http, idp, client_secret, body)
+    try:
+        return msgspec.convert(answer, TokenAnswer, strict=False)
+    except msgspec.ValidationError:
+        raise UpstreamFailed("token", "malformed_token_answer") from None
+
+
+class _App(Struct):
+    """Our app at the IdP, as Authlib's encoders ask for it."""
+
+    client_id: str
+    client_secret: str
+
+
+async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body: str) -> Any:
+    assert idp.registration is not None
+    address = endpoint(idp, "token")
+    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    encode = {
+        "client_secret_post": encode_client_secret_post,
+        "client_secret_basic": encode_client_secret_basic,
+    }[idp.profile.client_authentication]
+    app = _App(idp.registration.event.client_id, client_secret)
+    address, headers, body = encode(app, "POST", address, headers, body)
+    content = body.encode()
+    if idp.profile.token_format == "json":
+        headers = {**headers, "content-type": "application/json"}
+        headers.pop("Content-Length", None)
+        content = msgspec.json.encode(dict(httpx.QueryParams(body)))
+    try:
+        response = await http.post(address, content=content, headers=headers)
+    except httpx.HTTPError as error:
+        raise UpstreamFailed("token", type(error).__name__) from None
+    answer = _json(response, "token")
+    if response.status_code != httpx.codes.OK or "error" in answer:
+        raise UpstreamFailed("token", str(answer.get("error") or f"http_{response.status_code}"))
+    return answer
+
+
+async def identify(http: httpx.AsyncClient, idp: Idp, access_token: str) -> Identity:
+    """Who the token belongs to. Raises `UpstreamFailed`."""
+    headers = {"authorization": f"Bearer {access_token}", "accept": "application/json"}
+    try:
+        response = await http.get(endpoint(idp, "identity"), headers=headers)
+    except httpx.HTTPError as error:
+        raise UpstreamFailed("identity", type(error).__name__) from None
+    if response.status_code != httpx.codes.OK:
+        raise UpstreamFailed("identity", f"http_{response.status_code}")
+    answer, names = _json(response, "identity"), idp.profile.identity
+    subject = answer.get(names.subject)
+    if not isinstance(subject, str) or not subject:
+        raise UpstreamFailed("identity", "no_subject")
+    email, name = answer.get(names.email), answer.get(names.name)
+    return Identity(subject, email if isinstance(email, str) else None, name if isinstance(name, str) else None)
+
+
+def _json(response: httpx.Response, stage: Stage) -> dict[str, Any]:
+    if len(response.content) > MAX_ANSWER_BYTES:
+        raise UpstreamFailed(stage, "answer_too_large")
+    try:
+        return msgspec.json.decode(response.content, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise UpstreamFailed(stage, f"http_{response.status_code}_not_json") from None

@@ -1,0 +1,28 @@
+"""`python -m scopefold.provisioner` runs the service; what keeps it from starting is one line on standard error."""
+
+import os
+import sys
+from typing import Final
+
+from scopefold.provisioner import app
+from scopefold.provisioner.catalogue import BadManifest
+from scopefold.provisioner.settings import Settings
+from scopefold.runtime import logs, settings
+from scopefold.runtime.serve import PortTaken, run
+
+CANNOT_START: Final = 2
+
+
+def main() -> int:
+    """Run the service. Gives the process's exit code: 0 when it was told to stop, 2 when it could not start."""
+    try:
+        chosen = settings.load(Settings, os.environ)
+        logs.configure("provisioner", chosen.log_level)
+        run(lambda: app.main(chosen))
+    except (settings.BadSettings, BadManifest, PortTaken) as error:
+        print(f"scopefold provisioner cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return CANNOT_START
+    return 0
+
+
+sys.exit(main())

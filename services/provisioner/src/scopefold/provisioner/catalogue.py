@@ -1,0 +1,73 @@
+"""Reads the connector manifests: those that ship with this package, and an operator's own."""
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from scopefold.provisioner.core.manifest import Manifest, fault_in
+
+MAX_FILE_BYTES: Final = 64 * 1024
+MAX_FILES: Final = 1000
+_PLACE: Final = re.compile(r" - at `\$\.?([^`]*)`$")
+
+
+class BadManifest(ValueError):
+    """A manifest cannot be used; the message is one line that names the file and the field."""
+
+
+def load(extra: Path | None) -> Mapping[str, Manifest]:
+    """All manifests by connector id, in the order of the ids. One in `extra` replaces the shipped one of its id.
+
+    Raises `BadManifest`.
+    """
+    shipped = files(__package__).joinpath("manifests")
+    found = _by_connector((entry.name, entry.read_bytes()) for entry in shipped.iterdir() if _is_manifest(entry.name))
+    if extra is not None:
+        found |= _by_connector(_texts_in(extra))
+    return dict(sorted(found.items()))
+
+
+def _is_manifest(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _texts_in(directory: Path) -> Iterable[tuple[str, bytes]]:
+    try:
+        paths = sorted(path for path in directory.iterdir() if _is_manifest(path.name))
+        if len(paths) > MAX_FILES:
+            raise BadManifest(f"{directory} holds {len(paths)} manifests; the limit is {MAX_FILES}")
+        return [(str(path), path.read_bytes()) for path in paths]
+    except OSError as error:
+        raise BadManifest(f"{error.filename or directory}: cannot be read: {error.strerror}") from None
+
+
+def _by_connector(texts: Iterable[tuple[str, bytes]]) -> dict[str, Manifest]:
+    found: dict[str, Manifest] = {}
+    for name, text in texts:
+        manifest = parse(name, text)
+        if manifest.connector in found:
+            raise BadManifest(f"{name}: connector: {manifest.connector} has two manifests here; remove one")
+        found[manifest.connector] = manifest
+    return found
+
+
+def parse(name: str, text: bytes) -> Manifest:
+    """The manifest in a file's text; `name` names the file in errors. Raises `BadManifest`."""
+    if len(text) > MAX_FILE_BYTES:
+        raise BadManifest(f"{name}: is longer than {MAX_FILE_BYTES} bytes")
+    try:
+        manifest = msgspec.yaml.decode(text, type=Manifest)
+    except msgspec.ValidationError as error:
+        place = _PLACE.search(str(error))
+        field = place.group(1) if place else ""
+        reason = _PLACE.sub("", str(error))
+        raise BadManifest(f"{name}: {field}: {reason}" if field else f"{name}: {reason}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadManifest(f"{name}: is not YAML: {' '.join(str(error).split())}") from None
+    if (fault := fault_in(manifest)) is not None:
+        raise BadManifest(f"{name}: {fault}")
+    return manifest

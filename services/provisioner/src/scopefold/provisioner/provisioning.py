@@ -1,0 +1,112 @@
+"""Commands against the log: read what is new, decide, append under what was read; again where others were faster."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+from scopefold.contracts.recorded import Quarantined, examine
+from scopefold.contracts.subjects import idps_filter
+from scopefold.ledger.append import Conflict, Expected, NewEvent, append
+from scopefold.ledger.log import Log, LogUnavailable, status
+from scopefold.ledger.read import read
+from scopefold.provisioner.core.decide import Answer, Command, Refused, decide, event_id_of
+from scopefold.provisioner.core.installed import EMPTY, State, fold
+from scopefold.provisioner.core.manifest import Manifest
+from scopefold.runtime.logs import logger
+
+PUBLISHER: Final = "provisioner"
+TRIES: Final = 8
+ANSWER_SECONDS: Final = 15.0
+log = logger(__name__)
+
+
+class Contended(RuntimeError):
+    """Other writers were faster at every try."""
+
+
+class Provisioning:
+    """One tenant's connectors. Its memory is what it has folded of the log, and starts empty."""
+
+    def __init__(
+        self,
+        ledger: Callable[[], Log],
+        manifests: Mapping[str, Manifest],
+        *,
+        tenant: str,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.manifests = manifests
+        self._ledger = ledger
+        self._tenant = tenant
+        self._filter = idps_filter(tenant)
+        self._now = now
+        self._new_id = new_id
+        self._lock = asyncio.Lock()
+        self._state = EMPTY
+        self._seq = 0
+        self._created: datetime | None = None
+
+    async def current(self) -> State:
+        """The state as the log has it now. Raises `LogUnavailable`, `LogNotDeclared`."""
+        async with self._alone():
+            await self._catch_up(self._ledger())
+            return self._state
+
+    async def handle(self, command: Command) -> Answer | Refused:
+        """Make the command take effect once, and give its answer; sent again under its key, the same answer.
+
+        Raises `LogUnavailable` (it may have taken effect), `LogNotDeclared`, `LogFull`, `AppendRefused`, `Contended`.
+        """
+        key = command.idempotency_key
+        event_id = self._new_id() if key is None else event_id_of(self._tenant, key)
+        async with self._alone():
+            return await self._settle(self._ledger(), command, event_id)
+
+    async def _settle(self, ledger: Log, command: Command, event_id: str) -> Answer | Refused:
+        for attempt in range(TRIES):
+            if attempt > 1:  # the second round is the usual one: it finds the event that the first appended
+                await asyncio.sleep(0.005 * 2**attempt)
+            await self._catch_up(ledger)
+            decision = decide(self._state, self.manifests, command, event_id)
+            if isinstance(decision, Answer | Refused):
+                return decision
+            try:
+                await append(
+                    ledger,
+                    [NewEvent(event_id, decision.event)],
+                    tenant=self._tenant,
+                    publisher=PUBLISHER,
+                    now=self._now(),
+                    expected=Expected(self._filter, self._seq),
+                )
+            except Conflict:
+                continue
+        raise Contended(f"the command was decided {TRIES} times, and the log had moved on each time")
+
+    async def _catch_up(self, ledger: Log) -> None:
+        """Fold what is new in the log. The sequence counts quarantined messages too: the server does."""
+        end = await status(ledger)
+        if self._created not in (None, end.created) or end.last_seq < self._seq:
+            log.warning("the log is another one than before; reading it from its start", created=str(end.created))
+            self._state, self._seq = EMPTY, 0
+        self._created = end.created
+        async for messages in read(ledger, after=self._seq, subject=self._filter):
+            for message in messages:
+                found = examine(message)
+                if isinstance(found, Quarantined):
+                    log.warning("skipped a message of the log", seq=found.seq, subject=found.subject, why=found.reason)
+                else:
+                    self._state = fold(self._state, found)
+                self._seq = message.seq
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """One caller at a time, and none of them, waiting included, for longer than 15 seconds."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), self._lock:
+                yield
+        except TimeoutError:
+            raise LogUnavailable(f"the log gave no answer within {ANSWER_SECONDS:.0f} seconds") from None

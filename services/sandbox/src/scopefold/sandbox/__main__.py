@@ -1,0 +1,29 @@
+"""`python -m scopefold.sandbox`: serve the sandbox until it is told to stop."""
+
+import os
+import sys
+
+from scopefold.runtime import logs, serve, settings
+from scopefold.sandbox.app import build
+from scopefold.sandbox.settings import Settings
+
+
+def main() -> None:
+    """Read the settings, start, and end with a sentence if that cannot be done."""
+    try:
+        chosen = settings.load(Settings, os.environ)
+    except settings.BadSettings as error:
+        sys.exit(f"scopefold sandbox: {error}")
+    logs.configure("sandbox", chosen.log_level)
+
+    async def serving() -> None:
+        await serve.serve(build(chosen), chosen.host, chosen.port)
+
+    try:
+        serve.run(serving)
+    except serve.PortTaken as error:
+        sys.exit(f"scopefold sandbox: {error}. Set SCOPEFOLD_PORT to a free port.")
+
+
+if __name__ == "__main__":
+    main()

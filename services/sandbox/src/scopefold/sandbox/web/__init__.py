@@ -1,0 +1,1 @@
+"""The stand-ins and the playground over HTTP: parse, call core, render."""

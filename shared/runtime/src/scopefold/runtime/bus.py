@@ -1,0 +1,139 @@
+"""The one connection to the bus: FastStream's. It is made in the background, and made again whenever it is lost."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+import nats.errors
+from fast_depends.msgspec import MsgSpecSerializer
+from faststream.nats import NatsBroker
+from faststream.nats.broker.broker import UNRECOVERABLE_CONNECT_ERRORS
+
+from scopefold.ledger.log import Log, LogUnavailable
+from scopefold.runtime.logs import logger
+
+RECONNECT_SECONDS: Final = 1
+FIRST_PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 5.0
+log = logger(__name__)
+
+
+class Bus:
+    """The bus as this process sees it. Says once that it is away and once that it is back."""
+
+    def __init__(self, url: str, service: str) -> None:
+        self._name = f"scopefold-{service}"
+        self._servers = url.split(",")
+        self._addresses = ", ".join(_without_credentials(server) for server in self._servers)
+        self._log: Log | None = None
+        self._broker: NatsBroker | None = None
+        self._lost = asyncio.Event()
+        self._away: bool | None = None
+
+    def log(self) -> Log:
+        """The log through this connection. Raises `LogUnavailable` at once while there is none.
+
+        Asking a client that is reconnecting would only wait: it keeps requests for later.
+        """
+        if self._log is None or not self._log.nc.is_connected:
+            raise LogUnavailable(f"there is no connection to the bus at {self._addresses}")
+        return self._log
+
+    async def keep_connected(self, subscribe: Callable[[NatsBroker], None]) -> None:
+        """Connect, with the subscribers that `subscribe` adds, for ever. Ends only by cancellation.
+
+        The client itself reconnects without end. What it cannot outlive, such as being refused for its
+        credentials, is met with a new client.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            self._lost.clear()
+            broker = self._broker = self._new_broker()
+            subscribe(broker)
+            try:
+                self._log = Log(await broker.connect())
+                await broker.start()
+            except Exception as error:  # whatever it is, giving up would leave a service that never recovers
+                self._went_away(error)
+            else:
+                self._came_back()
+                pause = FIRST_PAUSE_SECONDS
+                await self._lost.wait()
+            await self.close()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def close(self) -> None:
+        """Let messages under way finish, and disconnect; within 5 seconds or by force."""
+        broker, held = self._broker, self._log
+        self._broker = self._log = None
+        with suppress(Exception):  # a client that is gone already has nothing left to finish
+            if broker is not None:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await broker.stop()
+        with suppress(nats.errors.Error, OSError, TimeoutError):
+            if held is not None and not held.nc.is_closed:
+                await held.nc.close()
+
+    def _new_broker(self) -> NatsBroker:
+        return NatsBroker(
+            self._servers,
+            name=self._name,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_SECONDS,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            closed_cb=self._on_closed,
+            serializer=MsgSpecSerializer(),
+            logger=_faststream_logger(),
+        )
+
+    async def _on_error(self, error: Exception) -> None:
+        """While disconnected, an error is one more vain try. After some, FastStream gives up the client."""
+        if self._log is not None and self._log.nc.is_connected:
+            if not isinstance(error, nats.errors.UnexpectedEOF):  # the loss of the connection is told when it follows
+                log.warning("the bus reports an error", bus=self._addresses, why=str(error))
+            return
+        self._went_away(error)
+        if str(error).removeprefix("nats: ").strip("'").lower() in UNRECOVERABLE_CONNECT_ERRORS:
+            log.error("the bus refuses this client", bus=self._addresses, why=str(error))
+            self._lost.set()
+
+    async def _on_disconnected(self) -> None:
+        if self._log is not None:
+            self._went_away(None)
+
+    async def _on_reconnected(self) -> None:
+        self._came_back()
+
+    async def _on_closed(self) -> None:
+        self._lost.set()
+
+    def _went_away(self, error: Exception | None) -> None:
+        if self._away is not True:
+            why = str(error) or type(error).__name__ if error else "the connection was lost"
+            log.warning("the bus is away; trying again until it answers", bus=self._addresses, why=why)
+        self._away = True
+
+    def _came_back(self) -> None:
+        if self._away is not False:
+            log.info("the bus is back" if self._away else "connected to the bus", bus=self._addresses)
+        self._away = False
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _faststream_logger() -> logging.Logger:
+    """FastStream's warnings, but for those on errors of the bus: `_on_error` says these in a line, without a trace."""
+    faststream = logging.getLogger("faststream.nats")
+    faststream.filters[:] = [lambda record: not record.getMessage().startswith("Connection broken")]
+    return faststream

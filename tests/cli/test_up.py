@@ -1,0 +1,127 @@
+"""`scopefold up` starts all or nothing, keeps it running, and leaves nothing behind."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scopefold.cli.endpoints import FILE
+from tests.cli.command import ANY_PORTS, Up, processes_of, scopefold, told, until
+
+
+def a_file(tmp: Path) -> list[str]:
+    (tmp / "file").touch()
+    return ["--data", str(tmp / "file")]
+
+
+def below_nothing(tmp: Path) -> list[str]:
+    return ["--data", str(tmp / "missing" / "data")]
+
+
+def unwritable(_: Path) -> list[str]:
+    return ["--data", "/proc/self"]  # root, too, cannot write there
+
+
+def one_port_for_two(tmp: Path) -> list[str]:
+    return ["--data", str(tmp / "data"), "--auth-port", "18099", "--provisioner-port", "18099"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+@pytest.mark.parametrize("wrong", [a_file, below_nothing, unwritable, one_port_for_two])
+def test_what_cannot_start_says_why_in_one_line(wrong: Callable[[Path], list[str]], tmp_path: Path) -> None:
+    done = scopefold("up", *ANY_PORTS, *wrong(tmp_path))
+    assert (2, 1) == told(done), done.stderr
+    assert [] == processes_of(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["auth", "provisioner", "sandbox", "nats"])
+def test_a_taken_port_is_named_and_nothing_is_left_running(part: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = scopefold("up", "--sandbox", "--data", str(tmp_path / "data"), *ANY_PORTS, f"--{part}-port", port)
+    assert (2, 1) == told(done), done.stderr
+    assert port in done.stderr
+    assert f"--{part}-port" in done.stderr
+    assert [] == processes_of(tmp_path)
+
+
+def test_a_second_up_on_the_same_data_is_turned_away_and_the_first_stays(up: Up) -> None:
+    done = scopefold("up", "--data", str(up.data), *ANY_PORTS)
+    assert (2, 1) == told(done), done.stderr
+    assert (0, 0) == told(scopefold("idp", "list", "--data", str(up.data)))
+
+
+@pytest.fixture
+def own_up(tmp_path: Path) -> Iterator[Up]:
+    """A Scopefold of the test's own, to kill at will."""
+    running = Up(tmp_path / "data")
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
+def test_what_ends_is_started_again_and_what_is_stopped_is_gone(own_up: Up) -> None:
+    before = own_up.ready().pids
+    os.kill(before["provisioner"], signal.SIGKILL)
+    until("the provisioner runs again", lambda: own_up.endpoints().pids["provisioner"] != before["provisioner"])
+    until("it answers", lambda: scopefold("connector", "list", "--data", str(own_up.data)).returncode == 0)
+    assert "provisioner was killed by signal 9; starting it again in 0.5 s" in own_up.said
+    assert 0 == own_up.stop()
+    assert [] == processes_of(own_up.data)
+    assert not (own_up.data / FILE).exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends children with their parent")
+def test_nothing_outlives_an_up_that_was_killed_and_the_next_one_starts(own_up: Up) -> None:
+    pids = own_up.ready().pids
+    token = (own_up.data / "admin-token").read_text()
+    assert {"nats-server", "provisioner", "auth"} == set(pids)
+    own_up.process.kill()
+    own_up.process.wait(10)
+    until("all children are gone", lambda: not any(psutil.pid_exists(pid) for pid in pids.values()), seconds=10)
+    again = Up(own_up.data)
+    try:
+        assert set(pids) == set(again.ready().pids)
+        assert token == (own_up.data / "admin-token").read_text()
+    finally:
+        assert 0 == again.stop()
+
+
+def test_the_bus_comes_back_with_everything_that_was_in_it(own_up: Up) -> None:
+    before = own_up.ready().pids["nats-server"]
+    line = ("client", "register", "wiki", "--redirect-uri", "https://wiki.example/", "--data", str(own_up.data))
+    assert (0, 0) == told(scopefold(*line))
+    os.kill(before, signal.SIGKILL)
+    until("the bus runs again", lambda: own_up.endpoints().pids["nats-server"] != before)
+    until("auth answers from it", lambda: "was there just so" in scopefold(*line).stdout)
+
+
+def test_a_sandbox_that_moved_leaves_what_the_operator_registered(own_up: Up, tmp_path: Path) -> None:
+    own_up.ready()
+    (tmp_path / "secret").write_text("s3cret")
+    line = ("idp", "register", "atlassian", "--profile", "atlassian", "--client-id", "ours", "--json")
+    done = scopefold(*line, "--client-secret-file", str(tmp_path / "secret"), "--data", str(own_up.data))
+    assert (0, 0) == told(done), done.stderr
+    assert 0 == own_up.stop()
+    again = Up(own_up.data, "--sandbox")
+    try:
+        again.ready()
+        assert "it stays as you registered it" in again.said
+        assert '"client_id":"ours"' in scopefold("idp", "list", "--json", "--data", str(own_up.data)).stdout
+    finally:
+        assert 0 == again.stop()
+
+
+def test_ctrl_c_while_starting_leaves_nothing_running(tmp_path: Path) -> None:
+    starting = Up(tmp_path / "data")
+    until("the first child runs", lambda: bool((tmp_path / "data" / "nats" / "nats.log").exists()))
+    starting.process.send_signal(signal.SIGINT)
+    assert 0 == starting.process.wait(30)
+    assert [] == processes_of(tmp_path)

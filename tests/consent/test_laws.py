@@ -1,0 +1,158 @@
+"""Laws of the folds, over generated logs: what holds whatever was written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scopefold.consent import idp_scopes, reconsent
+from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reconsent import EMPTY, fold, replay, worklist
+from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered, TokenStored
+from scopefold.contracts.recorded import Recorded
+from scopefold.scopes.algebra import Missing, canonical_grant, covers
+from tests.support.logs import at_place, canonical_dump, logs, random_log
+
+ROOT = Path(__file__).parents[2]
+
+
+def asked_for(recorded: Recorded) -> tuple[str, tuple[str, ...]]:
+    """The IdP and the scopes that an event adds to what the IdP is asked for."""
+    match recorded.event:
+        case IdpRegistered() as event:
+            return event.idp, event.base_scopes
+        case ConnectorProvisioned() as event:
+            return event.idp, event.upstream_scopes
+    return recorded.event.idp, ()
+
+
+@given(logs(), st.integers(0, 60))
+def test_folding_one_by_one_at_once_and_in_two_parts_is_the_same(log: list[Recorded], cut: int) -> None:
+    one_by_one = EMPTY
+    for recorded in log:
+        one_by_one = fold(one_by_one, recorded)
+    at_once = replay(log)
+    assert at_once == one_by_one
+    assert at_once == replay(log[cut:], replay(log[:cut]))
+    assert canonical_dump(at_once) == canonical_dump(one_by_one)
+
+
+def kept_and_loaded(state: reconsent.State) -> reconsent.State:
+    """The state as a projection keeps it: mappings lose the order in which they were filled."""
+    idps = {
+        name: msgspec.json.decode(msgspec.json.encode(state.scopes.idps[name], order="deterministic"), type=Idp)
+        for name in sorted(state.scopes.idps)
+    }
+    return reconsent.State(idp_scopes.State(idps), dict(sorted(state.grants.items())))
+
+
+@given(logs(), st.integers(0, 60))
+def test_a_state_that_was_kept_and_loaded_in_the_middle_goes_on_alike(log: list[Recorded], cut: int) -> None:
+    loaded = replay(log[cut:], kept_and_loaded(replay(log[:cut])))
+    assert canonical_dump(replay(log)) == canonical_dump(loaded)
+
+
+@given(logs())
+def test_a_union_only_grows_and_every_scope_in_it_is_due_to_an_event(log: list[Recorded]) -> None:
+    state = idp_scopes.EMPTY
+    due: dict[str, set[str]] = {}
+    for recorded in log:
+        before, state = state, idp_scopes.fold(state, recorded)
+        name, added = asked_for(recorded)
+        due.setdefault(name, set()).update(added)
+        for idp in before.idps.values():
+            assert idp.union == state.idps[idp.idp].union[: len(idp.union)]
+        for idp in state.idps.values():
+            assert due[idp.idp] == set(idp.union)
+
+
+@given(logs())
+def test_a_resource_type_is_routed_to_one_idp(log: list[Recorded]) -> None:
+    state = replay(log).scopes
+    served = [kind for idp in state.idps.values() for kind in idp.connectors]
+    assert len(served) == len(set(served))
+    assert set(served) == set(state.routes)
+
+
+@given(logs())
+def test_judging_by_grant_set_is_judging_every_user(log: list[Recorded]) -> None:
+    state = replay(log)
+    expected = {}
+    for (name, user), held in state.grants.items():
+        idp = state.scopes.idps.get(name, Idp(name))
+        coverage = covers(idp.profile, held.grant, reconsent.requirements(idp))
+        if isinstance(coverage, Missing):
+            expected[name, user] = coverage.scopes
+    rows = list(worklist(state))
+    assert expected == {(row.idp, row.user): tuple(lack.scope for lack in row.missing) for row in rows}
+    assert len(expected) == len(rows)
+
+
+@given(logs())
+def test_every_lack_is_due_to_an_event_that_asks_for_it(log: list[Recorded]) -> None:
+    at = {recorded.seq: recorded for recorded in log}
+    for row in worklist(replay(log)):
+        assert row.stored.seq <= row.since.seq
+        assert at[row.since.seq].cause == row.since
+        for lack in row.missing:
+            assert lack.because
+            for because in lack.because:
+                idp, scopes = asked_for(at[because.cause.seq])
+                assert (row.idp, True) == (idp, lack.scope in scopes)
+
+
+@given(logs())
+def test_a_stored_token_said_again_changes_nothing(log: list[Recorded]) -> None:
+    state = replay(log)
+    for recorded in log:
+        if isinstance(recorded.event, TokenStored):
+            again = at_place(len(log) + 1, recorded.event, recorded.event_id)
+            assert canonical_dump(state) == canonical_dump(fold(state, again))
+
+
+@given(logs())
+def test_every_grant_is_kept_in_the_form_by_which_users_are_counted(log: list[Recorded]) -> None:
+    """The IdP's profile may be registered after the grant, or never: only then may the form differ."""
+    state = replay(log)
+    profiles_known_from_the_start = replay([one for one in log if isinstance(one.event, IdpRegistered)])
+    settled = replay(log, profiles_known_from_the_start)
+    for (name, _), held in settled.grants.items():
+        idp = settled.scopes.idps.get(name, Idp(name))
+        assert held.grant == canonical_grant(idp.profile, held.grant)
+    assert set(state.grants) == set(settled.grants)
+
+
+DUMP = (
+    "import sys; from random import Random; from tests.support.logs import canonical_dump, random_log;"
+    "from scopefold.consent.reconsent import replay;"
+    "sys.stdout.buffer.write(canonical_dump(replay(random_log(Random(20260115), 2000))))"
+)
+
+
+def dump_under(hash_seed: str) -> bytes:
+    environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    done = subprocess.run(
+        [sys.executable, "-c", DUMP], cwd=ROOT, env=environ, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_two_processes_with_other_hash_seeds_fold_the_same_bytes() -> None:
+    first = dump_under("1")
+    assert len(first) > 10_000
+    assert first == dump_under("2")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_generated_logs_do_put_people_on_the_list(seed: int) -> None:
+    """Otherwise the laws above would hold of nothing."""
+    rows = list(worklist(replay(random_log(Random(seed), 300))))
+    assert len(rows) > 3
+    assert any(row.reports for row in rows)

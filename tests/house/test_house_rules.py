@@ -1,0 +1,108 @@
+"""The rules of this house that no linter knows."""
+
+import ast
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house.source import ROOT, everything, named, shipped, tree
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 70
+NAMES_WITHOUT_A_SUBJECT = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base"}
+OURS_THOUGH_HIDDEN = {".ci", ".github", ".gitignore", ".pre-commit-config.yaml"}
+FROM_TOOLS = {"__pycache__", "node_modules", "build", "dist"}
+PLACES_OF_ONE_MACHINE = re.compile(r"(?<![\w.])/(?:home|Users|root|work|workspaces?)/[\w.-]")
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def our_texts() -> Iterator[tuple[Path, str]]:
+    """Every text file of the project, without what tools put beside it."""
+    tops = [top for top in ROOT.iterdir() if not top.name.startswith(".") or top.name in OURS_THOUGH_HIDDEN]
+    for top in tops:
+        for path in [top] if top.is_file() else top.rglob("*"):
+            if path.is_file() and not FROM_TOOLS & set(path.relative_to(ROOT).parts):
+                with contextlib.suppress(UnicodeDecodeError):  # a picture, say
+                    yield path, path.read_text(encoding="utf-8")
+
+
+def test_the_rules_see_the_source() -> None:
+    assert len(shipped()) > 20
+    assert Path(__file__) in everything()
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    lengths = {named(path): len(path.read_text(encoding="utf-8").splitlines()) for path in everything()}
+    assert {path: lines for path, lines in lengths.items() if lines > MAX_FILE_LINES} == {}
+
+
+def test_no_function_is_longer_than_one_screen() -> None:
+    long = [
+        f"{named(path)}:{function.lineno} {function.name}"
+        for path in everything()
+        for function in functions(path)
+        if (function.end_lineno or 0) - function.lineno + 1 > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_every_module_is_named_after_its_subject() -> None:
+    assert [
+        named(path) for path in everything() if NAMES_WITHOUT_A_SUBJECT & {path.stem, *path.relative_to(ROOT).parts}
+    ] == []
+
+
+def test_no_test_waits_by_sleeping() -> None:
+    """Polling a condition with a deadline is the way; `asyncio.sleep` between two polls is how one polls."""
+    found = [
+        f"{named(path)}:{node.lineno}"
+        for path in everything()
+        if path.is_relative_to(ROOT / "tests")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep")
+    ]
+    assert found == []
+
+
+def test_no_file_names_a_place_of_one_machine() -> None:
+    found = [
+        f"{named(path)}: {match.group()}"
+        for path, text in our_texts()
+        for match in PLACES_OF_ONE_MACHINE.finditer(text)
+    ]
+    assert found == []
+
+
+def test_every_package_says_what_it_owns() -> None:
+    for path in shipped():
+        if path.name == "__init__.py":
+            said = ast.get_docstring(tree(path)) or ""
+            assert said.endswith("."), f"{named(path)} must say in its docstring what the package owns"
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert [
+        named(path) for path in everything() if path.name != "__init__.py" and not ast.get_docstring(tree(path))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("see /" + "home/someone/notes", True),
+        ("see /" + "work/main/notes", True),
+        ("https://example.org/home/page", False),
+        ("GET /v1/work/", False),
+        ("a/work/b", False),
+    ],
+)
+def test_the_search_for_places_finds_them(text: str, found: bool) -> None:
+    assert found is bool(PLACES_OF_ONE_MACHINE.search(text))

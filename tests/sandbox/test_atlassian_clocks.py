@@ -1,0 +1,115 @@
+"""What ends with time at the Atlassian stand-in. The clock is an argument, so that nothing waits."""
+
+from itertools import count
+
+import pytest
+
+from scopefold.sandbox.core import atlassian as core
+
+DAY = 24 * 3600.0
+CALLBACK = "http://127.0.0.1:8080/oauth2/callback"
+CLIENT = {"client_id": "sandbox-atlassian", "client_secret": "sandbox-atlassian-secret"}
+
+
+class Stand:
+    """A stand-in with one user's walk through it."""
+
+    def __init__(self) -> None:
+        self.state = core.preset([CALLBACK])
+        numbers = count()
+        self.mint = lambda: f"minted-{next(numbers)}"
+
+    def begin(self, now: float) -> str:
+        query = [
+            ("client_id", "sandbox-atlassian"),
+            ("audience", "api.atlassian.com"),
+            ("redirect_uri", CALLBACK),
+            ("response_type", "code"),
+            ("prompt", "consent"),
+            ("state", "s"),
+            ("scope", "read:me offline_access"),
+        ]
+        return core.begin(self.state, query, browser="b", now=now, mint=self.mint)
+
+    def log_in(self, transaction: str, now: float) -> core.Consent | core.ErrorPage | core.ErrorRedirect:
+        return core.log_in(self.state, transaction, "alice", browser="b", now=now, mint=self.mint)
+
+    def code(self, now: float) -> str:
+        consent = self.log_in(self.begin(now), now)
+        assert isinstance(consent, core.Consent)
+        answer = core.decide(
+            self.state, consent.transaction, accepted=True, site="", browser="b", now=now, mint=self.mint
+        )
+        assert isinstance(answer, core.ToClient)
+        return answer.url.partition("code=")[2].partition("&")[0]
+
+    def redeem(self, code: str, now: float) -> core.Tokens | core.TokenRefused:
+        body = {**CLIENT, "grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+        return core.exchange(self.state, body, now=now, mint=self.mint)
+
+    def refresh(self, token: str | None, now: float) -> core.Tokens | core.TokenRefused:
+        assert token is not None
+        body = {**CLIENT, "grant_type": "refresh_token", "refresh_token": token}
+        return core.exchange(self.state, body, now=now, mint=self.mint)
+
+    def tokens(self, now: float) -> core.Tokens:
+        found = self.redeem(self.code(now), now)
+        assert isinstance(found, core.Tokens)
+        return found
+
+
+def renewed(answer: core.Tokens | core.TokenRefused) -> str:
+    assert isinstance(answer, core.Tokens)
+    assert answer.refresh_token is not None
+    return answer.refresh_token
+
+
+@pytest.mark.parametrize(("after", "kind"), [(599.0, core.Consent), (600.0, core.ErrorRedirect)])
+def test_a_login_page_serves_for_ten_minutes(after: float, kind: type[object]) -> None:
+    stand = Stand()
+    assert isinstance(stand.log_in(stand.begin(0.0), after), kind)
+
+
+@pytest.mark.parametrize(("after", "kind"), [(599.0, core.Tokens), (600.0, core.TokenRefused)])
+def test_a_code_serves_for_ten_minutes(after: float, kind: type[object]) -> None:
+    stand = Stand()
+    assert isinstance(stand.redeem(stand.code(0.0), after), kind)
+
+
+@pytest.mark.parametrize(("after", "kind"), [(3599.0, core.Grant), (3600.0, core.ApiRefused)])
+def test_an_access_token_serves_for_an_hour(after: float, kind: type[object]) -> None:
+    stand = Stand()
+    assert isinstance(core.authorized(stand.state, stand.tokens(0.0).access_token, "read:me", now=after), kind)
+
+
+def test_a_refresh_token_lives_on_as_long_as_it_is_used_every_ninety_days() -> None:
+    stand = Stand()
+    token = stand.tokens(0.0).refresh_token
+    for turn in range(1, 6):
+        token = renewed(stand.refresh(token, turn * 90 * DAY))
+    assert stand.refresh(token, (5 * 90 + 90) * DAY + 1) == core.DEAD_REFRESH_TOKEN
+
+
+def test_the_token_used_last_may_be_exchanged_again_for_ten_minutes() -> None:
+    stand = Stand()
+    first = stand.tokens(0.0).refresh_token
+    newest = renewed(stand.refresh(first, 100.0))
+    sibling = renewed(stand.refresh(first, 700.0))
+    assert sibling != newest
+    assert stand.refresh(first, 701.0) == core.DEAD_REFRESH_TOKEN
+    assert [stand.refresh(one, 702.0) for one in (newest, sibling)] == [core.DEAD_REFRESH_TOKEN] * 2
+
+
+def test_one_login_s_breach_leaves_another_login_s_tokens_alive() -> None:
+    stand = Stand()
+    breached, other = stand.tokens(0.0).refresh_token, stand.tokens(0.0).refresh_token
+    stand.refresh(breached, 1.0)
+    assert stand.refresh(breached, 1000.0) == core.DEAD_REFRESH_TOKEN
+    renewed(stand.refresh(other, 1001.0))
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "MOST_KEPT", 3)
+    stand = Stand()
+    begun = [stand.begin(0.0) for _ in range(5)]
+    assert begun[2:] == list(stand.state.transactions)

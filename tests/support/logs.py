@@ -1,0 +1,172 @@
+"""Logs for tests: events said in few words, and logs that a seed makes, random but plausible."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Final, Literal
+
+import msgspec
+from hypothesis import strategies as st
+
+from scopefold.consent import reconsent
+from scopefold.contracts.events import (
+    AuthorizationFailed,
+    ConnectorDeprovisioned,
+    ConnectorProvisioned,
+    ConsentDeclined,
+    Event,
+    IdpRegistered,
+    TokenInsufficient,
+    TokenStored,
+    UserLoggedIn,
+)
+from scopefold.contracts.recorded import PUBLISHERS, Recorded
+from scopefold.contracts.words import resource_type_of
+
+START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+CLIENT: Final = "playground"
+BASE: Final = ("openid", "email", "profile")
+JIRA: Final = ("read:me", "read:jira-user", "read:jira-work", "write:jira-work", "offline_access")
+CONFLUENCE: Final = ("read:confluence-content.all", "write:confluence-content", "offline_access")
+REFRESH_TOKEN: Final[tuple[Literal["identity", "refresh_token"], ...]] = ("identity", "refresh_token")
+
+
+def registered(idp: str = "atlassian", profile: str = "atlassian", base: Sequence[str] = BASE) -> IdpRegistered:
+    return IdpRegistered(idp=idp, profile=profile, client_id="acme-scopefold", base_scopes=tuple(base))
+
+
+def provisioned(
+    name: str, scopes: Sequence[str], idp: str = "atlassian", version: str = "1.0.0"
+) -> ConnectorProvisioned:
+    connector = f"identos.{name}"
+    return ConnectorProvisioned(
+        resource_type=resource_type_of(connector),
+        connector=connector,
+        connector_version=version,
+        title=name.title(),
+        auth_mode="idp_passthrough",
+        idp=idp,
+        upstream_scopes=tuple(scopes),
+    )
+
+
+def deprovisioned(name: str, idp: str = "atlassian") -> ConnectorDeprovisioned:
+    connector = f"identos.{name}"
+    return ConnectorDeprovisioned(resource_type=resource_type_of(connector), connector=connector, idp=idp)
+
+
+def logged_in(user: str, idp: str = "atlassian") -> UserLoggedIn:
+    return UserLoggedIn(user=user, idp=idp, client=CLIENT)
+
+
+def stored(
+    user: str,
+    granted: Sequence[str] | None,
+    *,
+    generation: int = 1,
+    cause: Literal["login", "step-up", "refresh"] = "login",
+    evidence: tuple[Literal["identity", "refresh_token"], ...] = REFRESH_TOKEN,
+    idp: str = "atlassian",
+) -> TokenStored:
+    return TokenStored(
+        user=user,
+        idp=idp,
+        requested=tuple(granted or ()),
+        granted=None if granted is None else tuple(granted),
+        evidence=evidence,
+        known_by="assumed" if granted is None else "echoed",
+        cause=cause,
+        generation=generation,
+        fingerprint=f"fingerprint-of-{generation:06}",
+    )
+
+
+def insufficient(
+    user: str, *missing: str, generation: int | None = None, name: str = "jira-user", idp: str = "atlassian"
+) -> TokenInsufficient:
+    kind = resource_type_of(f"identos.{name}")
+    return TokenInsufficient(user=user, idp=idp, resource_type=kind, missing=missing, generation=generation)
+
+
+def at_place(seq: int, event: Event, event_id: str | None = None) -> Recorded:
+    """The event as the log has it at this place; each place is one second after the one before it."""
+    publisher = PUBLISHERS[type(event)] or "jira-gateway"
+    named = event_id or f"event-{seq:06}"
+    return Recorded(seq, START + timedelta(seconds=seq), "default", named, publisher, event)
+
+
+def log_of(*events: Event) -> list[Recorded]:
+    """A log of these events, from sequence 1."""
+    return [at_place(seq, event) for seq, event in enumerate(events, start=1)]
+
+
+IDPS: Final = {"atlassian": "atlassian", "atlassian-eu": "atlassian", "bitbucket": "bitbucket", "other": "no-such"}
+NAMES: Final = ("jira-user", "confluence-user", "bitbucket-user", "wiki", "search")
+USERS: Final = tuple(f"u_user{n:04}" for n in range(6))
+SCOPES: Final = (*BASE, *JIRA, *CONFLUENCE[:2], "repository", "repository:write", "pullrequest:write", "account")
+
+
+def random_log(random: Random, length: int) -> list[Recorded]:
+    """A log as real ones are: IdPs and connectors come and go, users log in and refresh, some events stand twice.
+
+    The same seed gives the same log. Nothing guarantees that an event makes sense where it stands: tokens arrive
+    late, reports are stale, connectors leave that never came.
+    """
+    log: list[Recorded] = []
+    generations: dict[tuple[str, str], int] = {}
+    for seq in range(1, length + 1):
+        if log and random.random() < 0.1:
+            twin = random.choice(log)
+            log.append(at_place(seq, twin.event, twin.event_id))
+        else:
+            log.append(at_place(seq, _random_event(random, generations)))
+    return log
+
+
+def logs(max_length: int = 60) -> st.SearchStrategy[list[Recorded]]:
+    """`random_log` for Hypothesis."""
+    return st.builds(random_log, st.randoms(use_true_random=False), st.integers(0, max_length))
+
+
+def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Event:
+    idp, user = random.choice(list(IDPS)), random.choice(USERS)
+    some = tuple(random.sample(SCOPES, random.randint(1, 6)))
+    kind = random.randint(0, 11)
+    if kind == 0:
+        return registered(idp, IDPS[idp], random.choice([BASE, some, ()]))
+    if kind <= 2:
+        return provisioned(random.choice(NAMES), some, idp)
+    if kind == 3:
+        return deprovisioned(random.choice(NAMES), idp)
+    if kind == 4:
+        return logged_in(user, idp)
+    if kind == 5:
+        attempt = f"attempt-{random.randint(0, 999):03}"
+        return ConsentDeclined(attempt=attempt, idp=idp, client=CLIENT, user=user, requested=some)
+    if kind == 6:
+        attempt = f"attempt-{random.randint(0, 999):03}"
+        return AuthorizationFailed(
+            attempt=attempt, idp=idp, client=CLIENT, requested=some, stage="token", error="server_error"
+        )
+    known = generations.get((idp, user), 0)
+    if kind <= 8:
+        about = random.choice([None, max(1, known), max(1, known - 1)])
+        return insufficient(user, *some[:2], generation=about, name=random.choice(NAMES), idp=idp)
+    generation = max(1, known + random.choice([1, 1, 1, 0, -1]))
+    generations[idp, user] = max(known, generation)
+    return stored(
+        user,
+        random.choice([some, SCOPES, None]),
+        generation=generation,
+        cause=random.choice(["login", "login", "refresh", "step-up"]),
+        evidence=random.choice([REFRESH_TOKEN, ("identity",)]),
+        idp=idp,
+    )
+
+
+def canonical_dump(state: reconsent.State) -> bytes:
+    """Everything that the state says, as bytes: equal states give equal bytes, in every process."""
+    grants = [msgspec.to_builtins(state.grants[key]) for key in sorted(state.grants)]
+    idps = [msgspec.to_builtins(state.scopes.idps[key]) for key in sorted(state.scopes.idps)]
+    said = {"idps": idps, "grants": grants, "worklist": list(reconsent.worklist(state))}
+    return msgspec.json.encode(said, order="deterministic")
