@@ -11,6 +11,7 @@ import msgspec
 import psutil
 
 from scopefold.cli import endpoints
+from scopefold.cli.child import tether
 from scopefold.cli.endpoints import Endpoints
 from scopefold.contracts.commands import Problem
 
@@ -59,7 +60,13 @@ class Up:
         self.output = data.with_name(data.name + ".out")
         with self.output.open("wb") as output:
             line = [sys.executable, "-m", "scopefold.cli", "up", "--data", str(data), *ANY_PORTS, *arguments]
-            self.process = subprocess.Popen(line, env=environment({}), stdout=output, stderr=output)
+            self.process = subprocess.Popen(
+                line,
+                env=environment({}),
+                stdout=output,
+                stderr=output,
+                preexec_fn=tether(),
+            )
 
     @property
     def said(self) -> str:

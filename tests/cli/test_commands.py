@@ -80,6 +80,7 @@ REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id",
     ("arguments", "env", "code", "says"),
     [
         (("idp", "show", "nowhere"), {}, 1, "no such identity provider"),
+        (("idp", "show", "atlassian?x=/.."), {}, 1, ""),
         (("connector", "provision", "identos.none", "--idp", "atlassian"), {}, 1, "identos.none"),
         (("connector", "provision", "identos.jira-user", "--idp", "none"), {}, 1, "none"),
         (("connector", "deprovision", "identos.confluence-user"), {}, 1, "identos.confluence-user"),

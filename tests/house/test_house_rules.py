@@ -60,16 +60,43 @@ def test_every_module_is_named_after_its_subject() -> None:
     ] == []
 
 
+def naked_sleeps(module: ast.Module) -> Iterator[int]:
+    """Lines that sleep other than between two looks at a condition, in a function that has a deadline."""
+    calls = {node for node in ast.walk(module) if isinstance(node, ast.Call) and is_sleep(node)}
+    for function in ast.walk(module):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and "deadline" in ast.unparse(function):
+            for loop in ast.walk(function):
+                if isinstance(loop, ast.While):
+                    calls -= set(ast.walk(loop))
+    yield from sorted(call.lineno for call in calls)
+
+
+def is_sleep(call: ast.Call) -> bool:
+    """Sleeping for nothing only lets others run."""
+    yields = bool(call.args) and isinstance(call.args[0], ast.Constant) and call.args[0].value == 0
+    return ast.unparse(call.func) in ("time.sleep", "asyncio.sleep", "anyio.sleep", "sleep") and not yields
+
+
 def test_no_test_waits_by_sleeping() -> None:
-    """Polling a condition with a deadline is the way; `asyncio.sleep` between two polls is how one polls."""
-    found = [
-        f"{named(path)}:{node.lineno}"
-        for path in everything()
-        if path.is_relative_to(ROOT / "tests")
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep")
-    ]
-    assert found == []
+    """One polls a condition, with a deadline."""
+    tests = [path for path in everything() if path.is_relative_to(ROOT / "tests")]
+    assert [f"{named(path)}:{line}" for path in tests for line in naked_sleeps(tree(path))] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("import time\ntime.sleep(1)", [2]),
+        ("def f():\n    time.sleep(1)", [2]),
+        ("def f():\n    while not done():\n        time.sleep(1)", [3]),
+        ("def f():\n    deadline = 1\n    sleep(1)", [3]),
+        ("async def f():\n    await asyncio.sleep(0.1)", [2]),
+        ("async def f():\n    await asyncio.sleep(0)", []),
+        ("def f():\n    deadline = 1\n    while clock() < deadline:\n        time.sleep(1)", []),
+    ],
+)
+def test_the_search_for_sleeping_tells_it_from_polling(source: str, lines: list[int]) -> None:
+    assert lines == list(naked_sleeps(ast.parse(source)))
 
 
 def test_no_file_names_a_place_of_one_machine() -> None:

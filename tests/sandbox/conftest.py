@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.sandbox import issuer as issuers
-from tests.sandbox import process
 from tests.sandbox.visitor import Visitor
+from tests.support import process
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +19,9 @@ def shared_issuer() -> Iterator[issuers.Issuer]:
 @pytest.fixture(scope="session")
 def sandbox(shared_issuer: issuers.Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The sandbox's base address."""
-    log = tmp_path_factory.mktemp("sandbox") / "log"
-    with process.running(log, shared_issuer.address) as address:
-        yield address
-    assert "Traceback" not in log.read_text()
+    with process.running("sandbox", tmp_path_factory.mktemp("sandbox"), issuer=shared_issuer.address) as service:
+        yield service.url
+    assert "Traceback" not in service.said()
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """`scopefold connector`: what can be provisioned, what is, and changing that."""
 
+from urllib.parse import quote
+
 import click
 from msgspec import Struct
 
@@ -86,7 +88,7 @@ def provision(where: Where, name: str, idp: str, key: str | None, json_wanted: b
 @located
 def deprovision(where: Where, name: str, key: str | None, json_wanted: bool) -> None:
     """Deprovision a connector. What users were asked for stays: no login asks for less than the one before."""
-    reply = where.provisioner().call("DELETE", f"{RESOURCES}/{name}", headers=_keyed(key))
+    reply = where.provisioner().call("DELETE", f"{RESOURCES}/{quote(name, safe='')}", headers=_keyed(key))
     if json_wanted:
         click.echo(reply.body)
     else:

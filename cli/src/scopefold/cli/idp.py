@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 from msgspec import Struct
@@ -97,7 +98,7 @@ def list_(*, where: Where, json_wanted: bool) -> None:
 @located
 def show(where: Where, name: str, json_wanted: bool) -> None:
     """Show one identity provider: what its users are asked for, and because of which connectors."""
-    reply = where.auth().call("GET", f"/v1/idps/{name}")
+    reply = where.auth().call("GET", f"/v1/idps/{quote(name, safe='')}")
     if json_wanted:
         click.echo(reply.body)
     else:

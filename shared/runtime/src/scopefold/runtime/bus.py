@@ -75,7 +75,8 @@ class Bus:
             if broker is not None:
                 async with asyncio.timeout(STOP_SECONDS):
                     await broker.stop()
-        with suppress(nats.errors.Error, OSError, TimeoutError):
+        # RuntimeError: uvloop's word for writing what is pending to a connection that is closed already.
+        with suppress(nats.errors.Error, OSError, TimeoutError, RuntimeError):
             if held is not None and not held.nc.is_closed:
                 await held.nc.close()
 
