@@ -2,13 +2,15 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from scopefold.contracts.codec import encode
 from scopefold.contracts.commands import ManagedResource
-from scopefold.contracts.events import Event
+from scopefold.ledger.append import NewEvent
 
 
 class Stored(Struct, frozen=True, tag="stored"):

@@ -5,6 +5,7 @@ from itertools import count
 import pytest
 
 from scopefold.sandbox.core import atlassian as core
+from scopefold.sandbox.core import atlassian_state as records
 
 DAY = 24 * 3600.0
 CALLBACK = "http://127.0.0.1:8080/oauth2/callback"
@@ -31,52 +32,52 @@ class Stand:
         ]
         return core.begin(self.state, query, browser="b", now=now, mint=self.mint)
 
-    def log_in(self, transaction: str, now: float) -> core.Consent | core.ErrorPage | core.ErrorRedirect:
+    def log_in(self, transaction: str, now: float) -> records.Consent | records.ErrorPage | records.ErrorRedirect:
         return core.log_in(self.state, transaction, "alice", browser="b", now=now, mint=self.mint)
 
     def code(self, now: float) -> str:
         consent = self.log_in(self.begin(now), now)
-        assert isinstance(consent, core.Consent)
+        assert isinstance(consent, records.Consent)
         answer = core.decide(
             self.state, consent.transaction, accepted=True, site="", browser="b", now=now, mint=self.mint
         )
-        assert isinstance(answer, core.ToClient)
+        assert isinstance(answer, records.ToClient)
         return answer.url.partition("code=")[2].partition("&")[0]
 
-    def redeem(self, code: str, now: float) -> core.Tokens | core.TokenRefused:
+    def redeem(self, code: str, now: float) -> records.Tokens | records.TokenRefused:
         body = {**CLIENT, "grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
         return core.exchange(self.state, body, now=now, mint=self.mint)
 
-    def refresh(self, token: str | None, now: float) -> core.Tokens | core.TokenRefused:
+    def refresh(self, token: str | None, now: float) -> records.Tokens | records.TokenRefused:
         assert token is not None
         body = {**CLIENT, "grant_type": "refresh_token", "refresh_token": token}
         return core.exchange(self.state, body, now=now, mint=self.mint)
 
-    def tokens(self, now: float) -> core.Tokens:
+    def tokens(self, now: float) -> records.Tokens:
         found = self.redeem(self.code(now), now)
-        assert isinstance(found, core.Tokens)
+        assert isinstance(found, records.Tokens)
         return found
 
 
-def renewed(answer: core.Tokens | core.TokenRefused) -> str:
-    assert isinstance(answer, core.Tokens)
+def renewed(answer: records.Tokens | records.TokenRefused) -> str:
+    assert isinstance(answer, records.Tokens)
     assert answer.refresh_token is not None
     return answer.refresh_token
 
 
-@pytest.mark.parametrize(("after", "kind"), [(599.0, core.Consent), (600.0, core.ErrorRedirect)])
+@pytest.mark.parametrize(("after", "kind"), [(599.0, records.Consent), (600.0, records.ErrorRedirect)])
 def test_a_login_page_serves_for_ten_minutes(after: float, kind: type[object]) -> None:
     stand = Stand()
     assert isinstance(stand.log_in(stand.begin(0.0), after), kind)
 
 
-@pytest.mark.parametrize(("after", "kind"), [(599.0, core.Tokens), (600.0, core.TokenRefused)])
+@pytest.mark.parametrize(("after", "kind"), [(599.0, records.Tokens), (600.0, records.TokenRefused)])
 def test_a_code_serves_for_ten_minutes(after: float, kind: type[object]) -> None:
     stand = Stand()
     assert isinstance(stand.redeem(stand.code(0.0), after), kind)
 
 
-@pytest.mark.parametrize(("after", "kind"), [(3599.0, core.Grant), (3600.0, core.ApiRefused)])
+@pytest.mark.parametrize(("after", "kind"), [(3599.0, records.Grant), (3600.0, records.ApiRefused)])
 def test_an_access_token_serves_for_an_hour(after: float, kind: type[object]) -> None:
     stand = Stand()
     assert isinstance(core.authorized(stand.state, stand.tokens(0.0).access_token, "read:me", now=after), kind)

@@ -77,6 +77,28 @@ def lacking(idp: Idp, grant: Grant, resource: str | None) -> tuple[Lack, ...]:
     return tuple(Lack(scope, needs[scope]) for scope in scopes)
 
 
+class Reason(Struct, frozen=True):
+    """Everything that one connector is waiting for, for the page that asks a user to consent."""
+
+    because: Because
+    scopes: tuple[str, ...]
+
+
+def reasons(lacks: Sequence[Lack]) -> tuple[Reason, ...]:
+    """What is lacking, by who needs it; a scope that several need stands with each of them."""
+    found: dict[tuple[str | None, str], Reason] = {}
+    for lack in lacks:
+        for because in lack.because:
+            key = (because.connector, because.title)
+            known = found.get(key, Reason(because, ()))
+            found[key] = Reason(min(known.because, because, key=_moment), (*known.scopes, lack.scope))
+    return tuple(found.values())
+
+
+def _moment(because: Because) -> int:
+    return because.cause.seq
+
+
 def _needs(idp: Idp, resource: str | None) -> Mapping[str, tuple[Because, ...]]:
     every = requirements(idp)
     if resource is None or resource not in idp.connectors:

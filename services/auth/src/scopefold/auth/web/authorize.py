@@ -12,6 +12,7 @@ from scopefold.auth.core.login import (
     choose_idp,
     lacking,
     present_grant,
+    reasons,
     requested_scopes,
 )
 from scopefold.auth.store.buckets import hashed
@@ -89,7 +90,7 @@ async def _go(
     response, address = await _begin(service, request, parameters, idp, session)
     if not lacks:
         return response
-    explained = page("step_up", idp=idp, lacks=lacks, address=address, title="More access is needed")
+    explained = page("step_up", idp=idp, reasons=reasons(lacks), address=address, title="More access is needed")
     for cookie in response.headers.getlist("set-cookie"):
         explained.headers.append("set-cookie", cookie)
     return explained

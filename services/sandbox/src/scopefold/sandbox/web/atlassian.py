@@ -15,6 +15,7 @@ from starlette.routing import Route
 from scopefold.runtime.logs import logger
 from scopefold.runtime.web import ProblemError, json_body, json_response, limited_body
 from scopefold.sandbox.core import atlassian as core
+from scopefold.sandbox.core import atlassian_state as records
 from scopefold.sandbox.core.atlassian_scopes import words_of
 from scopefold.sandbox.web.pages import form, page
 
@@ -50,7 +51,7 @@ class NewContent(Struct, frozen=True):
 class AtlassianWeb:
     """The handlers and the state that they share. `now` is in seconds since 1970."""
 
-    def __init__(self, state: core.State, *, now: Callable[[], float], mint: core.Mint) -> None:
+    def __init__(self, state: records.State, *, now: Callable[[], float], mint: core.Mint) -> None:
         self.state = state
         self.now = now
         self.mint = mint
@@ -79,7 +80,7 @@ class AtlassianWeb:
         query = request.query_params.multi_items()
         transaction = core.begin(self.state, query, browser=browser, now=self.now(), mint=self.mint)
         hint = request.query_params.get("login_hint")
-        answer = page("atlassian_login.html", transaction=transaction, users=core.USERS.values(), hint=hint)
+        answer = page("atlassian_login.html", transaction=transaction, users=records.USERS.values(), hint=hint)
         answer.set_cookie(
             BROWSER_COOKIE,
             browser,
@@ -102,13 +103,13 @@ class AtlassianWeb:
             mint=self.mint,
         )
         match outcome:
-            case core.Consent():
+            case records.Consent():
                 asked = [(scope, words_of(scope)) for scope in outcome.scopes]
-                return page("atlassian_consent.html", consent=outcome, asked=asked, site=core.SITE)
-            case core.ErrorPage():
+                return page("atlassian_consent.html", consent=outcome, asked=asked, site=records.SITE)
+            case records.ErrorPage():
                 log.warning("authorize refused", reason=outcome.reason)
                 return page("atlassian_error.html", 400, title=outcome.title, lines=outcome.lines, note=outcome.reason)
-            case core.ErrorRedirect():
+            case records.ErrorRedirect():
                 return self._to_error(outcome)
 
     async def decide(self, request: Request) -> Response:
@@ -125,7 +126,7 @@ class AtlassianWeb:
             now=self.now(),
             mint=self.mint,
         )
-        if isinstance(outcome, core.ErrorRedirect):
+        if isinstance(outcome, records.ErrorRedirect):
             return self._to_error(outcome)
         return RedirectResponse(outcome.url, HTTPStatus.SEE_OTHER)
 
@@ -141,7 +142,7 @@ class AtlassianWeb:
         """The token endpoint: JSON as documented, or a form as libraries send it."""
         body = await _token_request(request)
         outcome = core.exchange(self.state, body, now=self.now(), mint=self.mint)
-        if isinstance(outcome, core.TokenRefused):
+        if isinstance(outcome, records.TokenRefused):
             log.warning("token refused", error=outcome.error, reason=outcome.description)
             return json_response({"error": outcome.error, "error_description": outcome.description}, outcome.status)
         return json_response(outcome)
@@ -149,16 +150,16 @@ class AtlassianWeb:
     async def me(self, request: Request) -> Response:
         """Who the user is (User identity API)."""
         grant = self._authorized(request, "read:me")
-        if isinstance(grant, core.ApiRefused):
+        if isinstance(grant, records.ApiRefused):
             return _refused(grant)
-        user = core.USERS[grant.user]
+        user = records.USERS[grant.user]
         profile = {
             "account_type": "atlassian",
             "account_id": user.account_id,
             "email": user.email,
             "name": user.display_name,
             "nickname": user.name,
-            "picture": f"{core.SITE.url}/people/{user.name}.png",
+            "picture": f"{records.SITE.url}/people/{user.name}.png",
             "account_status": "active",
             "zoneinfo": "Europe/Berlin",
             "locale": "en-GB",
@@ -169,19 +170,19 @@ class AtlassianWeb:
     async def accessible_resources(self, request: Request) -> Response:
         """Which sites the token reaches; any live token may ask."""
         grant = self._authorized(request, None)
-        if isinstance(grant, core.ApiRefused):
+        if isinstance(grant, records.ApiRefused):
             return _refused(grant)
         return json_response(core.accessible_resources(grant))
 
     async def myself(self, request: Request) -> Response:
         """Jira: the current user."""
         grant = self._authorized(request, "read:jira-user")
-        if isinstance(grant, core.ApiRefused):
+        if isinstance(grant, records.ApiRefused):
             return _refused(grant)
-        user = core.USERS[grant.user]
+        user = records.USERS[grant.user]
         return json_response(
             {
-                "self": f"{core.SITE.url}/rest/api/3/user?accountId={user.account_id}",
+                "self": f"{records.SITE.url}/rest/api/3/user?accountId={user.account_id}",
                 "accountId": user.account_id,
                 "accountType": "atlassian",
                 "emailAddress": user.email,
@@ -194,7 +195,7 @@ class AtlassianWeb:
     async def create_content(self, request: Request) -> Response:
         """Confluence: answer as if a page were created. Nothing is kept."""
         grant = self._authorized(request, "write:confluence-content")
-        if isinstance(grant, core.ApiRefused):
+        if isinstance(grant, records.ApiRefused):
             return _refused(grant)
         content = await json_body(request, NewContent)
         return json_response({"id": "65537", "type": content.type, "status": "current", "title": content.title})
@@ -215,7 +216,7 @@ class AtlassianWeb:
 
     async def change_switches(self, request: Request) -> Response:
         """Turn a behaviour on or off that is not established of the real service."""
-        self.state.switches = await json_body(request, core.Switches)
+        self.state.switches = await json_body(request, records.Switches)
         return json_response(self.state.switches)
 
     async def revoke(self, request: Request) -> Response:
@@ -223,28 +224,30 @@ class AtlassianWeb:
         wanted = await json_body(request, Revocation)
         return json_response({"revoked": core.revoke(self.state, user=wanted.user, client_id=wanted.client_id)})
 
-    def _authorized(self, request: Request, scope: str | None) -> core.Grant | core.ApiRefused:
+    def _authorized(self, request: Request, scope: str | None) -> records.Grant | records.ApiRefused:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         presented = token.strip() if scheme.lower() == "bearer" else ""
         grant = core.authorized(self.state, presented, scope, now=self.now())
-        if isinstance(grant, core.Grant) and request.path_params.get("cloudid", core.SITE.id) not in (core.SITE.id,):
-            return core.ApiRefused("Not Found", 404)
+        if isinstance(grant, records.Grant) and request.path_params.get("cloudid", records.SITE.id) not in (
+            records.SITE.id,
+        ):
+            return records.ApiRefused("Not Found", 404)
         return grant
 
-    def _app(self, request: Request) -> core.App:
+    def _app(self, request: Request) -> records.App:
         client_id = request.path_params["client_id"]
         if (app := self.state.apps.get(client_id)) is None:
             known = ", ".join(self.state.apps)
             raise ProblemError(404, "no-such-app", "There is no such app", f"{client_id} is not one of: {known}.")
         return app
 
-    def _to_error(self, outcome: core.ErrorRedirect) -> Response:
+    def _to_error(self, outcome: records.ErrorRedirect) -> Response:
         log.warning("authorize refused", error=outcome.error, reason=outcome.reason)
         told = {"error": outcome.error, "error_description": outcome.description, "sandbox_note": outcome.reason}
         return RedirectResponse(f"/atlassian/error?{urlencode(told)}", HTTPStatus.SEE_OTHER)
 
 
-def _refused(refusal: core.ApiRefused) -> Response:
+def _refused(refusal: records.ApiRefused) -> Response:
     return json_response({"code": refusal.status, "message": refusal.message}, refusal.status)
 
 

@@ -1,0 +1,249 @@
+"""The load: clients that do what real ones do, send again what was not answered, and write down what was."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import httpx
+import msgspec
+import nats
+import nats.errors
+from nats.aio.client import Client
+
+from scopefold.cli.browser import Browser, Form, Lost, new_cookies
+from scopefold.cli.endpoints import Endpoints
+from scopefold.cli.relying_party import RelyingParty, SignInFailed
+from scopefold.contracts.commands import ConnectorAnswer, ManagedResource, ProvisionConnector, command_subject
+from scopefold.ledger.append import append
+from scopefold.ledger.log import Log, LogUnavailable
+from tests.faults.journal import Answered, Journal, LoggedIn, stored
+from tests.faults.traffic import Append, Command, appends, commands, visits
+
+APPENDERS: Final = 3
+PEOPLE: Final = ("alice", "bob", "carol")
+OVER_HTTP: Final = (("identos.confluence-user", "atlassian"), ("identos.opsgenie-user", "atlassian-2"))
+OVER_NATS: Final = (("identos.jira-service-management", "atlassian-2"),)
+RESOURCE: Final = "urn:connector:identos:jira-user"
+RESOURCES: Final = "/v1/managed-resources"
+TRY_SECONDS: Final = 2.0
+LOGIN_SECONDS: Final = 15.0
+ANSWERED_SECONDS: Final = 40.0
+AGAIN_SECONDS: Final = 0.05
+JOIN_SECONDS: Final = 60.0
+
+
+class BrokenPromise(AssertionError):
+    """A service answered what it may not; the message says to what."""
+
+
+class Load:
+    """All clients, in a thread of their own. `under_way` and `answered` count by process."""
+
+    def __init__(self, where: Endpoints, admin_token: str, journal: Journal, seed: int) -> None:
+        self.under_way: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.again: Counter[str] = Counter()
+        self.failure: BaseException | None = None
+        self.failed = threading.Event()
+        self._where = where
+        self._headers = {"authorization": f"Bearer {admin_token}"}
+        self._journal = journal
+        self._seed = seed
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+
+    def start(self) -> None:
+        """Begin. What ends the load before `stop` is called is kept in `failure`, and `failed` is set."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let every client get the answer that it waits for, and end. Raises what the load failed by."""
+        self._stop.set()
+        self._thread.join(JOIN_SECONDS)
+        if self._thread.is_alive():
+            raise BrokenPromise(f"the load did not come to its end within {JOIN_SECONDS:.0f} s of the last kill")
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._all())
+        except BaseException as error:
+            self.failure = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error
+            self.failed.set()
+
+    async def _all(self) -> None:
+        nc = await connect(self._where.nats)
+        try:
+            async with asyncio.TaskGroup() as clients:
+                for worker in range(APPENDERS):
+                    clients.create_task(self._append(Log(nc), worker))
+                for connector, idp in OVER_HTTP:
+                    clients.create_task(self._command(self._over_http, connector, idp))
+                for connector, idp in OVER_NATS:
+                    clients.create_task(self._command(self._over_nats(nc), connector, idp))
+                for person in PEOPLE:
+                    clients.create_task(self._visit(person))
+        finally:
+            await nc.close()
+
+    @contextmanager
+    def _doing(self, *processes: str) -> Iterator[None]:
+        self.under_way.update(processes)
+        try:
+            yield
+        finally:
+            self.under_way.subtract(processes)
+
+    async def _append(self, log: Log, worker: int) -> None:
+        for planned in appends(self._seed, worker):
+            if self._stop.is_set():
+                return
+            with self._doing("nats"):
+                self.again["nats"] += await acknowledged(log, planned)
+            self._journal.keep(stored(planned.events))
+            self.answered["nats"] += 1
+            await asyncio.sleep(planned.rest_seconds)
+
+    async def _command(self, send: "Send", connector: str, idp: str) -> None:
+        for command in commands(self._seed, connector, idp):
+            if self._stop.is_set():
+                return
+            with self._doing("provisioner"):
+                answer = await self._answer(send, command)
+                if command.answer_is_lost and (second := await self._answer(send, command)) != answer:
+                    raise BrokenPromise(f"{command.order}, sent twice: first {answer}, then {second}")
+            if answer.problem is not None or answer.resource is None or not answer.changed:
+                raise BrokenPromise(f"{command.order} was answered {answer}")
+            assert command.order.idempotency_key is not None
+            self._journal.keep(
+                Answered(
+                    key=command.order.idempotency_key,
+                    connector=connector,
+                    idp=idp,
+                    provision=isinstance(command.order, ProvisionConnector),
+                    over_nats=send != self._over_http,
+                    resource=answer.resource,
+                )
+            )
+            self.answered["provisioner"] += 1
+            await asyncio.sleep(command.rest_seconds)
+
+    async def _answer(self, send: "Send", command: Command) -> ConnectorAnswer:
+        """Send the same command under the same key until it is answered by more than `later`."""
+        deadline = time.monotonic() + ANSWERED_SECONDS
+        while time.monotonic() < deadline:
+            answer = await send(command)
+            if answer is not None and (answer.problem is None or answer.problem.status < 500):
+                return answer
+            self.again["provisioner"] += 1
+            await asyncio.sleep(AGAIN_SECONDS)
+        raise BrokenPromise(f"{command.order} was not answered within {ANSWERED_SECONDS:.0f} s")
+
+    async def _over_http(self, command: Command) -> ConnectorAnswer | None:
+        order = command.order
+        async with httpx.AsyncClient(
+            base_url=self._where.provisioner, headers=self._headers, timeout=TRY_SECONDS
+        ) as http:
+            return await over_http(http, order)
+
+    def _over_nats(self, nc: Client) -> "Send":
+        async def send(command: Command) -> ConnectorAnswer | None:
+            subject = command_subject("default", type(command.order))
+            try:
+                reply = await nc.request(subject, msgspec.json.encode(command.order), timeout=TRY_SECONDS)
+            except (nats.errors.Error, OSError, TimeoutError):
+                return None
+            return msgspec.json.decode(reply.data, type=ConnectorAnswer)
+
+        return send
+
+    async def _visit(self, person: str) -> None:
+        cookies = new_cookies()
+        for visit in visits(self._seed, person):
+            if self._stop.is_set():
+                return
+            cookies = new_cookies() if visit.anew else cookies
+            with self._doing("auth", "sandbox"):
+                user = await log_in(self._where, person, Browser(cookies))
+            if user is None:  # thrown out of the flow: begin it anew, as the person would
+                self.again.update(("auth", "sandbox"))
+            else:
+                self._journal.keep(LoggedIn(person, user, visit.anew))
+                self.answered.update(("auth", "sandbox"))
+            await asyncio.sleep(visit.rest_seconds)
+
+
+Send = Callable[[Command], Awaitable[ConnectorAnswer | None]]
+
+
+async def connect(url: str) -> Client:
+    """A client of the bus that outlives its crashes, and says nothing about them."""
+
+    async def silent(_: Exception) -> None:
+        pass
+
+    return await nats.connect(
+        url, allow_reconnect=True, max_reconnect_attempts=-1, reconnect_time_wait=AGAIN_SECONDS, error_cb=silent
+    )
+
+
+async def acknowledged(log: Log, planned: Append) -> int:
+    """Append, again and again with the same ids, until an answer is heard; how often it had to be sent again."""
+    deadline = time.monotonic() + ANSWERED_SECONDS
+    again, deaf = 0, planned.answer_is_lost
+    while time.monotonic() < deadline:
+        try:
+            async with asyncio.timeout(TRY_SECONDS):
+                await append(
+                    log, planned.events, tenant="default", publisher=planned.publisher, now=datetime.now(UTC)
+                )
+        except (LogUnavailable, TimeoutError):
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            if not deaf:
+                return again
+            deaf = False
+        again += 1
+    raise BrokenPromise(f"the log did not acknowledge {planned.events[0].event_id} within {ANSWERED_SECONDS:.0f} s")
+
+
+async def over_http(http: httpx.AsyncClient, order: object) -> ConnectorAnswer | None:
+    """A connector command over HTTP; None where there was no answer or a 5xx."""
+    wanted = msgspec.convert(msgspec.to_builtins(order), dict[str, str])
+    headers = {"idempotency-key": wanted["idempotency_key"]}
+    try:
+        if isinstance(order, ProvisionConnector):
+            body = {"connector": order.connector, "idp": order.idp}
+            answer = await http.post(RESOURCES, json=body, headers=headers)
+        else:
+            answer = await http.delete(f"{RESOURCES}/{wanted['connector']}", headers=headers)
+    except httpx.HTTPError:
+        return None
+    if answer.status_code >= 500:
+        return None
+    if not answer.is_success:
+        raise BrokenPromise(f"{order} was answered {answer.status_code}: {answer.text}")
+    changed = answer.status_code == 201 or not isinstance(order, ProvisionConnector)
+    return ConnectorAnswer(changed=changed, resource=msgspec.json.decode(answer.content, type=ManagedResource))
+
+
+async def log_in(where: Endpoints, person: str, browser: Browser) -> str | None:
+    """Send a person through the whole flow; the user id that the app was told, None where the flow broke off."""
+
+    def press(form: Form) -> tuple[str, str] | None:
+        return ("user", person) if ("user", person) in form.buttons else next(iter(form.buttons), None)
+
+    app = RelyingParty(where.auth)
+    try:
+        async with asyncio.timeout(LOGIN_SECONDS):
+            return await app.sign_in(browser, resource=RESOURCE, choose=press, seen=lambda *_: None)
+    except (Lost, SignInFailed, TimeoutError, msgspec.ValidationError):
+        return None
+    finally:
+        await browser.close()
