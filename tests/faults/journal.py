@@ -26,7 +26,6 @@ class Answered(Struct, frozen=True, tag="answered"):
     connector: str
     idp: str
     provision: bool
-    over_nats: bool
     resource: ManagedResource
 
 
@@ -70,7 +69,6 @@ def promises_in(path: Path) -> list[Promise]:
     return [decoder.decode(line) for line in path.read_bytes().splitlines()]
 
 
-def stored(events: list[tuple[str, Event]]) -> Stored:
-    """The promise that these events, by id, are in the log."""
-    encode = msgspec.json.encode
-    return Stored(tuple((event_id, sha256(encode(event))) for event_id, event in events))
+def stored(events: Sequence[NewEvent]) -> Stored:
+    """The promise that these events are in the log."""
+    return Stored(tuple((new.event_id, sha256(encode(new.event))) for new in events))

@@ -4,8 +4,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,22 +15,29 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
+from scopefold.cli.api import problem_in
 from scopefold.cli.browser import Browser, Form, Lost, new_cookies
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.relying_party import RelyingParty, SignInFailed
-from scopefold.contracts.commands import ConnectorAnswer, ManagedResource, ProvisionConnector, command_subject
+from scopefold.contracts.commands import (
+    ConnectorAnswer,
+    DeprovisionConnector,
+    ManagedResource,
+    ProvisionConnector,
+    command_subject,
+)
 from scopefold.ledger.append import append
 from scopefold.ledger.log import Log, LogUnavailable
 from tests.faults.journal import Answered, Journal, LoggedIn, stored
-from tests.faults.traffic import Append, Command, appends, commands, visits
+from tests.faults.traffic import Append, Command, Order, appends, commands, visits
 
-APPENDERS: Final = 3
+APPENDERS: Final = 5
 PEOPLE: Final = ("alice", "bob", "carol")
 OVER_HTTP: Final = (("identos.confluence-user", "atlassian"), ("identos.opsgenie-user", "atlassian-2"))
 OVER_NATS: Final = (("identos.jira-service-management", "atlassian-2"),)
 RESOURCE: Final = "urn:connector:identos:jira-user"
 RESOURCES: Final = "/v1/managed-resources"
-TRY_SECONDS: Final = 2.0
+TRY_SECONDS: Final = 1.0
 LOGIN_SECONDS: Final = 15.0
 ANSWERED_SECONDS: Final = 40.0
 AGAIN_SECONDS: Final = 0.05
@@ -54,7 +61,8 @@ class Load:
         self._headers = {"authorization": f"Bearer {admin_token}"}
         self._journal = journal
         self._seed = seed
-        self._stop = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._over = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 
     def start(self) -> None:
@@ -63,7 +71,8 @@ class Load:
 
     def stop(self) -> None:
         """Let every client get the answer that it waits for, and end. Raises what the load failed by."""
-        self._stop.set()
+        with suppress(RuntimeError):  # its loop is closed: it has ended already
+            self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(JOIN_SECONDS)
         if self._thread.is_alive():
             raise BrokenPromise(f"the load did not come to its end within {JOIN_SECONDS:.0f} s of the last kill")
@@ -72,7 +81,8 @@ class Load:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._all())
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._all())
         except BaseException as error:
             self.failure = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error
             self.failed.set()
@@ -92,6 +102,11 @@ class Load:
         finally:
             await nc.close()
 
+    async def _rest(self, seconds: float) -> None:
+        """The pause between two commands, which the end cuts short."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
+
     @contextmanager
     def _doing(self, *processes: str) -> Iterator[None]:
         self.under_way.update(processes)
@@ -102,17 +117,17 @@ class Load:
 
     async def _append(self, log: Log, worker: int) -> None:
         for planned in appends(self._seed, worker):
-            if self._stop.is_set():
+            if self._over.is_set():
                 return
             with self._doing("nats"):
                 self.again["nats"] += await acknowledged(log, planned)
             self._journal.keep(stored(planned.events))
             self.answered["nats"] += 1
-            await asyncio.sleep(planned.rest_seconds)
+            await self._rest(planned.rest_seconds)
 
     async def _command(self, send: "Send", connector: str, idp: str) -> None:
         for command in commands(self._seed, connector, idp):
-            if self._stop.is_set():
+            if self._over.is_set():
                 return
             with self._doing("provisioner"):
                 answer = await self._answer(send, command)
@@ -127,15 +142,14 @@ class Load:
                     connector=connector,
                     idp=idp,
                     provision=isinstance(command.order, ProvisionConnector),
-                    over_nats=send != self._over_http,
                     resource=answer.resource,
                 )
             )
             self.answered["provisioner"] += 1
-            await asyncio.sleep(command.rest_seconds)
+            await self._rest(command.rest_seconds)
 
     async def _answer(self, send: "Send", command: Command) -> ConnectorAnswer:
-        """Send the same command under the same key until it is answered by more than `later`."""
+        """Send the same command under the same key until it is answered by more than a 5xx."""
         deadline = time.monotonic() + ANSWERED_SECONDS
         while time.monotonic() < deadline:
             answer = await send(command)
@@ -146,11 +160,7 @@ class Load:
         raise BrokenPromise(f"{command.order} was not answered within {ANSWERED_SECONDS:.0f} s")
 
     async def _over_http(self, command: Command) -> ConnectorAnswer | None:
-        order = command.order
-        async with httpx.AsyncClient(
-            base_url=self._where.provisioner, headers=self._headers, timeout=TRY_SECONDS
-        ) as http:
-            return await over_http(http, order)
+        return await over_http(self._where.provisioner, self._headers, command.order)
 
     def _over_nats(self, nc: Client) -> "Send":
         async def send(command: Command) -> ConnectorAnswer | None:
@@ -166,7 +176,7 @@ class Load:
     async def _visit(self, person: str) -> None:
         cookies = new_cookies()
         for visit in visits(self._seed, person):
-            if self._stop.is_set():
+            if self._over.is_set():
                 return
             cookies = new_cookies() if visit.anew else cookies
             with self._doing("auth", "sandbox"):
@@ -176,7 +186,7 @@ class Load:
             else:
                 self._journal.keep(LoggedIn(person, user, visit.anew))
                 self.answered.update(("auth", "sandbox"))
-            await asyncio.sleep(visit.rest_seconds)
+            await self._rest(visit.rest_seconds)
 
 
 Send = Callable[[Command], Awaitable[ConnectorAnswer | None]]
@@ -200,9 +210,7 @@ async def acknowledged(log: Log, planned: Append) -> int:
     while time.monotonic() < deadline:
         try:
             async with asyncio.timeout(TRY_SECONDS):
-                await append(
-                    log, planned.events, tenant="default", publisher=planned.publisher, now=datetime.now(UTC)
-                )
+                await append(log, planned.events, tenant="default", publisher=planned.publisher, now=datetime.now(UTC))
         except (LogUnavailable, TimeoutError):
             await asyncio.sleep(AGAIN_SECONDS)
         else:
@@ -213,23 +221,22 @@ async def acknowledged(log: Log, planned: Append) -> int:
     raise BrokenPromise(f"the log did not acknowledge {planned.events[0].event_id} within {ANSWERED_SECONDS:.0f} s")
 
 
-async def over_http(http: httpx.AsyncClient, order: object) -> ConnectorAnswer | None:
-    """A connector command over HTTP; None where there was no answer or a 5xx."""
-    wanted = msgspec.convert(msgspec.to_builtins(order), dict[str, str])
-    headers = {"idempotency-key": wanted["idempotency_key"]}
+async def over_http(provisioner: str, headers: Mapping[str, str], order: Order) -> ConnectorAnswer | None:
+    """A connector command over HTTP; None where there was no answer, or a 5xx."""
+    keyed = {**headers, "idempotency-key": order.idempotency_key or ""}
     try:
-        if isinstance(order, ProvisionConnector):
-            body = {"connector": order.connector, "idp": order.idp}
-            answer = await http.post(RESOURCES, json=body, headers=headers)
-        else:
-            answer = await http.delete(f"{RESOURCES}/{wanted['connector']}", headers=headers)
+        async with httpx.AsyncClient(base_url=provisioner, headers=keyed, timeout=TRY_SECONDS) as http:
+            if isinstance(order, ProvisionConnector):
+                answer = await http.post(RESOURCES, json={"connector": order.connector, "idp": order.idp})
+            else:
+                answer = await http.delete(f"{RESOURCES}/{order.connector}")
     except httpx.HTTPError:
         return None
     if answer.status_code >= 500:
         return None
     if not answer.is_success:
-        raise BrokenPromise(f"{order} was answered {answer.status_code}: {answer.text}")
-    changed = answer.status_code == 201 or not isinstance(order, ProvisionConnector)
+        return ConnectorAnswer(problem=problem_in(answer))
+    changed = answer.status_code == 201 or isinstance(order, DeprovisionConnector)
     return ConnectorAnswer(changed=changed, resource=msgspec.json.decode(answer.content, type=ManagedResource))
 
 

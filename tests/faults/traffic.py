@@ -16,6 +16,7 @@ USERS_EACH: Final = 20
 MOST_COMMANDS: Final = 50_000
 LOST_ANSWERS: Final = 0.05
 LONGEST_REST_SECONDS: Final = 0.03
+Order = ProvisionConnector | DeprovisionConnector
 
 
 class Append(Struct, frozen=True):
@@ -33,7 +34,7 @@ class Append(Struct, frozen=True):
 class Command(Struct, frozen=True):
     """A connector command. Sent again under its key, it is answered alike."""
 
-    order: ProvisionConnector | DeprovisionConnector
+    order: Order
     answer_is_lost: bool
     rest_seconds: float
 
@@ -90,7 +91,7 @@ def commands(seed: int, connector: str, idp: str) -> Iterator[Command]:
     random = Random(f"commands-{seed}-{connector}")
     for number in range(MOST_COMMANDS):
         key = f"{connector}-{seed}-{number:06}"
-        order: ProvisionConnector | DeprovisionConnector
+        order: Order
         if number % 2 == 0:
             order = ProvisionConnector(connector=connector, idp=idp, idempotency_key=key)
         else:

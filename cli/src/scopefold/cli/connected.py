@@ -25,7 +25,7 @@ async def connected(url: str) -> AsyncIterator[Log]:
         met.append(error)  # it also comes back from the call that met it; the default would print a traceback
 
     connecting = nats.connect(
-        url,
+        url.split(","),
         connect_timeout=CONNECT_SECONDS,
         allow_reconnect=False,
         max_reconnect_attempts=1,

@@ -5,6 +5,7 @@ file in `contracts/history`. No event carries a secret or a personal datum.
 """
 
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -14,12 +15,14 @@ from scopefold.contracts.words import (
     ConnectorId,
     Fingerprint,
     IdpId,
+    MeasuredScopes,
     ProfileName,
     ResourceType,
     Scope,
     Scopes,
     Url,
     UserId,
+    check_scopes,
 )
 
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -91,9 +94,9 @@ class TokenStored(Struct, frozen=True, kw_only=True, tag="token-stored.v1"):
 
     user: UserId
     idp: IdpId
-    requested: Annotated[Scopes, Meta(description="What was asked of the IdP.")]
+    requested: Annotated[MeasuredScopes, Meta(description="What was asked of the IdP.")]
     granted: Annotated[
-        Scopes | None,
+        MeasuredScopes | None,
         Meta(description="What the IdP says it granted, in its spelling; null when it did not say."),
     ]
     evidence: Annotated[
@@ -120,6 +123,10 @@ class TokenStored(Struct, frozen=True, kw_only=True, tag="token-stored.v1"):
     absolute_expires_at: Annotated[
         Instant | None, Meta(description="When the refresh token dies however much it is used.")
     ] = None
+
+    def __post_init__(self) -> None:
+        check_scopes(self.requested)
+        check_scopes(self.granted or ())
 
 
 class TokenInsufficient(Struct, frozen=True, kw_only=True, tag="token-insufficient.v1"):
@@ -186,6 +193,7 @@ Event: TypeAlias = (
 )
 
 
+@cache
 def tag_of(event_type: type[Struct]) -> str:
     """The tag of an event type, such as `token-stored.v1`."""
     tag = event_type.__struct_config__.tag
@@ -193,6 +201,7 @@ def tag_of(event_type: type[Struct]) -> str:
     return tag
 
 
+@cache
 def name_of(event_type: type[Struct]) -> str:
     """The event's name: its tag without the version. It is the last token of its subjects."""
     return tag_of(event_type).partition(".")[0]

@@ -6,6 +6,7 @@ The decision is pure and depends on the message alone, so every reader and every
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -104,18 +105,28 @@ def examine(message: Message) -> Recorded | Quarantined:
     if named != tag_of(type(event)) and named != tag_in(message.payload):
         return _quarantine(message, "headers: ce-type disagrees with the payload's type")
     tenant = message.subject.split(".", 2)[1] if message.subject.count(".") >= 2 else ""
-    if _TENANT.match(tenant) is None:
+    if not _is_tenant(tenant):
         return _quarantine(message, "subject: its second token must be a tenant")
     if subject_of(event, tenant) != message.subject:
         return _quarantine(message, f"subject: this event belongs on {subject_of(event, tenant)}")
     source = headers.get("ce-source", "")
     publisher = source.removeprefix(SOURCE_PREFIX)
-    if publisher == source or _SERVICE.match(publisher) is None:
+    if publisher == source or not _is_service(publisher):
         return _quarantine(message, f"publisher: ce-source must be {SOURCE_PREFIX}<service>")
     allowed = PUBLISHERS[type(event)]
     if allowed is not None and publisher != allowed:
         return _quarantine(message, f"publisher: {publisher} may not publish this event, only {allowed} may")
     return Recorded(message.seq, message.at, tenant, event_id, publisher, event)
+
+
+@lru_cache(maxsize=256)
+def _is_tenant(text: str) -> bool:
+    return _TENANT.match(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _is_service(text: str) -> bool:
+    return _SERVICE.match(text) is not None
 
 
 def _quarantine(message: Message, reason: str) -> Quarantined:

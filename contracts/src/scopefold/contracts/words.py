@@ -5,6 +5,7 @@ Python and ECMA-262 (JSON Schema) read them alike; `(?![\\s\\S])` is the end of 
 Python when the text ends with a line feed.
 """
 
+import re
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -68,18 +69,35 @@ ResourceType = Annotated[
         examples=["urn:connector:identos:jira-user"],
     ),
 ]
-Scope = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[\x21\x23-\x5b\x5d-\x7e]{{1,255}}{_END}",
-        description="One scope-token (RFC 6749, section 3.3), spelled as the provider spells it.",
-        examples=["read:jira-work"],
-    ),
-]
+_SCOPE_PATTERN: Final = rf"^[\x21\x23-\x5b\x5d-\x7e]{{1,255}}{_END}"
+_SCOPE: Final = {
+    "description": "One scope-token (RFC 6749, section 3.3), spelled as the provider spells it.",
+    "examples": ["read:jira-work"],
+}
+Scope = Annotated[str, Meta(pattern=_SCOPE_PATTERN, **_SCOPE)]
 Scopes = Annotated[
     tuple[Scope, ...],
     Meta(max_length=300, description="Scopes, in the order in which they were declared or received."),
 ]
+MeasuredScope = Annotated[
+    str, Meta(min_length=1, max_length=255, extra_json_schema={"pattern": _SCOPE_PATTERN}, **_SCOPE)
+]
+"""A scope-token of which only the length is checked where it stands: `check_scopes` looks at the characters of many
+at once. For the events of which a log is full; matching each scope by itself is half of what folding such a log costs.
+"""
+MeasuredScopes = Annotated[
+    tuple[MeasuredScope, ...],
+    Meta(max_length=300, description="Scopes, in the order in which they were declared or received."),
+]
+_NO_SCOPE_CHARACTER: Final = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
+
+
+def check_scopes(scopes: tuple[str, ...]) -> None:
+    """Raises `ValueError` where a character stands in a scope that no scope-token has (RFC 6749, section 3.3)."""
+    if _NO_SCOPE_CHARACTER.search("".join(scopes)) is not None:
+        raise ValueError("a scope holds a character that no scope-token may have (RFC 6749, section 3.3)")
+
+
 Url = Annotated[
     str,
     Meta(pattern=rf"^https?://[\x21-\x7e]{{1,2000}}{_END}", description="An absolute http(s) address."),

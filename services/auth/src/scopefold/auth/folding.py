@@ -1,6 +1,8 @@
 """Keeps the projection at the end of the log for as long as the process lives, and readies what else the bus holds."""
 
 import asyncio
+import sqlite3
+from collections.abc import Mapping
 from typing import Final
 
 from joserfc.jwk import ECKey, RSAKey
@@ -18,33 +20,41 @@ from scopefold.runtime.bus import Bus
 from scopefold.runtime.logs import logger
 
 RETRY_SECONDS: Final = 0.5
+WHAT_TO_DO: Final[Mapping[type[Exception], str]] = {
+    LogReplaced: "Bring the old log back; or, if the new one is meant, delete projection.db and start again.",
+    LogGap: "Bring the log's storage back from a backup.",
+    CannotOpen: "Set SCOPEFOLD_KEK to the key that this vault was sealed with, and start again.",
+}
 log = logger(__name__)
 
 
 async def keep_folding(service: Service, bus: Bus, kek: bytes, wake: asyncio.Event) -> None:
     """Connect, fold, and go on after every interruption. Ends only where the log or the vault cannot be trusted."""
-    waiting = ""
 
     def caught_up() -> None:
-        if not service.caught_up:
-            service.caught_up = True
-            seq = service.projection.checkpoint.seq if service.projection.checkpoint else 0
-            log.info("ready", seq=seq)
+        if service.waiting_for is not None:
+            service.waiting_for = None
+            log.info("ready", seq=service.projection.checkpoint.seq if service.projection.checkpoint else 0)
 
     while True:
         try:
             reached = bus.log()
             if service.connected is None or service.connected.log is not reached:
                 service.connected = await _connect(service, reached, kek)
+                service.waiting_for = "the log is still being read"
             await follow(reached, service.projection.checkpoint, service.projection.apply, wake, caught_up)
-        except (LogUnavailable, LogNotDeclared) as error:
-            if str(error) != waiting:
+        except (LogUnavailable, LogNotDeclared, sqlite3.Error) as error:
+            if str(error) != service.waiting_for:
                 log.warning("waiting for the log", reason=str(error))
-            waiting = str(error)
+            service.waiting_for = str(error)
             await asyncio.sleep(RETRY_SECONDS)
         except (LogReplaced, LogGap, CannotOpen) as error:
-            service.broken = str(error)
-            log.critical("stopped: this needs an operator", reason=str(error))
+            service.broken = f"{error}. {WHAT_TO_DO[type(error)]}"
+            log.critical("stopped: this needs an operator", reason=str(error), what_to_do=WHAT_TO_DO[type(error)])
+            return
+        except Exception as error:  # a fold that ended without a word would serve yesterday's answers for ever
+            service.broken = "The log cannot be folded. Look for the cause in the log of the service."
+            log.critical("stopped: this needs an operator", error=type(error).__name__, exc_info=error)
             return
 
 

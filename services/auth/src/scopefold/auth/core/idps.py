@@ -5,7 +5,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from scopefold.consent.idp_scopes import State
+from scopefold.contracts.codec import encode
 from scopefold.contracts.events import EndpointOverrides, IdpRegistered
+from scopefold.contracts.recorded import MAX_PAYLOAD_BYTES
 from scopefold.contracts.words import ClientId, IdpId, ProfileName, Scopes
 from scopefold.scopes.profile import profiles
 
@@ -46,6 +48,9 @@ def decide(state: State, command: RegisterIdp) -> IdpRegistered | Refused | None
         authorize_params=command.authorize_params,
         endpoints=command.endpoints,
     )
+    if len(encode(event)) > MAX_PAYLOAD_BYTES:
+        detail = f"Its event would be longer than {MAX_PAYLOAD_BYTES} bytes. Name fewer scopes and parameters."
+        return Refused("too-large", "The registration is too large", detail)
     registered = state.idps[command.idp].registration if command.idp in state.idps else None
     return None if registered is not None and registered.event == event else event
 

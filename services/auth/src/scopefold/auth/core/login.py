@@ -10,12 +10,14 @@ from msgspec import Struct
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Because, Lack, UserGrant, requirements
 from scopefold.contracts.events import TokenStored
-from scopefold.scopes.algebra import Coverage, Covered, Grant, Missing, covers, parse, to_request
+from scopefold.scopes.algebra import BadScope, Coverage, Covered, Grant, Missing, covers, parse, to_request
 from scopefold.scopes.profile import Profile
 
 EVENT_IDS: Final = uuid.UUID("6a0d1f0e-3a0b-4b57-8c5a-6b0b5d1f7c11")
 
 MAX_LIFETIME_SECONDS: Final = 10 * 365 * 86400
+MAX_SCOPES: Final = 300
+MAX_SCOPE_LENGTH: Final = 16 * 1024
 
 
 class GoTo(Struct, frozen=True):
@@ -119,14 +121,16 @@ def read_grant(profile: Profile, *, scope: str | None, has_refresh_token: bool) 
     """The grant in a token answer whose identity was then looked up. Raises `BadScope`.
 
     RFC 6749, section 5.1: a missing `scope` means "as requested". Users can untick scopes at many providers, so
-    that is not taken for knowledge: the grant is unknown.
+    that is not taken for knowledge: the grant is unknown. What is too long for an event is no grant either.
     """
     proved: tuple[Literal["identity", "refresh_token"], ...] = ("identity",)
     if has_refresh_token:
         proved = ("identity", "refresh_token")
     if scope is None:
         return Granted(None, proved, "assumed")
-    return Granted(parse(profile, scope), proved, "echoed")
+    if len(scope) > MAX_SCOPE_LENGTH or len(scopes := parse(profile, scope)) > MAX_SCOPES:
+        raise BadScope("the answer names more scopes than an event of the log can carry")
+    return Granted(scopes, proved, "echoed")
 
 
 class Clocks(Struct, frozen=True):
@@ -151,9 +155,15 @@ def clocks(profile: Profile, *, now: datetime, expires_in_seconds: float | None,
     )
 
 
-def present_grant(scopes: tuple[str, ...] | None, evidence: Sequence[str], held: UserGrant | None) -> Grant:
-    """The grant of the token in the vault, less what calls have shown to be missing."""
-    return Grant(scopes, tuple(evidence), held.grant.disproved if held else ())
+def present_grant(
+    scopes: tuple[str, ...] | None, evidence: Sequence[str], generation: int, held: UserGrant | None
+) -> Grant:
+    """The grant of the token in the vault, less what calls have shown to be missing from it.
+
+    The fold may not have come to this token yet: what it knows of the one before does not count against this one.
+    """
+    disproved = held.grant.disproved if held is not None and held.generation >= generation else ()
+    return Grant(scopes, tuple(evidence), disproved)
 
 
 def token_stored_id(tenant: str, event: TokenStored) -> str:

@@ -79,7 +79,7 @@ def unseal(key: bytes, place: Place, sealed: Sealed) -> bytes:
         raise CannotOpen(f"sealed as version {sealed.version}, expected as {place.version}")
     try:
         return AESGCM(key).decrypt(sealed.nonce, sealed.text, _associated(sealed.key_id, place))
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: a nonce of a length that is none
         raise CannotOpen(f"the row of {place.owner} at {place.idp or 'no IdP'} does not open with this key") from None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -35,9 +36,9 @@ _BUCKETS: Final = (
 )
 
 
-async def declare(js: JetStreamContext, *, replicas: int = 1) -> None:
-    """Create the buckets that are missing. Existing ones stay as they are."""
-    for config in _BUCKETS:
+async def declare(js: JetStreamContext, *, replicas: int = 1, only: StorageType | None = None) -> None:
+    """Create the buckets that are missing, of one kind of storage or of both. Existing ones stay as they are."""
+    for config in [one for one in _BUCKETS if only in (None, one.storage or StorageType.FILE)]:
         try:
             await js.key_value(config.bucket)
         except nats.js.errors.NotFoundError:
@@ -53,15 +54,22 @@ class Taken(RuntimeError):
     """The entry is there already, or it was changed or taken by somebody else meanwhile."""
 
 
-_AWAY = (nats.errors.Error, nats.js.errors.ServiceUnavailableError, asyncio.TimeoutError, OSError)
+_AWAY = (
+    nats.errors.Error,
+    nats.js.errors.ServiceUnavailableError,
+    nats.js.errors.NoStreamResponseError,
+    asyncio.TimeoutError,
+    OSError,
+)
 _LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestError)
 
 
 class Bucket:
     """One bucket, with Structs for values. Raises `LogUnavailable` where the bus does not answer."""
 
-    def __init__(self, kv: KeyValue) -> None:
+    def __init__(self, kv: KeyValue, remake: Callable[[], Awaitable[object]] | None = None) -> None:
         self._kv = kv
+        self._remake = remake  # a bucket in memory is gone with a server that stood alone
 
     async def get(self, key: str, kind: type[T]) -> tuple[T, int] | None:
         """The entry and its revision. A deleted or expired entry, which shows as a marker, is absent."""
@@ -83,13 +91,22 @@ class Bucket:
         """Replace the entry of this revision (0: there is none); its new revision. Raises `Taken`."""
         content = msgspec.msgpack.encode(value)
         try:
-            if revision == 0:
-                return await self._kv.create(key, content)
-            return await self._kv.update(key, content, last=revision)
+            try:
+                return await self._write(key, content, revision)
+            except nats.js.errors.NoStreamResponseError:
+                if self._remake is None:
+                    raise
+                await self._remake()
+                return await self._write(key, content, revision)
         except _LOST:
             raise Taken(key) from None
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+
+    async def _write(self, key: str, content: bytes, revision: int) -> int:
+        if revision == 0:
+            return await self._kv.create(key, content)
+        return await self._kv.update(key, content, last=revision)
 
     async def take(self, key: str, revision: int) -> None:
         """Delete the entry of this revision. Of all who try, one succeeds; the others get `Taken`."""
@@ -121,9 +138,17 @@ class Buckets:
 
 
 async def connect(js: JetStreamContext) -> Buckets:
-    """The buckets, which must have been declared. Raises `LogUnavailable` where they are not there."""
+    """The buckets, which must have been declared. Raises `LogUnavailable` where they are not there.
+
+    What is in memory is declared anew where it is missing: nobody would notice a restart of the bus in time.
+    """
+
+    async def remake() -> None:
+        await declare(js, only=StorageType.MEMORY)
+
     try:
-        found = [Bucket(await js.key_value(name)) for name in (VAULT, SESSIONS, CLIENTS, FLOWS)]
+        vault, sessions, clients = [Bucket(await js.key_value(name)) for name in (VAULT, SESSIONS, CLIENTS)]
+        await remake()
+        return Buckets(vault, sessions, clients, flows=Bucket(await js.key_value(FLOWS), remake))
     except (nats.js.errors.Error, *_AWAY) as error:
         raise LogUnavailable(f"the buckets are not there yet; run: scopefold bus init ({error})") from None
-    return Buckets(*found)

@@ -42,9 +42,14 @@ class History:
                 folder = tempfile.TemporaryDirectory(prefix="moment-", dir=self._directory)
                 projection = Projection(self._tenant)
                 await projection.open(Path(folder.name) / "moment.db")
+                try:
+                    if seq:
+                        await catch_up(log, None, projection.apply, until=seq)
+                except BaseException:  # what came half-way is no moment: nobody may find it kept
+                    await projection.close()
+                    folder.cleanup()
+                    raise
                 self._kept = (now.created, seq, projection, folder)
-                if seq:
-                    await catch_up(log, None, projection.apply, until=seq)
             yield self._kept[2], await _time_of(log, seq) if seq else None
 
     async def forget(self) -> None:

@@ -5,6 +5,7 @@ once, however many users hold it, so a provisioned connector costs one judgement
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
@@ -165,7 +166,8 @@ class Projection:
                 await self._apply(batch, reached)
                 await self._db.execute("COMMIT")
             except BaseException:
-                await self._db.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.OperationalError):  # cancelled after the commit: nothing to undo
+                    await self._db.execute("ROLLBACK")
                 await self._load()
                 raise
             self.checkpoint = reached
@@ -199,15 +201,18 @@ class Projection:
 
     async def _held(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], UserGrant]:
         """The grants that are stored for these (IdP, user)."""
-        wanted = list(keys)
-        if not wanted:
-            return {}
-        places = ", ".join(["(?, ?)"] * len(wanted))
-        rows = await self._db.execute_fetchall(
-            f"SELECT idp, user, grant_set, held FROM grants WHERE (idp, user) IN (VALUES {places})",  # noqa: S608
-            [part for key in wanted for part in key],
-        )
-        return {(idp, user): self._user_grant(idp, user, number, held) for idp, user, number, held in rows}
+        users: dict[str, list[str]] = {}
+        for idp, user in keys:
+            users.setdefault(idp, []).append(user)
+        held = {}
+        for idp, wanted in users.items():
+            # One JSON text, not a parameter a user: a statement with thousands of places costs more than the look-up.
+            for user, number, content in await self._db.execute_fetchall(
+                "SELECT user, grant_set, held FROM grants WHERE idp = ? AND user IN (SELECT value FROM json_each(?))",
+                (idp, msgspec.json.encode(wanted).decode()),
+            ):
+                held[idp, user] = self._user_grant(idp, user, number, content)
+        return held
 
     def _user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
         kept = _unpack_held(held)

@@ -13,11 +13,13 @@ from scopefold.auth.core.idps import Refused, RegisterIdp, decide
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
+from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.history import NoSuchMoment
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.login_log import PUBLISHER
+from scopefold.auth.web.oauth import is_redirect_uri
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.reconsent import Row
@@ -138,17 +140,18 @@ async def register_idp(request: Request) -> Response:
         decision = decide(service.scopes, command)
         if isinstance(decision, Refused):
             raise ProblemError(422, decision.kind, decision.title, decision.detail)
-        await bus.vault.put_idp_secret(command.idp, command.client_secret)
-        if decision is None:
-            return json_response(_idp_view(service, service.scopes.idps[command.idp]))
-        new = NewEvent(f"idp-registered-{secrets.token_hex(16)}", decision)
-        expected = Expected(idps_filter(tenant), last)
         try:
+            await bus.vault.put_idp_secret(command.idp, command.client_secret)
+            if decision is None:
+                return json_response(_idp_view(service, service.scopes.idps[command.idp]))
+            new = NewEvent(f"idp-registered-{secrets.token_hex(16)}", decision)
+            expected = Expected(idps_filter(tenant), last)
             await append(bus.log, [new], tenant=tenant, publisher=PUBLISHER, now=now(), expected=expected)
-        except Conflict:
+        except (Conflict, Taken):
             continue
         appended = await last_seq_on(bus.log, idps_filter(tenant))
-        await service.projection.reached(appended, FOLD_SECONDS)
+        if not await service.projection.reached(appended, FOLD_SECONDS):
+            raise LogUnavailable("the identity provider is registered, but the log is still being read")
         location = {"location": f"/v1/idps/{command.idp}"}
         return json_response(_idp_view(service, service.scopes.idps[command.idp]), 201, location)
     raise LogUnavailable("others were faster at every try")
@@ -207,6 +210,9 @@ async def register_client(request: Request) -> Response:
     service = service_of(request)
     _check_organisation(service, request)
     asked = await json_body(request, RegisterClient)
+    if refused := [address for address in asked.redirect_uris if not is_redirect_uri(address)]:
+        detail = f"No browser can be sent to {refused[0][:200]}: name a host, and leave out #fragment and user@."
+        raise ProblemError(422, "invalid-redirect-uri", "A redirect address cannot be used", detail)
     secret = f"cs_{secrets.token_urlsafe(32)}" if asked.token_endpoint_auth_method != "none" else None
     client = Client(
         client_id=asked.client_id,

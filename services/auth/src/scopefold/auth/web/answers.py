@@ -1,7 +1,6 @@
 """How a login ends: a code for the client, or an error that the client is told of, or one that is shown."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from authlib.common.urls import add_params_to_uri
 from starlette.requests import Request
@@ -64,8 +63,3 @@ async def away(request: Request, error: Exception) -> Response:
 
 
 AWAY = (LogUnavailable, LogNotDeclared, LogFull, AppendRefused)
-
-
-def host_of(address: str) -> str:
-    """The host of an address, to show where a link leads."""
-    return urlsplit(address).hostname or address

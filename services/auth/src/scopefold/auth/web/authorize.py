@@ -1,6 +1,7 @@
 """The authorization endpoint: who is it, where must they go, and does what they granted already suffice?"""
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -44,7 +45,7 @@ async def authorize(request: Request) -> Response:
     else:
         parameters = single_parameters(request.query_params.multi_items())
     session = await session_of(request, service.bus.buckets.sessions)
-    if parameters.get("prompt") == "login":
+    if "login" in parameters.get("prompt", "").split():
         session = None
     client = await service.clients.get(parameters.get("client_id", ""))
     check_authorization_request(service.loaded(client), parameters, _user(session))
@@ -59,7 +60,7 @@ async def authorize(request: Request) -> Response:
         case NoIdp():
             raise _refused(parameters, "invalid_target" if "resource" in parameters else "server_error", choice.reason)
         case LetChoose():
-            return _chooser(service, request, parameters, choice.idps)
+            return _chooser(service, parameters, choice.idps)
         case GoTo():
             return await _go(service, request, parameters, service.scopes.idps[choice.idp], session)
 
@@ -79,7 +80,7 @@ async def _go(
         if found is not None:
             await heal(service, session.user, idp.idp, found[0])
             held = await service.projection.held(idp.idp, session.user)
-            grant = present_grant(found[0].granted, found[0].evidence, held)
+            grant = present_grant(found[0].granted, found[0].evidence, found[0].generation, held)
             lacks = lacking(idp, grant, parameters.get("resource"))
             if not lacks:
                 return await with_code(
@@ -124,15 +125,14 @@ def callback_address(service: Service, idp: str) -> str:
     return f"{service.settings.issuer}/oauth2/callback/{idp}"
 
 
-def _chooser(service: Service, request: Request, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:
+def _chooser(service: Service, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:
     if parameters.get("prompt") == "none":
         raise _refused(parameters, "interaction_required", "The user must choose an identity provider.")
     choices = [
-        (service.scopes.idps[name].profile.title, name, str(request.url.include_query_params(idp_hint=name)))
+        (service.scopes.idps[name].profile.title, name, f"/authorize?{urlencode({**parameters, 'idp_hint': name})}")
         for name in idps
     ]
-    relative = [(title, name, "/authorize?" + address.partition("?")[2]) for title, name, address in choices]
-    return page("choose", title="Choose where to log in", choices=relative)
+    return page("choose", title="Choose where to log in", choices=choices)
 
 
 def _refused(parameters: Mapping[str, str], error: str, description: str) -> RedirectedError | ShownError:

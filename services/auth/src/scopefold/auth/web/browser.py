@@ -1,5 +1,6 @@
 """The browser's two cookies: its session, and which browser began a login."""
 
+import contextlib
 import secrets
 from datetime import datetime
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.store.buckets import FLOW_SECONDS, SESSION_SECONDS, Bucket, hashed
+from scopefold.auth.store.buckets import FLOW_SECONDS, SESSION_SECONDS, Bucket, Taken, hashed
 from scopefold.auth.store.records import Session
 
 SESSION_COOKIE: Final = "__Host-scopefold-session"
@@ -43,7 +44,8 @@ async def begin_session(
         if found is not None:
             if found[0].user == user:
                 idps = tuple(one for one in found[0].idps if one != idp)
-            await sessions.take(hashed(old), found[1])
+            with contextlib.suppress(Taken):  # another window's login ended it at the same moment
+                await sessions.take(hashed(old), found[1])
     identifier = random_text()
     await sessions.create(hashed(identifier), Session(user, now, now, (*idps, idp)))
     _set(response, SESSION_COOKIE, identifier, SESSION_SECONDS)

@@ -42,6 +42,8 @@ async def callback(request: Request) -> Response:
         token, identity, granted = await _redeem(service, idp, attempt, parameters.get("code", ""))
     except UpstreamFailed as failure:
         raise await _failed(service, attempt, failure) from None
+    if attempt.user is not None and await _holds_another_account(service, attempt.user, idp, identity):
+        return await _another_account(service, attempt, idp)
     user = await service.bus.vault.user_of(
         idp.idp, identity.subject, new_user=attempt.user or f"u_{random_text()[:22]}"
     )
@@ -166,6 +168,12 @@ async def _failed(service: Service, attempt: Attempt, failure: UpstreamFailed) -
     tenant = service.settings.tenant
     await write(service, once(attempt_event_id("authorization-failed", tenant, attempt.attempt), event))
     return _failure(attempt, "server_error", f"The identity provider failed at {failure.stage}: {failure.error}.")
+
+
+async def _holds_another_account(service: Service, user: str, idp: Idp, identity: Identity) -> bool:
+    """A user has one account at an IdP: another one, even if nobody has it yet, is another person's."""
+    before = await service.bus.vault.token(user, idp.idp)
+    return before is not None and before[0].identity.subject != identity.subject
 
 
 async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Response:

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from scopefold.auth.store.buckets import Bucket, hashed
+from scopefold.auth.store.buckets import Bucket, Taken, hashed
 from scopefold.auth.store.records import Client
 
 KEPT_SECONDS: Final = 5.0
@@ -34,7 +34,10 @@ class Clients:
         """Register a client; the one that has the id already, if there is one."""
         if (found := await self._bucket.get(hashed(client.client_id), Client)) is not None:
             return found[0]
-        await self._bucket.create(hashed(client.client_id), client)
+        try:
+            await self._bucket.create(hashed(client.client_id), client)
+        except Taken:  # registered by a parallel request
+            return await self.get(client.client_id)
         return None
 
     async def all(self) -> list[Client]:

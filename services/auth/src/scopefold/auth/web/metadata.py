@@ -1,6 +1,6 @@
 """What the server says of itself: RFC 8414, OpenID Connect Discovery 1.0, and its public keys."""
 
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +10,8 @@ from scopefold.auth.web.pages import page
 from scopefold.auth.web.service import service_of
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.web import ProblemError, json_response
+
+CLAIMS: Final = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "name", "preferred_username", "email"]
 
 
 def document(issuer: str) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def document(issuer: str) -> dict[str, Any]:
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login"],
-        "claims_supported": "sub iss aud exp iat auth_time nonce name preferred_username email".split(),
+        "claims_supported": CLAIMS,
         "authorization_response_iss_parameter_supported": True,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
@@ -48,7 +50,11 @@ async def jwks(request: Request) -> Response:
 async def home(request: Request) -> Response:
     """`GET /`: where am I?"""
     service = service_of(request)
-    ready = service.broken is None and service.connected is not None and service.caught_up
+    try:
+        service.check_ready()
+        ready = True
+    except LogUnavailable:
+        ready = False
     return page("home", title="Scopefold", issuer=service.settings.issuer, ready=ready)
 
 

@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from authlib.oauth2.rfc6749 import (
     AuthorizationServer,
@@ -105,6 +105,17 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no typ
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.client.grant_types
+
+
+def is_redirect_uri(address: str) -> bool:
+    """May a client register this redirect address? It has a host, no user info and no fragment (RFC 6749, section
+    3.1.2).
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and "#" not in address and "@" not in parts.netloc
 
 
 class Payload(OAuth2Payload):  # type: ignore[misc]

@@ -29,7 +29,10 @@ class Connected:
 
 
 class Service:
-    """The auth service. `connected` is None until the bus has been reached for the first time."""
+    """The auth service. `connected` is None until the bus has been reached for the first time.
+
+    `waiting_for` says what keeps it from serving, and passes by itself; `broken` does not.
+    """
 
     def __init__(self, settings: Settings, projection: Projection, http: httpx.AsyncClient) -> None:
         self.settings = settings
@@ -37,7 +40,7 @@ class Service:
         self.http = http
         self.history = History(settings.tenant, settings.data_dir)
         self.connected: Connected | None = None
-        self.caught_up = False
+        self.waiting_for: str | None = "the bus has not been reached yet"
         self.broken: str | None = None
 
     @property
@@ -51,10 +54,10 @@ class Service:
         """Raises `LogUnavailable` while this service has not read the log, or may not trust it."""
         if self.broken is not None:
             raise LogUnavailable(self.broken)
-        if self.connected is None:
-            raise LogUnavailable("the bus has not been reached yet")
-        if not self.caught_up:
-            raise LogUnavailable("the log is still being read")
+        if self.waiting_for is not None:
+            raise LogUnavailable(self.waiting_for)
+        if self.connected is None or not self.connected.log.nc.is_connected:
+            raise LogUnavailable("the connection to the bus is lost")
 
     @property
     def clients(self) -> Clients:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from typing import Final
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -11,7 +12,9 @@ from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Code
 from scopefold.auth.web.oauth import ShownError, form_parameters, redeem
 from scopefold.auth.web.service import service_of
-from scopefold.runtime.web import json_response, limited_body
+from scopefold.runtime.web import ProblemError, json_response, limited_body
+
+CHALLENGE: Final = 'Basic realm="scopefold"'
 
 
 async def token(request: Request) -> Response:
@@ -24,10 +27,14 @@ async def token(request: Request) -> Response:
         parameters = form_parameters(await limited_body(request))
     except ShownError as error:
         return _error(400, error.error, error.description)
+    except ProblemError as error:
+        return _error(error.status, "invalid_request", str(error))
     authorization = request.headers.get("authorization")
     if authorization is not None and "client_secret" in parameters:
         return _error(400, "invalid_request", "Authenticate in one way, not in two (RFC 6749, section 2.3).")
-    client_id = _basic_client(authorization) or parameters.get("client_id", "")
+    client_id = parameters.get("client_id", "") if authorization is None else _basic_client(authorization)
+    if client_id is None:
+        return _error(401, "invalid_client", "The Authorization header holds no client's name and secret.")
     loaded = service.loaded(await service.clients.get(client_id))
     flows, key = service.bus.buckets.flows, f"code.{hashed(parameters.get('code', ''))}"
     found = await flows.get(key, Code)
@@ -37,6 +44,8 @@ async def token(request: Request) -> Response:
         loaded.identity = stored[0].identity if stored else None
     headers = {"Authorization": authorization} if authorization is not None else {}
     status, body, answer_headers = redeem(loaded, parameters, headers)
+    if status == 400 and body.get("error") == "invalid_client":  # Authlib's answer where no header authenticated
+        status, answer_headers = 401, {**answer_headers, "WWW-Authenticate": CHALLENGE}
     if status == 200:
         assert found is not None
         try:
@@ -48,12 +57,13 @@ async def token(request: Request) -> Response:
 
 
 def _error(status: int, error: str, description: str) -> Response:
-    return json_response({"error": error, "error_description": description}, status)
+    headers = {"www-authenticate": CHALLENGE} if status == 401 else {}
+    return json_response({"error": error, "error_description": description}, status, headers)
 
 
-def _basic_client(authorization: str | None) -> str | None:
+def _basic_client(authorization: str) -> str | None:
     """The client id in an HTTP Basic header, if there is one (RFC 6749, section 2.3.1)."""
-    scheme, _, content = (authorization or "").partition(" ")
+    scheme, _, content = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
     try:

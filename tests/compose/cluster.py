@@ -1,0 +1,191 @@
+"""What compose.yaml describes, as processes on loopback ports: its commands, its settings, its configuration files.
+
+A container's name becomes 127.0.0.1 and a port; its volume becomes a directory. Nothing else is changed.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from scopefold.cli.child import Child
+from scopefold.cli.nats_server import executable
+from tests.compose.composed import AUTH, NATS, NATS_CONF, environment, secret_line, services
+
+SECONDS: Final = 30.0
+
+
+class NotSo(AssertionError):
+    """Something did not become so in time."""
+
+
+def until(what: str, holds: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Look until it holds. Raises `NotSo`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise NotSo(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.1)  # another process works on it; there is nothing to wait on from outside
+
+
+def answers(address: str) -> bool:
+    """Whether an address answers 200."""
+    try:
+        return httpx.get(address, timeout=5.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, no two the same."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+class Cluster:
+    """The services of compose.yaml. `front` is an address where nobody listens: a test chooses the replica."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        names = [f"{name}:{port}" for name in NATS for port in (4222, 6222, 8222)]
+        names += ["auth-1:8080", "auth-2:8080", "provisioner:8081", "front:8080", "sandbox:8090"]
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self._children: dict[str, Child] = {}
+        subprocess.run(["sh", "-euc", secret_line()], cwd=directory, check=True, timeout=10)
+
+    def address(self, name: str) -> str:
+        """Where a service listens, given as name and port: `auth-1:8080`."""
+        return f"127.0.0.1:{self._ports[name]}"
+
+    @property
+    def issuer(self) -> str:
+        """The one address of both replicas."""
+        return f"http://{self.address('front:8080')}"
+
+    @property
+    def replicas(self) -> list[str]:
+        """The addresses of the replicas themselves."""
+        return [f"http://{self.address(f'{name}:8080')}" for name in AUTH]
+
+    @property
+    def nats_url(self) -> str:
+        """The addresses of the bus."""
+        return self._here(environment("scopefold")["SCOPEFOLD_NATS_URL"])
+
+    def start(self) -> None:
+        """Start everything in the order that compose.yaml asks for, each once it may. Raises `NotSo`."""
+        for name in NATS:
+            self.start_nats(name)
+        for name in NATS:
+            self.wait_nats(name)
+        for arguments in (services()["bootstrap"]["command"][1:],) * 2:  # again, as at every later `up`
+            assert "declared" in (said := self.scopefold(arguments)) or "already" in said
+        for name in (*AUTH, "provisioner", "sandbox"):
+            self._start(name, [sys.executable, *services()[name]["command"][1:]], self._settings(name))
+        self.wait_ready()
+
+    def start_nats(self, name: str) -> None:
+        """Start a nats server, or start it again on what it has stored."""
+        home = self.directory / name
+        home.mkdir(exist_ok=True)
+        conf = home / "nats.conf"
+        conf.write_text(self._nats_conf(name, home))
+        _, _, there, *rest = services()[name]["command"]
+        assert "/etc/nats.conf" == there
+        self._start(name, [executable(), "--config", str(conf), *rest], {})
+
+    def wait_nats(self, name: str) -> None:
+        """Wait until the health check of compose.yaml passes for a nats server. Raises `NotSo`."""
+        until(f"{name} is healthy", lambda: answers(f"http://{self.address(f'{name}:8222')}/healthz"))
+
+    def wait_ready(self) -> None:
+        """Wait until the health checks of all services pass. Raises `NotSo`."""
+        ready = [f"{replica}/readyz" for replica in self.replicas]
+        ready += [f"http://{self.address('provisioner:8081')}/readyz", f"http://{self.address('sandbox:8090')}/healthz"]
+        for address in ready:
+            until(f"{address} answers", lambda address=address: answers(address))  # type: ignore[misc]
+
+    def kill(self, name: str) -> None:
+        """End a service as a crash would."""
+        self._children[name].kill()
+
+    def stop(self) -> None:
+        """End everything, who uses the bus first."""
+        for child in reversed(self._children.values()):
+            child.stop()
+
+    def scopefold(self, arguments: list[str], given: Mapping[str, str] = {}) -> str:
+        """What the command prints in its container. Raises `NotSo` where it fails."""
+        told = self._settings("scopefold") | {"SCOPEFOLD_AUTH_URL": self.replicas[1]}
+        line = [sys.executable, "-m", "scopefold.cli", *map(self._here, arguments)]
+        environ = _bare() | told | dict(given)
+        done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=SECONDS, check=False)
+        if done.returncode:
+            raise NotSo(f"scopefold {' '.join(arguments)}: {done.stderr}")
+        return done.stdout
+
+    def _start(self, name: str, line: list[str], settings: Mapping[str, str]) -> None:
+        child = Child(name, line, _bare() | dict(settings), self.directory / f"{name}.log")
+        child.start()
+        self._children[name] = child
+
+    def _settings(self, name: str) -> dict[str, str]:
+        """A service's environment as compose.yaml gives it, for this machine."""
+        home = self.directory / name
+        home.mkdir(exist_ok=True)
+        own = {"SCOPEFOLD_HOST": "127.0.0.1", "SCOPEFOLD_DATA_DIR": str(home)}
+        found = {variable: own.get(variable, self._here(value)) for variable, value in environment(name).items()}
+        if "SCOPEFOLD_PORT" in found:
+            found["SCOPEFOLD_PORT"] = str(self._ports[f"{name}:{found['SCOPEFOLD_PORT']}"])
+        return found
+
+    def _here(self, text: str) -> str:
+        """A text of compose.yaml or the guide with the addresses and files of this machine."""
+        published = {"127.0.0.1:8080": "front:8080", "127.0.0.1:8090": "sandbox:8090"}
+        for outside, inside in published.items():
+            text = text.replace(outside, inside)
+        for name in self._ports:
+            text = text.replace(name, self.address(name))
+        return text.replace("/run/secrets/", f"{self.directory}/secrets/")
+
+    def _nats_conf(self, name: str, home: Path) -> str:
+        """The file that compose.yaml mounts, with this server's own addresses and store."""
+        text = NATS_CONF.read_text()
+        for there, here in (
+            ('"0.0.0.0:4222"', f'"{self.address(f"{name}:4222")}"'),
+            ('"127.0.0.1:8222"', f'"{self.address(f"{name}:8222")}"'),
+            ('"0.0.0.0:6222"', f'"{self.address(f"{name}:6222")}"'),
+            ('"/data/jetstream"', f'"{home}/jetstream"'),
+            *((f"nats://{other}:6222", f"nats://{self.address(f'{other}:6222')}") for other in NATS),
+        ):
+            assert 1 == text.count(there), there
+            text = text.replace(there, here)
+        return text
+
+
+def _bare() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"]}
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[Cluster]:
+    """The whole, up and healthy; ended at the end."""
+    cluster = Cluster(directory)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()

@@ -1,0 +1,68 @@
+"""Kill every kind of process with SIGKILL, again and again under load, and check that nothing was lost.
+
+just faults [--seed N] [--kills 50] [--process nats|auth|provisioner|sandbox|all] [--json]
+
+A seed gives the same schedule and the same commands again: a seed that fails is the reproduction.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tests.faults.campaign import Report, run
+from tests.faults.schedule import PROCESSES
+
+SHOWN: Final = 20
+HEADS = ("process", "kills", "under way", "acknowledged", "sent again", "lost", "duplicates", "worst recovery")
+
+
+def table(report: Report) -> str:
+    """The report for people."""
+    rows = [
+        (
+            *(one.process, one.kills, one.under_way, one.acknowledged, one.sent_again, one.lost, one.duplicates),
+            f"{one.worst_recovery_ms:,} ms",
+        )
+        for one in report.lines
+    ]
+    lines = [HEADS, *rows]
+    widths = [max(len(str(line[column])) for line in lines) for column in range(len(HEADS))]
+    told = ["  ".join(str(cell).rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    told.append(f"seed {report.seed}: {report.events} events in the log, {report.seconds} s")
+    for violation in report.violations[:SHOWN]:
+        told.append(f"VIOLATED {violation.oracle} ({violation.process}): {violation.what}")
+    if len(report.violations) > SHOWN:
+        told.append(f"... and {len(report.violations) - SHOWN} more")
+    return "\n".join(told)
+
+
+def main() -> int:
+    """Run one campaign. Gives 0 where every oracle holds, 1 where one does not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, help="the schedule and the commands; default: a new one")
+    parser.add_argument("--kills", type=int, default=50, help="how often each process is killed")
+    parser.add_argument("--process", choices=(*PROCESSES, "all"), default="all", help="which process is killed")
+    parser.add_argument("--json", action="store_true", help="one object instead of the table")
+    asked = parser.parse_args()
+    seed = asked.seed if asked.seed is not None else time.time_ns() % 1_000_000
+    processes = PROCESSES if asked.process == "all" else (asked.process,)
+    print(f"seed {seed}: {asked.kills} kills each of {', '.join(processes)}", file=sys.stderr, flush=True)
+    directory = Path(tempfile.mkdtemp(prefix="scopefold-faults-"))
+    report = run(seed, processes, asked.kills, directory)
+    print(msgspec.json.encode(report).decode() if asked.json else table(report))
+    if report.violations:
+        again = f"python -m tests.faults --seed {seed} --kills {asked.kills} --process {asked.process}"
+        print(f"seed {seed} fails; again with: {again}\nits logs and journal are in {directory}", file=sys.stderr)
+        return 1
+    shutil.rmtree(directory)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
