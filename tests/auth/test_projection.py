@@ -113,12 +113,19 @@ async def check_against_the_fold(log: Entries) -> None:
 LONG = random_log(Random(20260115), 600)
 
 
+MANY = [(f"u_many{n:04}", random) for n, random in enumerate(Random(4).choices(range(4), k=60))]
+CROWDED = log_of(
+    *(one.event for one in LONG),
+    *(stored(user, JIRA[:size], idp=("atlassian", "bitbucket")[size % 2]) for user, size in MANY),
+)
+
+
 @pytest.mark.parametrize("limit", [1, 3, 100])
 async def test_paging_visits_every_row_once_in_order(tmp_path: Path, limit: int) -> None:
     async with opened(tmp_path / "p.db") as projection:
-        await feed(projection, LONG, 100)
-        expected = list(worklist(replay(LONG)))
-        assert len(expected) > 5
+        await feed(projection, CROWDED, 100)
+        expected = list(worklist(replay(CROWDED)))
+        assert len(expected) > 30
         assert expected == await rows_by(projection, limit)
         for idp in {row.idp for row in expected}:
             assert [row for row in expected if row.idp == idp] == await rows_by(projection, limit, idp)

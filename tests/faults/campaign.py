@@ -87,8 +87,10 @@ class World:
     def strike(self, kill: Kill) -> bool:
         """Kill a process and start it again; whether that met an operation under way. Raises `BrokenPromise`."""
         victim = self.watched[kill.process]
-        if not kill.early and not victim.wait(RECOVERED_SECONDS):
-            raise BrokenPromise(f"{kill.process} has not served for {RECOVERED_SECONDS:.0f} s after its kill")
+        awaited = {"nothing": (), "victim": (victim,), "everything": tuple(self.watched.values())}[kill.after]
+        for one in awaited:
+            if not one.wait(RECOVERED_SECONDS):
+                raise BrokenPromise(f"{one.name} has not served for {RECOVERED_SECONDS:.0f} s after its kill")
         if self.load.failed.wait(kill.pause_seconds):
             raise BrokenPromise(f"the load failed: {self.load.failure}")
         met = victim.up and self.load.under_way[kill.process] > 0
