@@ -1,6 +1,7 @@
 """The log and the vault keep each other: strays are set aside, a crash between the two heals, the past stays."""
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import nats
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 from msgspec.structs import replace
+from nats.aio.client import Client
 
 from scopefold.auth.core.seal import read_key
-from scopefold.auth.store import buckets
+from scopefold.auth.store import buckets, records
 from scopefold.auth.store.history import History
-from scopefold.auth.store.records import Client, Code
 from scopefold.auth.store.vault import StoredToken, Vault
 from scopefold.auth.web.oauth import Keys, Loaded, redeem
 from scopefold.contracts.events import TokenStored, UserLoggedIn
@@ -36,7 +37,7 @@ from tests.support.logs import JIRA, provisioned, stored
 from tests.support.process import ADMIN
 
 
-async def vault_of(nc: nats.NATS) -> Vault:
+async def vault_of(nc: Client) -> Vault:
     """The vault, opened as auth opens it."""
     found = await buckets.connect(nc.jetstream())
     vault = Vault(found.vault, "default", read_key(KEK))
@@ -129,7 +130,7 @@ async def test_a_moment_that_came_half_way_is_not_kept(world: World, tmp_path: P
         async with history.at(log, last) as (projection, _):
             assert 1 == projection.count("missing", idp)
     await history.forget()
-    assert [] == list(tmp_path.iterdir())
+    assert [] == os.listdir(tmp_path)  # noqa: PTH208  # the pathlib way is refused in a coroutine
 
 
 class _Dying(Log):
@@ -139,15 +140,15 @@ class _Dying(Log):
         super().__init__(log.nc)
         self._asked = 0
 
-    @property  # type: ignore[override]
-    def nc(self) -> nats.NATS:
+    @property
+    def nc(self) -> Client:
         self._asked += 1
-        if self._asked > 3:
+        if self._asked > 2:
             raise OSError("the connection was lost")
         return self._nc
 
     @nc.setter
-    def nc(self, nc: nats.NATS) -> None:
+    def nc(self, nc: Client) -> None:
         self._nc = nc
 
 
@@ -158,13 +159,15 @@ AGES = [(0, 200), (59, 200), (60, 200), (61, 400), (3600, 400)]
 def test_B04_a_code_dies_after_a_minute(age_seconds: int, status: int) -> None:
     now = datetime.now(UTC)
     issued = now - timedelta(seconds=age_seconds)
-    code = Code("app", APP_REDIRECT, "openid", "u_user0001", "atlassian", None, challenge_of(VERIFIER), issued, issued)
+    code = records.Code(
+        "app", APP_REDIRECT, "openid", "u_user0001", "atlassian", None, challenge_of(VERIFIER), issued, issued
+    )
     loaded = Loaded(
         issuer="https://login.example",
         keys=Keys(RSAKey.generate_key(2048, auto_kid=True), ECKey.generate_key("P-256", auto_kid=True)),
         client_secret_key=b"k" * 32,
         now=now,
-        client=Client("app", "App", (APP_REDIRECT,), ("authorization_code",), ("openid",), "none"),
+        client=records.Client("app", "App", (APP_REDIRECT,), ("authorization_code",), ("openid",), "none"),
         code=code,
     )
     form = {"grant_type": "authorization_code", "client_id": "app", "code": "c", "redirect_uri": APP_REDIRECT}
