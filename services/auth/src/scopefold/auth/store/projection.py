@@ -247,7 +247,12 @@ class Projection:
             for found in [one for one in self._sets.values() if one.idp == idp]:
                 found.judgement = judge(self.scopes.idps[idp], found.grant)
                 touched[found.id] = found
-        await self._db.executemany("INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?)", rows)
+        rows.sort()  # neighbours in the file are written together
+        await self._db.executemany(
+            "INSERT INTO grants VALUES (?, ?, ?, ?) ON CONFLICT (idp, user)"
+            " DO UPDATE SET grant_set = excluded.grant_set, held = excluded.held",
+            rows,
+        )
         await self._save_sets(touched.values())
 
     def _grant_set(self, grant: UserGrant) -> GrantSet:
