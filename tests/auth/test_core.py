@@ -78,7 +78,8 @@ LACKS: list[tuple[tuple[str, ...] | None, tuple[str, ...], str | None, tuple[str
     (("read:jira-work",), ("identity", "refresh_token"), WIKI_KIND, ("write:x",)),
     (("read:jira-work",), ("identity", "refresh_token"), "urn:connector:not:here", ("write:x",)),
     ((), ("identity", "refresh_token"), JIRA_KIND, ("read:jira-work",)),
-    (None, ("identity", "refresh_token"), WIKI_KIND, ("write:x",)),
+    (None, ("identity", "refresh_token"), WIKI_KIND, ()),
+    (None, ("identity",), JIRA_KIND, ("offline_access",)),
 ]
 
 
@@ -86,7 +87,10 @@ LACKS: list[tuple[tuple[str, ...] | None, tuple[str, ...], str | None, tuple[str
 def test_what_a_grant_lacks(
     granted: tuple[str, ...] | None, evidence: tuple[str, ...], resource: str | None, expected: tuple[str, ...]
 ) -> None:
-    """Base scopes that Atlassian refuses are never lacking; offline_access is proved by a refresh token."""
+    """Base scopes that Atlassian refuses are never lacking; offline_access is proved by a refresh token.
+
+    What an IdP did not say lacks nothing: consenting again would not make it say more.
+    """
     connectors = (provisioned("jira-user", ["read:jira-work", "offline_access"]), provisioned("wiki", ["write:x"]))
     idp = replay(log_of(registered(), *connectors)).scopes.idps["atlassian"]
     found = lacking(idp, Grant(granted, evidence), resource)
