@@ -26,6 +26,7 @@ from scopefold.consent.reconsent import (
     grant_concerned,
     grant_key,
     judge,
+    requirements,
     row_of,
 )
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
@@ -243,9 +244,11 @@ class Projection:
             found.users += 1
             held = Held(grant.generation, grant.known_by, grant.stored, grant.reports)
             rows.append((grant.idp, grant.user, found.id, _pack_held(held)))
-        for idp in rejudge:
-            for found in [one for one in self._sets.values() if one.idp == idp]:
-                found.judgement = judge(self.scopes.idps[idp], found.grant)
+        for name in rejudge:
+            idp = self.scopes.idps[name]
+            needs = requirements(idp)
+            for found in [one for one in self._sets.values() if one.idp == name]:
+                found.judgement = judge(idp, found.grant, needs)
                 touched[found.id] = found
         rows.sort()  # neighbours in the file are written together
         await self._db.executemany(
