@@ -35,6 +35,13 @@ from scopefold.runtime.logs import logger
 from scopefold.scopes.algebra import Grant
 
 SCHEMA_VERSION: Final = 1
+PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them
+    "cache_size = -131072",  # 128 MiB: users come in no order, so a rebuild touches pages all over the file
+    "wal_autocheckpoint = 16384",  # 64 MiB: a page that changes often is written back once, not often
+    "busy_timeout = 5000",
+)
 SCHEMA: Final = """
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), content BLOB NOT NULL) STRICT;
 CREATE TABLE idps (idp TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -118,7 +125,7 @@ class Projection:
 
     async def _open(self, path: Path) -> None:
         self._db = await aiosqlite.connect(path, isolation_level=None)
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536", "busy_timeout = 5000"):
+        for pragma in PRAGMAS:
             await self._db.execute(f"PRAGMA {pragma}")
         (version,) = await self._one("PRAGMA user_version")
         if version == 0:
