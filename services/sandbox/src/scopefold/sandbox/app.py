@@ -13,7 +13,9 @@ from scopefold.sandbox.core import atlassian
 from scopefold.sandbox.settings import Settings
 from scopefold.sandbox.web import pages
 from scopefold.sandbox.web.atlassian import AtlassianWeb
+from scopefold.sandbox.web.keys import Keys
 from scopefold.sandbox.web.playground import PlaygroundWeb
+from scopefold.sandbox.web.stand_in import StandIn
 
 
 def mint() -> str:
@@ -23,8 +25,9 @@ def mint() -> str:
 
 def build(settings: Settings) -> ASGIApp:
     """The application, with nothing in its memory but the preset app."""
-    state = atlassian.preset(settings.callback_list)
-    stand_in = AtlassianWeb(state, now=time.time, mint=mint)
+    state = atlassian.preset(settings.callbacks_of("atlassian"))
+    keys = Keys()
+    at = StandIn("atlassian", "Atlassian", state, settings.own_address, time.time, mint, keys)
     playground = PlaygroundWeb(settings.issuer, settings.own_address, now=time.time, mint=mint)
 
     async def index(_: Request) -> Response:
@@ -38,7 +41,7 @@ def build(settings: Settings) -> ASGIApp:
         Route("/", index),
         Route("/healthz", health),
         Route(pages.STYLE_PATH, pages.style),
-        Mount("/atlassian", routes=stand_in.routes()),
+        Mount("/atlassian", routes=AtlassianWeb(at).routes()),
         *playground.routes("/playground"),
     ]
     return pages.StrictHeaders(application(routes))
