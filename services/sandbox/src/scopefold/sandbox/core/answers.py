@@ -1,7 +1,7 @@
 """What programs send to a stand-in's token endpoint, and what they are answered there and at its API."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -19,12 +19,16 @@ class TokenRequest(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """A JSON answer. `identity` are the claims of an id_token that is still to be signed and added."""
+    """A JSON answer.
+
+    `identity` are the claims of an id_token that is still to be signed, with `algorithm`, and added.
+    """
 
     body: Mapping[str, Any] | Sequence[Any]
     status: int = 200
     identity: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = {}
+    algorithm: Literal["RS256", "ES256"] = "RS256"
 
     @property
     def members(self) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ from scopefold.sandbox.core.sign_in import (
     ErrorRedirect,
     Refusal,
     Site,
+    error_to_client,
     to_client,
 )
 from scopefold.sandbox.core.state import AccessToken, App, Choice, Code, Grant, Mint, Transaction, keep
@@ -148,9 +149,9 @@ DEAD_REFRESH_TOKENS: Final = {
 }
 
 
-def preset(callbacks: Sequence[str]) -> State:
+def preset(callbacks: Sequence[str], base: str = "") -> State:
     """A fresh state with the one preset app."""
-    return memory.preset("atlassian", "Atlassian", tuple(callbacks), PRESET, Switches())
+    return memory.preset("atlassian", "Atlassian", callbacks, PRESET, Switches(), base=base)
 
 
 def account_id(user: User) -> str:
@@ -180,8 +181,7 @@ def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Re
 def give(state: State, asked: Transaction, answered: Answered, *, now: float, mint: Mint) -> Refusal:
     """A new grant's scopes override those of the grant before it; sites add up."""
     if not answered.accepted:
-        description = "User did not authorize the request"
-        return to_client(asked, {"error": "access_denied", "error_description": description})
+        return error_to_client(asked, "access_denied", "User did not authorize the request")
     needs_site = _needs_site(asked.scopes)
     if needs_site and answered.site != SITE.id:
         return stray("The site is not one of the user's.")

@@ -14,13 +14,14 @@ class Rotation(Struct, frozen=True):
     """How refresh tokens live at a provider. Seconds are infinite where there is no end.
 
     `replaces`: each use ends the token used, but the one used last may come again within the leeway; an older one ends
-    the whole family. Otherwise every token of the family serves until the family ends.
+    the whole family where a breach does that. Otherwise every token of the family serves until the family ends.
     """
 
     replaces: bool
     idle_seconds: float = float("inf")
     absolute_seconds: float = float("inf")
     leeway_seconds: float = 0.0
+    breach_ends_family: bool = True
 
 
 def record(
@@ -102,6 +103,7 @@ def use_refresh_token(state: State[S], app: App, token: str, rotation: Rotation,
         state.families[name] = replace(family, grant=grant, used_at=now)
     else:
         # Only the token used last may be exchanged again, and only within the leeway; anything older is a breach.
-        del state.families[name]
+        if rotation.breach_ends_family:
+            del state.families[name]
         return None
     return name

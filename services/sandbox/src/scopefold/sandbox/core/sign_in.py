@@ -169,6 +169,11 @@ def to_client(
     return ToClient(urlunsplit(parts._replace(query=query)))
 
 
+def error_to_client(asked: Transaction, error: str, description: str, **more: str) -> ToClient:
+    """Back to the client with a refusal (RFC 6749, section 4.1.2.1)."""
+    return to_client(asked, {"error": error, "error_description": description, **more})
+
+
 def _claim(state: State[S], transaction: str, waits_for: str, browser: str, now: float) -> Transaction | None:
     """Take the transaction out, so that it serves once, if this browser began it and it waits for this step."""
     begun = state.transactions.get(transaction)

@@ -1,7 +1,7 @@
 """What every stand-in keeps in its memory: values only, and the one way of keeping them, which is bounded."""
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, Literal, TypeVar
 
 from msgspec import Struct, field
@@ -99,10 +99,11 @@ class Family(Struct, frozen=True):
 
 
 class State(Struct, Generic[S]):
-    """Everything that a stand-in remembers, and how it was told to behave."""
+    """Everything that a stand-in remembers, and how it was told to behave. `base` is its own address."""
 
     apps: dict[str, App]
     switches: S
+    base: str = ""
     faults: Faults = Faults()
     transactions: dict[str, Transaction] = field(default_factory=dict)
     grants: dict[tuple[str, str], Grant] = field(default_factory=dict)
@@ -120,10 +121,13 @@ def keep(store: dict[K, V], key: K, value: V) -> K:
     return key
 
 
-def preset(name: str, title: str, callbacks: tuple[str, ...], permitted: frozenset[str], switches: S) -> State[S]:
+def preset(
+    name: str, title: str, callbacks: Sequence[str], permitted: frozenset[str], switches: S, *, base: str
+) -> State[S]:
     """A fresh state with one app, whose id and secret are made of the stand-in's name."""
-    app = App(f"sandbox-{name}", f"sandbox-{name}-secret", f"Scopefold Sandbox App ({title})", callbacks, permitted)
-    return State({app.client_id: app}, switches)
+    title = f"Scopefold Sandbox App ({title})"
+    app = App(f"sandbox-{name}", f"sandbox-{name}-secret", title, tuple(callbacks), permitted)
+    return State({app.client_id: app}, switches, base)
 
 
 def identify(state: State[S], client_id: str, secret: str) -> App | Literal["client", "secret"]:

@@ -1,5 +1,7 @@
 """The Atlassian stand-in over HTTP: its token endpoint and the API gateway, beside the pages that all have."""
 
+from typing import Final
+
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +28,13 @@ class NewContent(Struct, frozen=True):
 class AtlassianWeb:
     """The handlers of the stand-in."""
 
+    endpoints: Final = {
+        "Authorize": "/authorize",
+        "Token": "/oauth/token",
+        "Identity": "/me",
+        "Sites": "/oauth/token/accessible-resources",
+    }
+
     def __init__(self, at: StandIn[core.Switches]) -> None:
         self.at = at
         self.pages = SignInPages(at, core)
@@ -34,16 +43,16 @@ class AtlassianWeb:
     def routes(self) -> list[Route]:
         """Everything below /atlassian."""
         calls = {
-            "/me": handled(self.me),
-            "/oauth/token/accessible-resources": handled(self.accessible_resources),
+            self.endpoints["Identity"]: handled(self.me),
+            self.endpoints["Sites"]: handled(self.accessible_resources),
             "/ex/jira/{cloudid}/rest/api/3/myself": handled(self.myself),
         }
         content = "/ex/confluence/{cloudid}/wiki/rest/api/content"
         return [
-            *self.pages.routes("/authorize"),
+            *self.pages.routes(self.endpoints["Authorize"]),
             *Console(self.at).routes(),
             Route("/error", self.pages.error),
-            Route("/oauth/token", guarded(self.at.state, "token", self.token), methods=["POST"]),
+            Route(self.endpoints["Token"], guarded(self.at.state, "token", self.token), methods=["POST"]),
             *(Route(path, guarded(self.at.state, "api", handler)) for path, handler in calls.items()),
             Route(content, guarded(self.at.state, "api", self.create_content), methods=["POST"]),
         ]

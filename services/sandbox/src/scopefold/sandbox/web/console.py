@@ -3,31 +3,22 @@
 It has no login, which is why the sandbox belongs on a loopback address.
 """
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from msgspec import Meta, Struct
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from scopefold.runtime.web import ProblemError, json_body, json_response
+from scopefold.sandbox.core import console as core
 from scopefold.sandbox.core import grants
 from scopefold.sandbox.core.faults import Faults
 from scopefold.sandbox.core.state import App
 from scopefold.sandbox.web.stand_in import StandIn
 
 S = TypeVar("S", bound=Struct)
-Callback = Annotated[str, Meta(pattern=r"^https?://[\x21-\x7e]{1,2000}$")]
-Scope = Annotated[str, Meta(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,255}$")]
-
-
-class AppSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the developer console lets one change of an app."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
-    callbacks: Annotated[tuple[Callback, ...], Meta(max_length=50)]
-    permitted_scopes: Annotated[tuple[Scope, ...], Meta(max_length=500)]
 
 
 class Revocation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,12 +46,12 @@ class Console(Generic[S]):
 
     async def show_app(self, request: Request) -> Response:
         """An app, without its secret."""
-        return json_response(view_of(self._app(request)))
+        app = self._app(request)
+        return json_response({"client_id": app.client_id, **asdict(core.settings_of(app))})
 
     async def change_app(self, request: Request) -> Response:
         """Rename an app, or change its callbacks and permitted scopes; grants already given stay as they are."""
-        app, wanted = self._app(request), await json_body(request, AppSettings)
-        self.state.apps[app.client_id] = changed(app, wanted)
+        core.change(self.state, self._app(request), await json_body(request, core.AppSettings))
         return await self.show_app(request)
 
     async def change_switches(self, request: Request) -> Response:
@@ -84,16 +75,3 @@ class Console(Generic[S]):
             known = ", ".join(self.state.apps)
             raise ProblemError(404, "no-such-app", "There is no such app", f"{client_id} is not one of: {known}.")
         return app
-
-
-def view_of(app: App) -> dict[str, Any]:
-    """What the console shows of an app."""
-    shown = {"client_id": app.client_id, "name": app.name, "callbacks": app.callbacks}
-    return {**shown, "permitted_scopes": sorted(app.permitted_scopes)}
-
-
-def changed(app: App, wanted: AppSettings) -> App:
-    """The app as it is wanted."""
-    return replace(
-        app, name=wanted.name, callbacks=wanted.callbacks, permitted_scopes=frozenset(wanted.permitted_scopes)
-    )

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import unquote_plus
 
@@ -52,13 +53,15 @@ class TokenEndpoint(Generic[S]):
                 log.warning("fault: the answer to a refresh is lost", path=request.url.path)
                 return Cut()
         if answer.identity is not None:
-            signed = self.at.keys.sign(answer.identity)
+            signed = self.at.keys.sign(answer.identity, answer.algorithm)
             answer = msgspec.structs.replace(answer, body={**answer.members, "id_token": signed}, identity=None)
         return self.render(request, answer)
 
 
 def shown(answer: Answer) -> Response:
     """An answer as JSON."""
+    if answer.status == HTTPStatus.NO_CONTENT:
+        return Response(None, answer.status)
     return json_response(answer.body, answer.status, answer.headers)
 
 

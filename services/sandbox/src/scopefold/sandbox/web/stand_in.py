@@ -6,7 +6,8 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from scopefold.sandbox.core.state import Mint, State
+from scopefold.sandbox.core.console import app_of
+from scopefold.sandbox.core.state import App, Mint, State
 from scopefold.sandbox.web.keys import Keys
 
 S = TypeVar("S", bound=Struct)
@@ -14,12 +15,11 @@ S = TypeVar("S", bound=Struct)
 
 @dataclass(frozen=True)
 class StandIn(Generic[S]):
-    """A stand-in below `/{name}` for a brand, reached at `address`. `now` is in seconds since 1970."""
+    """A stand-in below `/{name}` for a brand. `now` is in seconds since 1970."""
 
     name: str
     brand: str
     state: State[S]
-    address: str
     now: Callable[[], float]
     mint: Mint
     keys: Keys
@@ -30,6 +30,6 @@ class StandIn(Generic[S]):
         return f"/{self.name}"
 
     @property
-    def base(self) -> str:
-        """Its address, without a slash at its end."""
-        return f"{self.address}{self.prefix}"
+    def app(self) -> App:
+        """The one app that it knows."""
+        return app_of(self.state)
