@@ -81,9 +81,9 @@ class Walk:
 
     def authorize_address(self, asked: str, **changed: str | None) -> str:
         """An authorize request that is right, but for what is changed; None leaves a parameter out."""
-        right = {
+        right: dict[str, str | None] = {
             "client_id": self.place.client_id,
-            "scope": asked,
+            "scope": asked or None,
             "redirect_uri": self.redirect_uri,
             "state": STATE,
             "response_type": "code",

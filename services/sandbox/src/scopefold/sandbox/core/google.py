@@ -264,7 +264,7 @@ def _renewable(state: State, code: Code, *, now: float, mint: Mint) -> str | Non
     insists = "consent" in code.asked.params.get("prompt", "").split()
     if code.asked.params.get("access_type") != "offline" or (held and not insists):
         return None
-    for oldest in held[: len(held) + 1 - MOST_REFRESH_TOKENS]:
+    for oldest in held[: max(0, len(held) + 1 - MOST_REFRESH_TOKENS)]:
         del state.families[oldest]
     return grants.begin_family(state, code.grant, code.scopes, now=now, mint=mint)
 
