@@ -123,6 +123,7 @@ async def test_the_answer_comes_in_the_fragment_if_it_is_asked_for_there(microso
 
 
 CODE = {"grant_type": "authorization_code"}
+PROVEN = {**CODE, "code_verifier": VERIFIER}
 REFRESH = {"grant_type": "refresh_token"}
 REFUSED = [
     ("a wrong secret", {**CODE, "client_secret": "guess"}, 401, "invalid_client", 7000215),
@@ -136,9 +137,9 @@ REFUSED = [
     ("another redirect_uri", {**CODE, "redirect_uri": "https://evil.example/"}, 400, "invalid_grant", 500112),
     ("no verifier", CODE, 400, "invalid_grant", 501481),
     ("a wrong verifier", {**CODE, "code_verifier": "w" * 50}, 400, "invalid_grant", 501481),
-    ("several resources", {**CODE, "code_verifier": VERIFIER, "scope": f"User.Read {IMAP}"}, 400, "invalid_request", 28000),
-    ("an empty scope", {**CODE, "code_verifier": VERIFIER, "scope": " "}, 400, "invalid_request", 28003),
-    ("more than was consented to", {**CODE, "code_verifier": VERIFIER, "scope": "Mail.Send"}, 400, "invalid_grant", 65001),
+    ("several resources", {**PROVEN, "scope": f"User.Read {IMAP}"}, 400, "invalid_request", 28000),
+    ("an empty scope", {**PROVEN, "scope": " "}, 400, "invalid_request", 28003),
+    ("more than was consented to", {**PROVEN, "scope": "Mail.Send"}, 400, "invalid_grant", 65001),
     ("no refresh token", REFRESH, 400, "invalid_request", 900144),
     ("a refresh token that never was", {**REFRESH, "refresh_token": "guess"}, 400, "invalid_grant", 70000),
 ]  # fmt: skip

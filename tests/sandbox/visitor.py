@@ -7,7 +7,7 @@ import httpx
 
 from tests.sandbox.walk import VERIFIER, Place, Walk, query_of, transaction_in
 
-__all__ = ["CLIENT_ID", "CLIENT_SECRET", "VERIFIER", "Visitor", "query_of", "transaction_in"]
+__all__ = ["ATLASSIAN", "CLIENT_ID", "CLIENT_SECRET", "VERIFIER", "Visitor", "query_of", "transaction_in"]
 
 CLIENT_ID = "sandbox-atlassian"
 CLIENT_SECRET = "sandbox-atlassian-secret"
