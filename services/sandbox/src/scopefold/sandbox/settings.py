@@ -16,7 +16,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: str = ""
     """Where browsers reach this sandbox. Empty: http://{host}:{port}."""
     callbacks: str = ""
-    """The preset Atlassian app's callback URLs, parted by commas. Empty: those of the auth service at `issuer`."""
+    """The preset apps' callback URLs, parted by commas. Empty: those of the auth service at `issuer`."""
 
     @property
     def own_address(self) -> str:
@@ -24,9 +24,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
-    @property
-    def callback_list(self) -> tuple[str, ...]:
-        """The preset app's callback URLs."""
+    def callbacks_of(self, stand_in: str) -> tuple[str, ...]:
+        """The callback URLs of the app that is preset at this stand-in."""
         base = self.issuer.rstrip("/")
         given = tuple(one.strip() for one in self.callbacks.split(",") if one.strip())
-        return given or (f"{base}/oauth2/callback/atlassian", f"{base}/oauth2/callback")
+        return given or (f"{base}/oauth2/callback/{stand_in}", f"{base}/oauth2/callback")

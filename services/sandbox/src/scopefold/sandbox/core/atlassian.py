@@ -1,19 +1,18 @@
-"""Atlassian Cloud OAuth 2.0 (3LO) as it behaves: logins, consent, codes, rotating refresh tokens.
+"""Atlassian Cloud OAuth 2.0 (3LO) as it behaves: consent to a whole list or nothing, rotating refresh tokens.
 
 Source, unless a line says otherwise: developer.atlassian.com/cloud/confluence/oauth-2-3lo-apps. "Observed" is a third
 party's live report. The functions change the `State` that they are given and touch nothing else; `now` is in seconds
 since 1970 and `mint` gives an unguessable text.
 """
 
-import hmac
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
-from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
 
-from msgspec.structs import replace
+from msgspec import Meta, Struct
 
+from scopefold.sandbox.core import codes, grants
+from scopefold.sandbox.core import state as memory
+from scopefold.sandbox.core.answers import Answer, TokenRequest, refused
 from scopefold.sandbox.core.atlassian_scopes import (
     CONFLUENCE,
     JIRA,
@@ -21,142 +20,212 @@ from scopefold.sandbox.core.atlassian_scopes import (
     OFFLINE_ACCESS,
     OPENID_SCOPES,
     PRESET,
+    UNKNOWN,
+    api_of,
     in_container,
+    is_granular,
     not_added,
+    words_of,
 )
-from scopefold.sandbox.core.atlassian_state import (
-    SITE,
-    USERS,
-    AccessToken,
-    ApiRefused,
-    App,
-    Code,
-    Consent,
+from scopefold.sandbox.core.people import User
+from scopefold.sandbox.core.sign_in import (
+    Answered,
+    Ask,
+    Check,
     ErrorPage,
     ErrorRedirect,
-    Family,
-    Grant,
-    State,
-    ToClient,
-    TokenRefused,
-    Tokens,
-    Transaction,
+    Refusal,
+    Site,
+    error_to_client,
+    to_client,
 )
+from scopefold.sandbox.core.state import AccessToken, App, Choice, Code, Grant, Mint, Transaction, keep
 
 AUDIENCE: Final = "api.atlassian.com"
-TRANSACTION_SECONDS: Final = 600
-CODE_SECONDS: Final = 600
 ACCESS_SECONDS: Final = 3600
 REFRESH_IDLE_SECONDS: Final = 90 * 24 * 3600
+REFRESH_ABSOLUTE_SECONDS: Final = 365 * 24 * 3600
 REFRESH_LEEWAY_SECONDS: Final = 600
-MOST_KEPT: Final = 100_000
-"""Above this many of a kind, the oldest is forgotten: a stand-in left running must not fill the memory."""
-
-Mint = Callable[[], str]
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-UNAUTHORIZED: Final = ApiRefused("Unauthorized")
-SCOPE_MISMATCH: Final = ApiRefused("Unauthorized; scope does not match")
-BAD_CLIENT: Final = TokenRefused(401, "access_denied", "Unauthorized")
-BAD_CODE: Final = TokenRefused(403, "invalid_grant", "Invalid authorization code")
-BAD_VERIFIER: Final = TokenRefused(403, "invalid_grant", "Failed to verify code verifier")
-# Documented is invalid_grant "Unknown or invalid refresh token."; this is what was observed.
-DEAD_REFRESH_TOKEN: Final = TokenRefused(403, "unauthorized_client", "refresh_token is invalid")
+MOST_SCOPES: Final = 80
+"""From about here on the request line is more than the real server takes (observed)."""
+SITE: Final = Site("5ca1ab1e-0000-4000-8000-00000000517e", "sandbox-site", "https://sandbox-site.example")
+EARLY: Final = False
+"""Nothing is judged before the login (observed)."""
 
 
-def preset(callbacks: Sequence[str]) -> State:
+class Switches(Struct, frozen=True, forbid_unknown_fields=True):
+    """What sources disagree on, what is not established of the real service, and what a site's admin may have set."""
+
+    mixed_families: Annotated[
+        Literal["allow", "reject"],
+        Meta(
+            title="Classic beside granular scopes",
+            description="CONFLICT: the documents never forbid it and real apps do it; one guide says it is refused.",
+        ),
+    ] = "allow"
+    missing_audience: Annotated[
+        Literal["identity_provider", "incomplete"],
+        Meta(
+            title="Request without audience",
+            description="CONFLICT: “issue with your identity provider” (reported) or “incomplete or invalid” (live "
+            "report of 2026).",
+        ),
+    ] = "identity_provider"
+    callback_mismatch: Annotated[
+        Literal["current", "older"],
+        Meta(title="Words for an unknown callback", description="Two wordings were observed."),
+    ] = "current"
+    unknown_scope: Annotated[
+        Literal["not_added", "invalid_scope"],
+        Meta(
+            title="A scope that nobody knows",
+            description="Not settled: as one that the app lacks, or invalid_scope on the consent screen (one guide).",
+        ),
+    ] = "not_added"
+    dead_refresh_token: Annotated[
+        Literal["observed", "documented"],
+        Meta(
+            title="Refusal of a dead refresh token",
+            description="Observed: unauthorized_client, “refresh_token is invalid”. Documented: invalid_grant, "
+            "“Unknown or invalid refresh token.”",
+        ),
+    ] = "observed"
+    bad_code: Annotated[
+        Literal["invalid_authorization_code", "other_words"],
+        Meta(
+            title="Refusal of a bad code",
+            description="Not settled: the words. The other ones are made up; a client must read the error code alone.",
+        ),
+    ] = "invalid_authorization_code"
+    scope_order: Annotated[
+        Literal["as_asked", "sorted"],
+        Meta(title="Order of the scopes in answers", description="Not settled."),
+    ] = "as_asked"
+    echo_offline_access: Annotated[
+        bool, Meta(title="offline_access is echoed", description="Not settled: whether it is in the token's scope.")
+    ] = False
+    refresh_ends_access: Annotated[
+        bool,
+        Meta(
+            title="A refresh ends older access tokens",
+            description="Not settled: by general knowledge they live on until they expire; one document says no.",
+        ),
+    ] = False
+    absolute_expiry: Annotated[
+        bool,
+        Meta(
+            title="Refresh tokens end after 365 days",
+            description="Not settled: older documents had it, today's have only the 90 days without use.",
+        ),
+    ] = False
+    resource_scopes: Annotated[
+        Literal["container", "token"],
+        Meta(
+            title="Scopes in accessible-resources",
+            description="Not settled: those of the site's product, or all of the token.",
+        ),
+    ] = "container"
+    site_admin_blocks: Annotated[
+        bool, Meta(title="The site's admin blocks apps of users", description="The user sees who must allow it.")
+    ] = False
+    user_without_site: Annotated[
+        bool, Meta(title="The user has no site", description="Neither Jira nor Confluence: the user is refused.")
+    ] = False
+
+
+State = memory.State[Switches]
+
+UNAUTHORIZED: Final = Answer({"code": 401, "message": "Unauthorized"}, 401)
+SCOPE_MISMATCH: Final = Answer({"code": 401, "message": "Unauthorized; scope does not match"}, 401)
+BAD_CLIENT: Final = refused(401, "access_denied", "Unauthorized")
+BAD_VERIFIER: Final = refused(403, "invalid_grant", "Failed to verify code verifier")
+BAD_CODES: Final = {
+    "invalid_authorization_code": refused(403, "invalid_grant", "Invalid authorization code"),
+    "other_words": refused(403, "invalid_grant", "The code cannot be used"),
+}
+DEAD_REFRESH_TOKENS: Final = {
+    "observed": refused(403, "unauthorized_client", "refresh_token is invalid"),
+    "documented": refused(403, "invalid_grant", "Unknown or invalid refresh token."),
+}
+
+
+def preset(callbacks: Sequence[str], base: str = "") -> State:
     """A fresh state with the one preset app."""
-    app = App("sandbox-atlassian", "sandbox-atlassian-secret", "Scopefold Sandbox App", tuple(callbacks), PRESET)
-    return State({app.client_id: app})
+    return memory.preset("atlassian", "Atlassian", callbacks, PRESET, Switches(), base=base)
 
 
-def begin(state: State, query: Sequence[tuple[str, str]], *, browser: str, now: float, mint: Mint) -> str:
-    """Start an authorization and return its transaction. Nothing is judged before the login (observed)."""
-    names = [name for name, _ in query]
-    repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
-    waiting = Transaction("login", dict(query), repeated, browser, now + TRANSACTION_SECONDS)
-    return _keep(state.transactions, mint(), waiting)
+def account_id(user: User) -> str:
+    """The user's id at Atlassian."""
+    return _ACCOUNT_IDS[user.name]
 
 
-def log_in(
-    state: State, transaction: str, user: str, *, browser: str, now: float, mint: Mint
-) -> Consent | ErrorPage | ErrorRedirect:
-    """The user chose an account: now judge the request, and show either the consent page or what is wrong."""
-    begun = _claim(state, transaction, "login", browser, now)
-    if begun is None or user not in USERS:
-        return _incorrect("This page had expired, was sent twice, or belongs to another browser.")
-    app = state.apps.get(begun.params.get("client_id", ""))
-    if app is None:
-        return ErrorPage("Something went wrong", ("failed to retrieve client",), "The client_id is not known.")
-    for check in _CHECKS:
-        if (refusal := check(app, begun)) is not None:
-            return refusal
-    asked = _scopes(begun.params)
-    waiting = replace(begun, waits_for="consent", user=user, expires_at=now + TRANSACTION_SECONDS)
-    return Consent(
-        _keep(state.transactions, mint(), waiting), app, USERS[user], asked, bool(in_container(asked, _PRODUCTS))
+def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Refusal:
+    """The consent page: always shown, all or nothing, for one site."""
+    del now, mint
+    if _needs_site(asked.scopes) and state.switches.user_without_site:
+        lines = (
+            "This app requires access to a Jira & Confluence & User identity site which you don't have or don't have "
+            "the permission to access.",
+        )
+        return ErrorPage("Access denied", lines, "The switch user_without_site is on.")
+    if _needs_site(asked.scopes) and state.switches.site_admin_blocks:
+        lines = (
+            f"Your site admin must authorize this app for the site {SITE.url.removeprefix('https://')} before the app "
+            "can access your account.",
+        )
+        return ErrorPage("You can't use this app yet", lines, "The switch site_admin_blocks is on.")
+    choices = tuple(Choice(scope, words_of(scope)) for scope in asked.scopes)
+    return Ask(state.apps[asked.params["client_id"]], choices, (SITE,) if _needs_site(asked.scopes) else ())
+
+
+def give(state: State, asked: Transaction, answered: Answered, *, now: float, mint: Mint) -> Refusal:
+    """A new grant's scopes override those of the grant before it; sites add up."""
+    if not answered.accepted:
+        return error_to_client(asked, "access_denied", "User did not authorize the request")
+    needs_site = _needs_site(asked.scopes)
+    if needs_site and answered.site != SITE.id:
+        return stray("The site is not one of the user's.")
+    sites = (answered.site,) if needs_site else ()
+    grant = grants.record(
+        state, asked.params["client_id"], asked.user, asked.scopes, mint=mint, adds=False, sites=sites
     )
+    return to_client(asked, {"code": codes.issue(state, asked, grant, asked.scopes, now=now, mint=mint)})
 
 
-def decide(
-    state: State, transaction: str, *, accepted: bool, site: str, browser: str, now: float, mint: Mint
-) -> ToClient | ErrorRedirect:
-    """The user accepted or cancelled. A new grant's scopes override those of the grant before it; sites add up."""
-    begun = _claim(state, transaction, "consent", browser, now)
-    if begun is None:
-        return _incorrect("This page had expired, was sent twice, or belongs to another browser.")
-    params = begun.params
-    if not accepted:
-        description = "User did not authorize the request"
-        return _to_client(params, {"error": "access_denied", "error_description": description})
-    asked = _scopes(params)
-    needs_site = bool(in_container(asked, _PRODUCTS))
-    if needs_site and site != SITE.id:
-        return _incorrect("The site is not one of the user's.")
-    key = (params["client_id"], begun.user)
-    before = state.grants.get(key)
-    sites = {*(before.sites if before else ()), *((site,) if needs_site else ())}
-    grant = Grant(before.id if before else mint(), *key, asked, tuple(sorted(sites)))
-    _keep(state.grants, key, grant)
-    code = Code(grant, params["redirect_uri"], params.get("code_challenge"), now + CODE_SECONDS)
-    return _to_client(params, {"code": _keep(state.codes, mint(), code)})
+def stray(reason: str) -> ErrorRedirect:
+    """What id.atlassian.com/error says of a flow that expired or is not right."""
+    return ErrorRedirect("invalid_request", "Incorrect request parameters", reason)
 
 
-def exchange(state: State, body: Mapping[str, str], *, now: float, mint: Mint) -> Tokens | TokenRefused:
+def exchange(state: State, request: TokenRequest, *, now: float, mint: Mint) -> Answer:
     """The token endpoint. The client's secret is in the body and is mandatory, with PKCE or without."""
-    app = state.apps.get(body.get("client_id", ""))
-    given = body.get("client_secret", "")
-    if app is None or not hmac.compare_digest(given.encode(), app.client_secret.encode()):
+    body = request.body
+    app = memory.identify(state, body.get("client_id", ""), body.get("client_secret", ""))
+    if not isinstance(app, App):
         return BAD_CLIENT
     match body.get("grant_type"):
         case "authorization_code":
-            return _redeem(state, app, body, now, mint)
+            return _redeem(state, app, request, now, mint)
         case "refresh_token":
-            return _refresh(state, app, body, now, mint)
-    return TokenRefused(400, "unsupported_grant_type", "Use authorization_code or refresh_token")
+            return _refresh(state, app, request, now, mint)
+    return refused(400, "unsupported_grant_type", "Use authorization_code or refresh_token")
 
 
-def authorized(state: State, token: str, scope: str | None, *, now: float) -> Grant | ApiRefused:
+def authorized(state: State, token: str, scope: str | None, *, now: float) -> Grant | Answer:
     """The grant behind an access token, as it is now, if it has this scope."""
-    found = state.access_tokens.get(token)
-    if found is None or now >= found.expires_at or (grant := _live(state, found.grant)) is None:
+    if (found := grants.authorized(state, token, now=now)) is None:
         return UNAUTHORIZED
-    return SCOPE_MISMATCH if scope is not None and scope not in grant.scopes else grant
+    return SCOPE_MISMATCH if scope is not None and scope not in found.grant.scopes else found.grant
 
 
-def revoke(state: State, *, user: str, client_id: str) -> bool:
-    """Remove the grant, as the user or a site's admin can: its codes and tokens are dead. False if there was none."""
-    return state.grants.pop((client_id, user), None) is not None
-
-
-def accessible_resources(grant: Grant) -> list[dict[str, Any]]:
+def accessible_resources(state: State, grant: Grant) -> list[dict[str, Any]]:
     """The sites of a grant. The same id stands twice where Jira and Confluence are both reached (documented).
 
-    Each entry lists its own product's scopes, so that `read:me` and `offline_access` are in none (inference).
+    Each entry lists its own product's scopes, so that `read:me` and `offline_access` are in none (inference; a switch).
     """
     containers = [in_container(grant.scopes, apis) for apis in (_JIRA, _CONFLUENCE)]
+    if state.switches.resource_scopes == "token":
+        containers = [grant.scopes if scopes else () for scopes in containers]
     return [
         {"id": SITE.id, "name": SITE.name, "url": SITE.url, "scopes": scopes, "avatarUrl": f"{SITE.url}/avatar.png"}
         for scopes in containers
@@ -167,141 +236,139 @@ def accessible_resources(grant: Grant) -> list[dict[str, Any]]:
 _JIRA: Final = frozenset({JIRA, JSM})
 _CONFLUENCE: Final = frozenset({CONFLUENCE})
 _PRODUCTS: Final = _JIRA | _CONFLUENCE
+_ACCOUNT_IDS: Final = {
+    "alice": "712020:a11ce000-0000-4000-8000-000000000001",
+    "bob": "712020:b0b00000-0000-4000-8000-000000000002",
+    "carol": "712020:ca401000-0000-4000-8000-000000000003",
+    "dave": "712020:da4e0000-0000-4000-8000-000000000004",
+}
 
 
-def _check_audience(_: App, begun: Transaction) -> ErrorRedirect | None:
-    if begun.params.get("audience") == AUDIENCE:
+def _needs_site(scopes: Sequence[str]) -> bool:
+    return bool(in_container(scopes, _PRODUCTS))
+
+
+def _check_client(state: State, asked: Transaction) -> Refusal | None:
+    if asked.params.get("client_id", "") in state.apps:
         return None
-    text = "There seems to be an issue with your identity provider"
-    return ErrorRedirect("server_error", text, f"The parameter audience must be {AUDIENCE}.")
+    return ErrorPage("Something went wrong", ("failed to retrieve client",), "The client_id is not known.")
 
 
-def _check_callback(app: App, begun: Transaction) -> ErrorRedirect | None:
-    given = begun.params.get("redirect_uri", "")
-    if given in app.callbacks:
+def _check_size(_: State, asked: Transaction) -> Refusal | None:
+    if len(asked.scopes) < MOST_SCOPES:
+        return None
+    lines = ("Type Exception Report", "Message Request header is too large")
+    return ErrorPage("HTTP Status 400 - Bad Request", lines, f"Observed from about {MOST_SCOPES} scopes on.")
+
+
+def _check_audience(state: State, asked: Transaction) -> Refusal | None:
+    if asked.params.get("audience") == AUDIENCE:
+        return None
+    reason = f"The parameter audience must be {AUDIENCE}."
+    if state.switches.missing_audience == "incomplete":
+        return ErrorRedirect("invalid_request", "The authorize request was incomplete or invalid", reason)
+    return ErrorRedirect("server_error", "There seems to be an issue with your identity provider", reason)
+
+
+def _check_callback(state: State, asked: Transaction) -> Refusal | None:
+    given = asked.params.get("redirect_uri", "")
+    if given in state.apps[asked.params["client_id"]].callbacks:
         return None
     text = f"redirect_uri is not registered for client: {given}"
+    if state.switches.callback_mismatch == "older":
+        text = f"Callback URL mismatch. {given} is not in the list of allowed callback URLs"
     return ErrorRedirect("unauthorized_client", text, "It must equal one of the app's callbacks, byte for byte.")
 
 
-def _check_parameters(_: App, begun: Transaction) -> ErrorRedirect | None:
-    params = begun.params
-    if begun.repeated:
-        return _incorrect(f"Sent more than once: {', '.join(begun.repeated)}.")
+def _check_parameters(_: State, asked: Transaction) -> Refusal | None:
+    params = asked.params
+    if asked.repeated:
+        return stray(f"Sent more than once: {', '.join(asked.repeated)}.")
     for name, wanted in (("response_type", "code"), ("prompt", "consent")):
         if params.get(name) != wanted:
-            return _incorrect(f"The parameter {name} must be {wanted}.")
+            return stray(f"The parameter {name} must be {wanted}.")
     for name in ("scope", "state"):
         if not params.get(name, "").strip():
-            return _incorrect(f"The parameter {name} is missing.")
+            return stray(f"The parameter {name} is missing.")
     # PKCE is not documented for 3LO and is tolerated (observed); nothing else than S256 was ever seen to work.
     if "code_challenge" in params and params.get("code_challenge_method") != "S256":
-        return _incorrect("The parameter code_challenge_method must be S256.")
+        return stray("The parameter code_challenge_method must be S256.")
     return None
 
 
-def _check_openid(_: App, begun: Transaction) -> ErrorPage | None:
-    if not (found := sorted(OPENID_SCOPES.intersection(_scopes(begun.params)))):
+def _check_openid(_: State, asked: Transaction) -> Refusal | None:
+    if not (found := sorted(OPENID_SCOPES.intersection(asked.scopes))):
         return None
     reason = f"A 3LO request must not ask for {', '.join(found)}. Ask for read:me and call /me."
     return ErrorPage("Something went wrong", ("There's nothing here",), reason)
 
 
-def _check_permitted(app: App, begun: Transaction) -> ErrorPage | None:
+def _check_known(state: State, asked: Transaction) -> Refusal | None:
+    if state.switches.unknown_scope == "not_added":
+        return None
+    unknown = [scope for scope in asked.scopes if api_of(scope) == UNKNOWN and scope != OFFLINE_ACCESS]
+    reason = f"Nobody knows these scopes: {', '.join(unknown)}."
+    return ErrorPage("Something went wrong", ("invalid_scope",), reason) if unknown else None
+
+
+def _check_families(state: State, asked: Transaction) -> Refusal | None:
+    families = {is_granular(scope) for scope in in_container(asked.scopes, _PRODUCTS)}
+    if state.switches.mixed_families == "allow" or len(families) < 2:
+        return None
+    return ErrorPage("Something went wrong", ("invalid_scope",), "Classic and granular scopes stand side by side.")
+
+
+def _check_permitted(state: State, asked: Transaction) -> Refusal | None:
     # All or nothing: one scope too many blocks the whole authorization (observed, many reports).
-    allowed = app.permitted_scopes | {OFFLINE_ACCESS}
-    missing = [scope for scope in _scopes(begun.params) if scope not in allowed]
+    allowed = state.apps[asked.params["client_id"]].permitted_scopes | {OFFLINE_ACCESS}
+    missing = [scope for scope in asked.scopes if scope not in allowed]
     reason = f"Not among the app's permitted scopes: {', '.join(missing)}."
     return ErrorPage("Something went wrong", tuple(not_added(missing)), reason) if missing else None
 
 
-_CHECKS: Final[Sequence[Callable[[App, Transaction], ErrorPage | ErrorRedirect | None]]] = (
+CHECKS: Final[Sequence[Check[Switches]]] = (
+    _check_client,
+    _check_size,
     _check_audience,
     _check_callback,
     _check_parameters,
     _check_openid,
+    _check_known,
+    _check_families,
     _check_permitted,
 )
 
 
-def _redeem(state: State, app: App, body: Mapping[str, str], now: float, mint: Mint) -> Tokens | TokenRefused:
-    code = state.codes.pop(body.get("code", ""), None)
-    if code is None or now >= code.expires_at or code.grant.client_id != app.client_id:
-        return BAD_CODE
-    if (grant := _live(state, code.grant)) is None or body.get("redirect_uri") != code.redirect_uri:
-        return BAD_CODE
-    if code.challenge is not None and not _proves(body.get("code_verifier", ""), code.challenge):
-        return BAD_VERIFIER
-    if OFFLINE_ACCESS not in code.grant.scopes:
-        return _issue(state, grant, None, now, mint)
-    family = _keep(state.families, mint(), Family(grant, 0, now, now))
-    return _issue(state, grant, family, now, mint)
+def _redeem(state: State, app: App, request: TokenRequest, now: float, mint: Mint) -> Answer:
+    code = codes.redeem(state, app, request.body, now=now)
+    if not isinstance(code, Code):
+        return BAD_VERIFIER if code in ("no_verifier", "verifier") else BAD_CODES[state.switches.bad_code]
+    family = None
+    if OFFLINE_ACCESS in code.scopes:
+        family = grants.begin_family(state, code.grant, code.scopes, now=now, mint=mint)
+    return _issue(state, code.grant, family, now, mint)
 
 
-def _refresh(state: State, app: App, body: Mapping[str, str], now: float, mint: Mint) -> Tokens | TokenRefused:
-    name, generation = state.refresh_tokens.get(body.get("refresh_token", ""), ("", 0))
-    family = state.families.get(name)
-    if family is None or family.grant.client_id != app.client_id or (grant := _live(state, family.grant)) is None:
-        return DEAD_REFRESH_TOKEN
-    if now - family.used_at > REFRESH_IDLE_SECONDS:
-        return DEAD_REFRESH_TOKEN
-    if generation == family.generation:
-        state.families[name] = Family(grant, generation + 1, rotated_at=now, used_at=now)
-    elif generation == family.generation - 1 and now - family.rotated_at <= REFRESH_LEEWAY_SECONDS:
-        state.families[name] = replace(family, used_at=now)
-    else:
-        # Only the token used last may be exchanged again, and only within the leeway; anything older is a breach.
-        del state.families[name]
-        return DEAD_REFRESH_TOKEN
-    return _issue(state, grant, name, now, mint)
+def _refresh(state: State, app: App, request: TokenRequest, now: float, mint: Mint) -> Answer:
+    absolute = REFRESH_ABSOLUTE_SECONDS if state.switches.absolute_expiry else float("inf")
+    rotation = grants.Rotation(True, REFRESH_IDLE_SECONDS, absolute, REFRESH_LEEWAY_SECONDS)
+    family = grants.use_refresh_token(state, app, request.body.get("refresh_token", ""), rotation, now=now)
+    if family is None:
+        return DEAD_REFRESH_TOKENS[state.switches.dead_refresh_token]
+    if state.switches.refresh_ends_access:
+        for token in [token for token, found in state.access_tokens.items() if found.family == family]:
+            del state.access_tokens[token]
+    return _issue(state, state.families[family].grant, family, now, mint)
 
 
-def _issue(state: State, grant: Grant, family: str | None, now: float, mint: Mint) -> Tokens:
-    access = _keep(state.access_tokens, mint(), AccessToken(grant, now + ACCESS_SECONDS))
-    refresh = None
-    if family is not None:
-        refresh = _keep(state.refresh_tokens, mint(), (family, state.families[family].generation))
+def _issue(state: State, grant: Grant, family: str | None, now: float, mint: Mint) -> Answer:
+    token = AccessToken(grant, grant.scopes, now + ACCESS_SECONDS, family)
     shown = [scope for scope in grant.scopes if scope != OFFLINE_ACCESS or state.switches.echo_offline_access]
-    return Tokens(access, " ".join(shown), ACCESS_SECONDS, "Bearer", refresh)
-
-
-def _live(state: State, grant: Grant) -> Grant | None:
-    """The grant as it is now, or None once it was revoked, even if the user has since given a new one."""
-    current = state.grants.get((grant.client_id, grant.user))
-    return current if current is not None and current.id == grant.id else None
-
-
-def _proves(verifier: str, challenge: str) -> bool:
-    """Whether this is the verifier of an S256 challenge (RFC 7636, section 4.6)."""
-    digest = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=")
-    return hmac.compare_digest(digest, challenge.encode())
-
-
-def _claim(state: State, transaction: str, waits_for: str, browser: str, now: float) -> Transaction | None:
-    """Take the transaction out, so that it serves once, if this browser began it and it waits for this step."""
-    begun = state.transactions.get(transaction)
-    if begun is None or begun.waits_for != waits_for or begun.browser != browser:
-        return None
-    del state.transactions[transaction]
-    return begun if now < begun.expires_at else None
-
-
-def _incorrect(reason: str) -> ErrorRedirect:
-    return ErrorRedirect("invalid_request", "Incorrect request parameters", reason)
-
-
-def _to_client(params: Mapping[str, str], answer: Mapping[str, str]) -> ToClient:
-    parts = urlsplit(params["redirect_uri"])
-    answered = [*parse_qsl(parts.query, keep_blank_values=True), *answer.items(), ("state", params["state"])]
-    return ToClient(urlunsplit(parts._replace(query=urlencode(answered))))
-
-
-def _scopes(params: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(params.get("scope", "").split()))
-
-
-def _keep(store: dict[K, V], key: K, value: V) -> K:
-    while len(store) >= MOST_KEPT and key not in store:
-        del store[next(iter(store))]
-    store[key] = value
-    return key
+    body = {
+        "access_token": keep(state.access_tokens, mint(), token),
+        "scope": " ".join(sorted(shown) if state.switches.scope_order == "sorted" else shown),
+        "expires_in": ACCESS_SECONDS,
+        "token_type": "Bearer",
+    }
+    renewable = {} if family is None else {"refresh_token": grants.refresh_token(state, family, mint=mint)}
+    return Answer({**body, **renewable})

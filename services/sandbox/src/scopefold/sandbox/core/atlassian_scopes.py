@@ -87,6 +87,11 @@ def api_of(scope: str) -> str:
     return _API_BY_SUFFIX.get(scope.rpartition(":")[2], UNKNOWN)
 
 
+def is_granular(scope: str) -> bool:
+    """Whether this is a granular scope (verb:resource:product). Some classic ones look like it: a table decides."""
+    return scope.count(":") >= 2 and not any(scope in table for table in CLASSIC.values())
+
+
 def words_of(scope: str) -> str:
     """What the consent page says that this scope allows."""
     if scope == OFFLINE_ACCESS:

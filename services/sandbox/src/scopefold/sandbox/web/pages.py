@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from scopefold.runtime.web import ProblemError, limited_body
 
 STYLE_PATH: Final = "/sandbox.css"
+MOST_FIELDS: Final = 1000
 STRICT_HEADERS: Final = {
     # There is no form-action: Chromium holds it against every redirect that follows a form, and the consent form's
     # answer leads to whichever client is registered, and from there on to that client's own clients.
@@ -56,7 +57,7 @@ async def style(_: Request) -> Response:
 async def form(request: Request) -> dict[str, str]:
     """The fields of a posted form. A field given twice is refused (RFC 6749, section 3.2). Raises `ProblemError`."""
     try:
-        pairs = parse_qsl((await limited_body(request)).decode(), keep_blank_values=True, max_num_fields=50)
+        pairs = parse_qsl((await limited_body(request)).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:
         raise ProblemError(400, "malformed-body", "The form cannot be read", str(error)) from None
     fields = dict(pairs)

@@ -1,0 +1,73 @@
+"""The generic OpenID provider over HTTP: discovery, tokens, keys, userinfo, revocation, logout."""
+
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from scopefold.runtime.web import json_response
+from scopefold.sandbox.core import oidc as core
+from scopefold.sandbox.core.answers import Answer
+from scopefold.sandbox.web.console import Console
+from scopefold.sandbox.web.faults import guarded
+from scopefold.sandbox.web.pages import page
+from scopefold.sandbox.web.programs import TokenEndpoint, bearer, handled, shown, token_request
+from scopefold.sandbox.web.sign_in import SignInPages
+from scopefold.sandbox.web.stand_in import StandIn
+
+
+class OidcWeb:
+    """The handlers of the stand-in."""
+
+    endpoints: Final = {
+        "Discovery": "/.well-known/openid-configuration",
+        "Authorize": "/authorize",
+        "Token": "/token",
+        "Identity": "/userinfo",
+        "Revocation": "/revoke",
+    }
+
+    def __init__(self, at: StandIn[core.Switches]) -> None:
+        self.at = at
+
+    def routes(self) -> list[Route]:
+        """Everything below /oidc."""
+        state = self.at.state
+        token = TokenEndpoint(self.at, core.exchange)
+        return [
+            *SignInPages(self.at, core).routes(self.endpoints["Authorize"]),
+            *Console(self.at).routes(),
+            Route(self.endpoints["Discovery"], guarded(state, "api", handled(self.metadata))),
+            Route("/jwks", guarded(state, "api", self.jwks)),
+            Route(self.endpoints["Token"], guarded(state, "token", token), methods=["POST"]),
+            Route(self.endpoints["Revocation"], guarded(state, "token", self.revoke), methods=["POST"]),
+            Route(self.endpoints["Identity"], guarded(state, "api", handled(self.userinfo)), methods=["GET", "POST"]),
+            Route("/logout", guarded(state, "pages", self.logout)),
+        ]
+
+    def metadata(self, _: Request) -> Answer:
+        """Discovery."""
+        return Answer(core.metadata(self.at.state))
+
+    async def jwks(self, _: Request) -> Response:
+        """The public keys."""
+        return json_response(self.at.keys.public())
+
+    async def revoke(self, request: Request) -> Response:
+        """Revocation."""
+        return shown(core.revoke(self.at.state, await token_request(request)))
+
+    def userinfo(self, request: Request) -> Answer:
+        """Who the user is."""
+        return core.userinfo(self.at.state, bearer(request), now=self.at.now())
+
+    async def logout(self, request: Request) -> Response:
+        """RP-initiated logout. Nobody stays logged in here, so it only leads back."""
+        wanted = request.query_params.get("post_logout_redirect_uri")
+        known = {callback for app in self.at.state.apps.values() for callback in app.callbacks}
+        if wanted is not None and wanted in known:
+            return RedirectResponse(wanted, HTTPStatus.SEE_OTHER)
+        lines = ("You are logged out.",)
+        return page("error.html", brand=self.at.brand, prefix=self.at.prefix, title="Logged out", lines=lines, note="")
