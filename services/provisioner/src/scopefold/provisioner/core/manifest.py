@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from scopefold.contracts.events import Text
 from scopefold.contracts.words import ConnectorId, ProfileName, Scope, Url
-from scopefold.scopes.profile import UnknownProfile, profile_named
+from scopefold.scopes.shipped import UnknownProfile, profile_named
 
 
 class Passthrough(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
