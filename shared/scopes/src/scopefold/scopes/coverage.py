@@ -9,7 +9,7 @@ from scopefold.scopes.canonical import canonical, canonical_name, closure, table
 from scopefold.scopes.profile import Profile
 
 
-class Grant(Struct, frozen=True):
+class Grant(Struct, frozen=True, cache_hash=True):
     """What a token is known to carry.
 
     `scopes` is what the provider says it granted (None: it did not say), `evidence` what else its answer proved,
@@ -70,10 +70,9 @@ class Held(Struct, frozen=True):
 
 
 class Clause(Struct, frozen=True):
-    """Scopes that must all be there: as they were spelled, and by their canonical names."""
+    """Scopes that must all be there: each as it was spelled and by its canonical name, and all canonical names."""
 
-    spelled: tuple[str, ...]
-    named: tuple[str, ...]
+    named: tuple[tuple[str, str], ...]
     names: frozenset[str]
 
 
@@ -116,8 +115,11 @@ def held(profile: Profile, grant: Grant) -> Held:
 
 def needs(profile: Profile, required: Required) -> tuple[Clause, ...]:
     """The requirement's clauses, ready to be compared. What the provider refuses is never required."""
-    clauses = required.clauses if isinstance(required, AnyOf) else (tuple(required),)
-    return _clauses(profile, clauses)
+    if isinstance(required, tuple):  # asked first, because it is the common case and the cheap question
+        return clauses_of(profile, required)
+    if isinstance(required, AnyOf):
+        return tuple(clause for scopes in required.clauses for clause in clauses_of(profile, scopes))
+    return clauses_of(profile, tuple(required))
 
 
 def compare(grant: Held, clauses: tuple[Clause, ...]) -> Coverage:
@@ -141,22 +143,19 @@ def covers(profile: Profile, grant: Grant, required: Required) -> Coverage:
 
 
 @lru_cache(maxsize=4096)
-def _clauses(profile: Profile, clauses: tuple[tuple[str, ...], ...]) -> tuple[Clause, ...]:
-    return tuple(_clause(profile, spelled) for spelled in clauses)
-
-
-def _clause(profile: Profile, scopes: tuple[str, ...]) -> Clause:
+def clauses_of(profile: Profile, scopes: tuple[str, ...]) -> tuple[Clause, ...]:
+    """A plain list as the one clause that it is."""
     unsupported = tables(profile).unsupported
     named = {scope: canonical_name(profile, scope) for scope in scopes}
     needed = {scope: name for scope, name in named.items() if name not in unsupported}
-    return Clause(tuple(needed), tuple(needed.values()), frozenset(needed.values()))
+    return (Clause(tuple(needed.items()), frozenset(needed.values())),)
 
 
 def _missing(grant: Held, clause: Clause) -> tuple[str, ...]:
     """What of a clause is surely lacking. Where the provider did not say, only what it cannot have left unsaid."""
+    carried = grant.carried
+    if grant.told:
+        return tuple([scope for scope, name in clause.named if name not in carried])
     virtual = tables(grant.profile).virtual
-    return tuple(
-        scope
-        for scope, name in zip(clause.spelled, clause.named, strict=True)
-        if name not in grant.carried and (grant.told or name in grant.disproved or name in virtual)
-    )
+    lacking = [(scope, name) for scope, name in clause.named if name not in carried]
+    return tuple([scope for scope, name in lacking if name in grant.disproved or name in virtual])

@@ -142,13 +142,14 @@ def _clashes(case: _Case, exclusion: Exclusion, one: tuple[str, ...], other: tup
     for a, b in pairs:
         who = (a,) if a == b else (a, b)
         scopes = tuple(scope for scope in (*one, *other) if set(case.who([scope])) & set(who))
-        says = f"{' and '.join(who)} bring{'s' if a == b else ''} {titles[0]} and {titles[1]} together: {exclusion.why}"
+        verb = "asks" if a == b else "ask"
+        says = f"{' and '.join(who)} {verb} for {titles[0]} and {titles[1]} together: {exclusion.why}"
         yield Finding("exclusion", exclusion.severity, scopes, who, says)
 
 
 def _offline(case: _Case) -> Iterator[Finding]:
     wanted = case.profile.offline_scope
-    if not wanted or not case.requested:
+    if not wanted or not case.every:
         return
     name = canonical_name(case.profile, wanted)
     if all(canonical_name(case.profile, scope) != name for scope in case.requested):

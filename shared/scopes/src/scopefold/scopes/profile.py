@@ -157,8 +157,8 @@ class ProviderError(Struct, frozen=True, forbid_unknown_fields=True):
     status: int | None = None
 
 
-class Profile(Struct, frozen=True, forbid_unknown_fields=True):
-    """One kind of identity provider."""
+class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
+    """One kind of identity provider. Compared by identity, so that answers can be kept by profile at no cost."""
 
     name: str
     title: str
@@ -167,6 +167,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     about: Annotated[str, Meta(description="What an operator should know, in a few sentences.")] = ""
     documents: Annotated[tuple[str, ...], Meta(description="The provider's own pages.")] = ()
     parameters: Mapping[str, Parameter] = {}
+    same_scopes_as: Annotated[str, Meta(description="The profile whose connectors fit here as they are.")] = ""
 
     scope_lists: tuple[ScopeList, ...] = (ScopeList(),)
     request_separator: Annotated[str, Meta(description="Joins scopes in the authorize request.")] = " "
@@ -227,10 +228,6 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     refresh: RefreshClock = RefreshClock()
     revocation: Revocation = Revocation()
     errors: tuple[ProviderError, ...] = ()
-
-    def __hash__(self) -> int:
-        """By name, so that answers can be kept by profile; equality still looks at everything."""
-        return hash(self.name)
 
     @property
     def named_scopes(self) -> tuple[str, ...]:
