@@ -24,7 +24,7 @@ check:
     ruff check .
     mypy
     lint-imports
-    python -m scopefold.contracts --check
+    pytest tests/contracts/test_documents.py tests/scopes/test_profiles.py tests/house
 
 # Run some tests: just pytest tests/ledger -k append
 pytest *args:

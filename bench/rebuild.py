@@ -78,12 +78,12 @@ async def main() -> None:
             alone = plain.jetstream()  # as nats-py comes, without what the ledger adds
             await declare(log)
             events = await fill(log, asked.events // 2, logins=True)
-            rates: dict[str, list[float]] = {"fold": [], "drain_pull": [], "drain": []}
+            rates: dict[str, list[float]] = {"fold": [], "drain": [], "drain_push": []}
             for _ in range(ROUNDS):
                 for name, act in (
                     ("fold", fold(log, Path(folder))),
-                    ("drain_pull", drain_by_pull(alone, events)),
-                    ("drain", drain_by_push(alone, events)),
+                    ("drain", drain_by_pull(alone, events)),
+                    ("drain_push", drain_by_push(alone, events)),
                 ):
                     start = time.perf_counter()
                     await act

@@ -2,8 +2,9 @@
 
     just bench scopes [--json]
 
-One figure is one look at all 20 connectors: the median of many, of which the grant and the requirements are the same
-objects, as they are where a grant set is judged. `cold_us` is the same with nothing kept.
+One figure is one look at all 20 connectors: the lowest of some medians, for what else the machine does is not ours. The
+grant and the requirements are the same objects each time, as they are where a grant set is judged. `cold_us` is the
+same with nothing kept.
 """
 
 import statistics
@@ -17,8 +18,9 @@ from scopefold.scopes.coverage import Covered, Grant, Missing, covers
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.shipped import profile_named
 
-ROUNDS = 2_000
-COLD_ROUNDS = 50
+BATCHES = 5
+ROUNDS = 500
+COLD_ROUNDS = 10
 LIMIT_US = 20.0
 PROVIDERS = {"atlassian": "granular", "microsoft": "named", "github": "oauth", "google": "workspace"}
 
@@ -36,6 +38,11 @@ def connectors(grant: Grant) -> list[tuple[str, ...]]:
     scopes = grant.scopes or ()
     needed = [tuple(scopes[(number * 7 + place) % len(scopes)] for place in range(6)) for number in range(20)]
     return [*needed[:-1], (*needed[-1][:-1], f"{scopes[0]}-never-granted")]
+
+
+def lowest_median_us(times: int, act: Callable[[], object]) -> float:
+    """The lowest median of some batches of so many runs each."""
+    return min(median_us(times, act) for _ in range(BATCHES))
 
 
 def median_us(times: int, act: Callable[[], object]) -> float:
@@ -69,10 +76,10 @@ def main() -> None:
 
         answers = ask()
         assert [Covered] * 19 + [Missing] == [type(answer) for answer in answers], answers
-        warm = median_us(ROUNDS, ask)
+        warm = lowest_median_us(ROUNDS, ask)
         slowest = max(slowest, warm)
         tell("scopes", "covers_us", warm, "us", provider=name, scopes=50, connectors=20, limit=LIMIT_US)
-        tell("scopes", "cold_us", median_us(COLD_ROUNDS, ask_cold), "us", provider=name)
+        tell("scopes", "cold_us", lowest_median_us(COLD_ROUNDS, ask_cold), "us", provider=name)
     if slowest > LIMIT_US:
         sys.exit(f"covers takes {slowest:.1f} us, more than {LIMIT_US:.0f}")
 

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import nats
 import pytest
+from hypothesis import settings
 
 from scopefold.cli.nats_server import NatsServer
 from scopefold.ledger.log import Log, declare
+
+# An example may take long on a busy machine; what is slow is found by measuring, not by a test that now and then fails.
+settings.register_profile("scopefold", deadline=None)
+settings.load_profile("scopefold")
 
 
 @pytest.fixture(scope="session")

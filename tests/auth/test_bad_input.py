@@ -62,10 +62,9 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "sent", "status", "kind"), ADMIN_CASES)
-async def test_the_admin_api_says_what_to_change(
-    world: World, method: str, path: str, sent: dict[str, Any], status: int, kind: str
-) -> None:
+@pytest.mark.parametrize("case", ADMIN_CASES, ids=lambda case: f"{case[0]}-{case[1][:40]}-{case[4]}")
+async def test_the_admin_api_says_what_to_change(world: World, case: tuple[str, str, dict[str, Any], int, str]) -> None:
+    method, path, sent, status, kind = case
     answer = await world.admin(method, path, **sent)
     assert (status, f"urn:scopefold:problem:{kind}") == (answer.status_code, answer.json()["type"]), answer.text
     assert "application/problem+json" == answer.headers["content-type"]
@@ -85,10 +84,10 @@ GUARDED = [
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 async def test_every_route_of_the_admin_api_is_guarded(world: World, method: str, path: str) -> None:
-    bad = ["", "Bearer", "Bearer wrong", "Basic dXNlcjpwYXNz", b"Bearer \xff"]
+    bad = [b"", b"Bearer", b"Bearer wrong", b"Basic dXNlcjpwYXNz", b"Bearer \xff"]
     async with httpx.AsyncClient(base_url=world.auth.url) as http:
         for credential in bad:
-            answer = await http.request(method, path, headers={"authorization": credential})
+            answer = await http.request(method, path, headers=[(b"authorization", credential)])
             assert (401, "urn:scopefold:problem:unauthorised") == (answer.status_code, answer.json()["type"])
             assert answer.headers["www-authenticate"].startswith("Bearer")
 

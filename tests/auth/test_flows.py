@@ -49,7 +49,7 @@ async def test_a_step_up_says_which_connector_needs_what(world: World) -> None:
 
 async def test_who_cancels_is_declined_in_the_log_and_at_the_client(world: World) -> None:
     idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
-    told = query_of(await alice.come_back(app, "cancel", idp_hint=idp))
+    told = query_of(await alice.come_back(app, decision="cancel", idp_hint=idp))
     assert ("access_denied", "the-state", world.auth.url) == (told["error"], told["state"], told["iss"])
     (declined,) = await world.said(ConsentDeclined, idp)
     assert (app.id, None) == (declined.client, declined.user)

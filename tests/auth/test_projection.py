@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scopefold.auth.store import projection as module
 from scopefold.auth.store.projection import Projection
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import Judgement, Row, judge, replay, worklist
+from scopefold.consent.reconsent import Because, Judgement, Row, judge, replay, worklist
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import GENESIS, Checkpoint
 from scopefold.scopes.coverage import Grant
@@ -113,12 +113,19 @@ async def check_against_the_fold(log: Entries) -> None:
 LONG = random_log(Random(20260115), 600)
 
 
+MANY = [(f"u_many{n:04}", random) for n, random in enumerate(Random(4).choices(range(4), k=60))]
+CROWDED = log_of(
+    *(one.event for one in LONG),
+    *(stored(user, JIRA[:size], idp=("atlassian", "bitbucket")[size % 2]) for user, size in MANY),
+)
+
+
 @pytest.mark.parametrize("limit", [1, 3, 100])
 async def test_paging_visits_every_row_once_in_order(tmp_path: Path, limit: int) -> None:
     async with opened(tmp_path / "p.db") as projection:
-        await feed(projection, LONG, 100)
-        expected = list(worklist(replay(LONG)))
-        assert len(expected) > 5
+        await feed(projection, CROWDED, 100)
+        expected = list(worklist(replay(CROWDED)))
+        assert len(expected) > 30
         assert expected == await rows_by(projection, limit)
         for idp in {row.idp for row in expected}:
             assert [row for row in expected if row.idp == idp] == await rows_by(projection, limit, idp)
@@ -240,9 +247,9 @@ async def test_a_folder_where_the_file_cannot_be_is_told(tmp_path: Path) -> None
 async def test_a_connector_costs_one_judgement_per_grant_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[Grant] = []
 
-    def counting(idp: Idp, grant: Grant) -> Judgement:
+    def counting(idp: Idp, grant: Grant, needs: Mapping[str, tuple[Because, ...]] | None = None) -> Judgement:
         judged.append(grant)
-        return judge(idp, grant)
+        return judge(idp, grant, needs)
 
     users = [f"u_user{n:05}" for n in range(300)]
     grants = [JIRA, JIRA[:2], (), None]

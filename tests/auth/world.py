@@ -231,13 +231,13 @@ class Person:
         assert 303 == answer.status_code, answer.text
         return str(answer.headers["location"])
 
-    async def come_back(self, app: App, decision: str = "accept", **changed: str | None) -> httpx.Response:
+    async def come_back(self, app: App, *, decision: str = "accept", **changed: str | None) -> httpx.Response:
         """All the way to the answer of our callback."""
         return await self.browser.get(await self.press(await self.at_consent(app, **changed), decision))
 
     async def log_in(self, app: App, **changed: str | None) -> str:
         """All the way; the code that the app gets."""
-        answer = await self.come_back(app, **changed)
+        answer = await self.browser.get(await self.press(await self.at_consent(app, **changed)))
         assert 303 == answer.status_code, answer.text
         return query_of(answer)["code"]
 

@@ -87,8 +87,13 @@ class World:
     def strike(self, kill: Kill) -> bool:
         """Kill a process and start it again; whether that met an operation under way. Raises `BrokenPromise`."""
         victim = self.watched[kill.process]
-        if not kill.early and not victim.wait(RECOVERED_SECONDS):
-            raise BrokenPromise(f"{kill.process} has not served for {RECOVERED_SECONDS:.0f} s after its kill")
+        awaited = {"nothing": (), "victim": (victim,), "everything": tuple(self.watched.values())}[kill.after]
+        for one in awaited:
+            if not one.wait(RECOVERED_SECONDS):
+                process = self._child(one.name).process
+                code = process.poll() if process is not None else None
+                state = "it runs" if code is None else f"it ended with code {code}"
+                raise BrokenPromise(f"{one.name} has not served for {RECOVERED_SECONDS:.0f} s after its kill: {state}")
         if self.load.failed.wait(kill.pause_seconds):
             raise BrokenPromise(f"the load failed: {self.load.failure}")
         met = victim.up and self.load.under_way[kill.process] > 0
@@ -139,11 +144,11 @@ def run(seed: int, processes: Sequence[str], kills: int, directory: Path) -> Rep
                 met[kill.process] += world.strike(kill)
             violations += world.dead(time.monotonic() + LIVE_SECONDS)
             load.failed.wait(AFTERMATH_SECONDS)
-            load.stop()
-        except Exception as error:
-            violations.append(Violation("O8", "load", f"{type(error).__name__}: {error}"))
+        except BrokenPromise as error:
+            violations.append(Violation("O8", "load", str(error)))
         finally:
             world.close()
+            violations += ended(load)
         violations += asyncio.run(calm_logins(apis, journal))
         journal.close()
         promises = promises_in(journal.path)
@@ -155,6 +160,15 @@ def run(seed: int, processes: Sequence[str], kills: int, directory: Path) -> Rep
     )
     seconds = round(time.monotonic() - began)
     return Report(seed=seed, seconds=seconds, events=events, lines=lines, violations=tuple(sorted(violations)))
+
+
+def ended(load: Load) -> list[Violation]:
+    """O8: every client got its answer. Nothing is written to the log after this."""
+    try:
+        load.stop()
+    except Exception as error:
+        return [Violation("O8", "load", f"{type(error).__name__}: {error}")]
+    return []
 
 
 class Apis(Struct, frozen=True):

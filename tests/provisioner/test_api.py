@@ -24,13 +24,13 @@ from tests.provisioner.running import (
     ATLASSIAN,
     BITBUCKET,
     SECOND_ATLASSIAN,
-    Service,
     asking_for,
     provisioner,
     provisioner_events,
     put,
     register,
 )
+from tests.support.process import Service
 
 RESOURCES = "/v1/managed-resources"
 JIRA = "identos.jira-user"

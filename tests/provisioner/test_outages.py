@@ -8,7 +8,8 @@ import nats
 
 from scopefold.cli.nats_server import NatsServer
 from scopefold.ledger.log import Log, declare
-from tests.provisioner.running import ATLASSIAN, Service, asking_for, provisioner, register, run_to_its_end
+from tests.provisioner.running import ATLASSIAN, asking_for, provisioner, register, run_to_its_end
+from tests.support.process import Service
 
 DEADLINE_SECONDS = 15.0
 AT_ONCE_SECONDS = 2.0  # less than any wait for an answer of the bus

@@ -38,8 +38,8 @@ def find() -> str | None:
             "chromium-*/chrome-linux*/chrome",
             "chromium-*/chrome-mac*/Chromium.app/Contents/MacOS/Chromium",
         ):
-            for path in sorted(cache.glob(pattern), reverse=True):
-                return str(path)
+            for cached in sorted(cache.glob(pattern), reverse=True):
+                return str(cached)
     return None
 
 

@@ -1,6 +1,7 @@
 """`scopefold up`: all of Scopefold on this machine, until Ctrl-C."""
 
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,18 +69,30 @@ def up(
 def _welcome(stack: "Stack", data: Path, *, sandbox: bool, bare: bool) -> None:
     where = stack.endpoints
     click.echo(f"Scopefold is up. Its data are in {data}; Ctrl-C stops it.\n")
-    click.echo(f"  {where.auth:28} auth: start here")
-    click.echo(f"  {where.provisioner:28} provisioner: its API")
+    places = [
+        (where.auth, "auth: where apps send people to log in"),
+        (f"{where.provisioner}/openapi.json", "provisioner: its API"),
+    ]
     if where.sandbox is not None:
-        click.echo(f"  {where.sandbox:28} sandbox: a stand-in Atlassian")
-        click.echo(f"  {where.sandbox + '/playground':28} an app to log in to, as alice, bob, carol or dave")
-    click.echo(f"  {where.nats:28} the bus\n")
+        places.append((where.sandbox, "sandbox: a stand-in Atlassian"))
+        places.append((f"{where.sandbox}/playground", "an app to log in to, as alice, bob, carol or dave: start here"))
+    width = max(len(address) for address, _ in places)
+    for address, what in (*places, (where.nats, "the bus")):
+        click.echo(f"  {address:{width}}  {what}")
+    click.echo()
     flag = "" if data == DEFAULT_DATA else f" --data {data}"
+    me = _how_to_call_this()
     if sandbox and not bare:
         click.echo("To see what it is for: log in at the playground, then, in another terminal:")
-        click.echo(f"  scopefold connector provision identos.confluence-user --idp atlassian{flag}")
-        click.echo(f"  scopefold reconsent list{flag}")
+        click.echo(f"  {me} connector provision identos.confluence-user --idp atlassian{flag}")
+        click.echo(f"  {me} reconsent list{flag}")
         click.echo("and log in again: you are asked for what Confluence needs, and leave the list.")
     else:
         click.echo("Next: register an identity provider:")
-        click.echo(f"  scopefold idp register --help      and see what is there:  scopefold idp list{flag}")
+        click.echo(f"  {me} idp register --help      and see what is there:  {me} idp list{flag}")
+
+
+def _how_to_call_this() -> str:
+    """What to type for this command from here: its path where it lies below this directory."""
+    called = Path(sys.argv[0]).absolute()
+    return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else "scopefold"

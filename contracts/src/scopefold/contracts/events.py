@@ -5,7 +5,6 @@ file in `contracts/history`. No event carries a secret or a personal datum.
 """
 
 from datetime import datetime
-from functools import cache
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -193,7 +192,6 @@ Event: TypeAlias = (
 )
 
 
-@cache
 def tag_of(event_type: type[Struct]) -> str:
     """The tag of an event type, such as `token-stored.v1`."""
     tag = event_type.__struct_config__.tag
@@ -201,7 +199,6 @@ def tag_of(event_type: type[Struct]) -> str:
     return tag
 
 
-@cache
 def name_of(event_type: type[Struct]) -> str:
     """The event's name: its tag without the version. It is the last token of its subjects."""
     return tag_of(event_type).partition(".")[0]

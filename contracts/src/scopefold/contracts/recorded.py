@@ -44,6 +44,7 @@ PUBLISHERS: Final[Mapping[type[Struct], str | None]] = {
     AuthorizationFailed: "auth",
 }
 """Which service may publish which event; None means any."""
+_TAGS: Final = {kind: tag_of(kind) for kind in PUBLISHERS}
 
 
 class Cause(Struct, frozen=True, order=True):
@@ -102,7 +103,7 @@ def examine(message: Message) -> Recorded | Quarantined:
     if _EVENT_ID.match(event_id) is None or event_id != headers.get("Nats-Msg-Id"):
         return _quarantine(message, "headers: ce-id and Nats-Msg-Id must be present, well-formed and equal")
     named = headers.get("ce-type")
-    if named != tag_of(type(event)) and named != tag_in(message.payload):
+    if named != _TAGS[type(event)] and named != tag_in(message.payload):
         return _quarantine(message, "headers: ce-type disagrees with the payload's type")
     tenant = message.subject.split(".", 2)[1] if message.subject.count(".") >= 2 else ""
     if not _is_tenant(tenant):

@@ -6,7 +6,8 @@ the server holds every subject in memory, and a user id in a subject leaks to wh
 """
 
 import hashlib
-from typing import Final, assert_never
+from collections.abc import Mapping
+from typing import Final, assert_never, get_args
 
 from scopefold.contracts.events import (
     AuthorizationFailed,
@@ -23,6 +24,7 @@ from scopefold.contracts.events import (
 
 LEDGER: Final = "ledger"
 SHARDS: Final = 256
+_NAMES: Final[Mapping[type, str]] = {kind: name_of(kind) for kind in get_args(Event)}
 
 
 def shard_of(key: str) -> int:
@@ -32,7 +34,7 @@ def shard_of(key: str) -> int:
 
 def subject_of(event: Event, tenant: str) -> str:
     """The one subject on which this event may stand in the log of this tenant."""
-    name = name_of(type(event))
+    name = _NAMES[type(event)]
     match event:
         case IdpRegistered() | ConnectorProvisioned() | ConnectorDeprovisioned():
             return f"{LEDGER}.{tenant}.idp.{event.idp}.{name}"

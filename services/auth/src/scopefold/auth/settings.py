@@ -1,7 +1,7 @@
 """What an operator sets, and what is refused."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
@@ -19,14 +19,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     admin_token: Secret
     kek: Secret
-    nats_url: str = "nats://127.0.0.1:4222"
+    nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
     tenant: Tenant = "default"
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 8080
     issuer: str = "http://127.0.0.1:8080"
     data_dir: Path = Path()
     default_idp: IdpId | None = None
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
 def check(settings: Settings) -> None:

@@ -5,7 +5,7 @@ judgement, so a provisioned connector costs one judgement per grant set, however
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, Literal, assert_never
 
@@ -213,9 +213,13 @@ def requirements(idp: Idp) -> dict[str, tuple[Because, ...]]:
     return needs
 
 
-def judge(idp: Idp, grant: Grant) -> Judgement:
-    """What a grant is worth against everything that is needed at its IdP now."""
-    needs = requirements(idp)
+def judge(idp: Idp, grant: Grant, needs: Mapping[str, tuple[Because, ...]] | None = None) -> Judgement:
+    """What a grant is worth against everything that is needed at its IdP now.
+
+    Who judges many grants of one IdP looks its `requirements` up once and passes them as `needs`.
+    """
+    if needs is None:
+        needs = requirements(idp)
     coverage = covers(idp.profile, grant, needs)
     match coverage:
         case Covered():

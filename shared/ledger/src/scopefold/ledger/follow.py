@@ -13,6 +13,9 @@ from scopefold.ledger.log import Log, status
 from scopefold.ledger.read import BATCH, read
 
 POLL_SECONDS: Final = 2.0
+LOOK_AGAIN_SECONDS: Final = 0.01
+SHORTER_CHECKS: Final = 10
+SHORTER_PAUSE_SECONDS: Final = 0.5
 GENESIS: Final = hashlib.sha256(b"scopefold ledger").hexdigest()
 
 
@@ -48,9 +51,12 @@ async def begin(log: Log, checkpoint: Checkpoint | None) -> Checkpoint:
         return Checkpoint(now.created, 0, GENESIS)
     if now.created != checkpoint.created:
         raise LogReplaced(f"this reader followed the log created at {checkpoint.created}; this one is of {now.created}")
-    if now.last_seq < checkpoint.seq:
-        raise LogReplaced(f"this reader has read up to {checkpoint.seq}; the log now ends at {now.last_seq}")
-    return checkpoint
+    for _ in range(SHORTER_CHECKS):
+        if now.last_seq >= checkpoint.seq:
+            return checkpoint
+        await asyncio.sleep(SHORTER_PAUSE_SECONDS)  # a leader that was just elected may not know its own end yet
+        now = await status(log)
+    raise LogReplaced(f"this reader has read up to {checkpoint.seq}; the log now ends at {now.last_seq}")
 
 
 async def catch_up(
@@ -76,12 +82,15 @@ async def follow(
     Calls `caught_up` each time it stands at the log's end. Ends only by an exception, as `catch_up`, or by
     cancellation.
     """
-    reached = checkpoint
+    reached, pause = checkpoint, POLL_SECONDS
     while True:
         wake.clear()
         reached = await catch_up(log, reached, apply)
         caught_up()
         try:
-            await asyncio.wait_for(wake.wait(), POLL_SECONDS)
+            await asyncio.wait_for(wake.wait(), pause)
         except TimeoutError:
-            continue
+            pause = min(2 * pause, POLL_SECONDS)
+        else:
+            # In a cluster the announcement comes before the event can be read: look again soon, then ever later.
+            pause = LOOK_AGAIN_SECONDS

@@ -9,21 +9,19 @@ from typing import Final
 from nats.aio.client import Client
 
 MAX_NAMES: Final = 256
-_names: dict[bytes, str] = {}
+_names: dict[bytes, str | None] = {}
 
 
 def parse_header_lines(raw: bytes) -> dict[str, str]:
     """The headers in a block of `Name: Value` lines, exactly as nats-py reads them."""
     headers = {}
     for line in raw.split(b"\r\n"):
-        name, colon, value = line.partition(b":")
+        written, colon, value = line.partition(b":")
         if not colon:
             continue
-        known = _names.get(name)
-        if known is None:
-            known = _learn(name)
-        if known:
-            headers[known] = value.strip().decode("utf-8", "replace")
+        name = _names[written] if written in _names else _learn(written)
+        if name is not None:
+            headers[name] = value.strip().decode("utf-8", "replace")
     return headers
 
 
@@ -33,14 +31,15 @@ def read_headers_fast(nc: Client) -> None:
         nc._parse_header_lines = parse_header_lines  # type: ignore[method-assign]
 
 
-def _learn(name: bytes) -> str:
-    """A header's name as text; empty where it is none (RFC 5322, section 3.6.8). The first few are remembered."""
+def _learn(written: bytes) -> str | None:
+    """A header's name as text; None where it is none (RFC 5322, section 3.6.8). The first few are remembered."""
+    name: str | None
     try:
-        text = name.strip().decode("ascii")
+        name = written.strip().decode("ascii")
     except UnicodeDecodeError:
-        text = ""
-    if any(character.isspace() for character in text):
-        text = ""
+        name = None
+    if name is not None and any(character.isspace() for character in name):
+        name = None
     if len(_names) < MAX_NAMES:
-        _names[name] = text
-    return text
+        _names[written] = name
+    return name

@@ -115,22 +115,9 @@ def held(profile: Profile, grant: Grant) -> Held:
 
 def needs(profile: Profile, required: Required) -> tuple[Clause, ...]:
     """The requirement's clauses, ready to be compared. What the provider refuses is never required."""
-    if isinstance(required, tuple):  # asked first, because it is the common case and the cheap question
-        return clauses_of(profile, required)
     if isinstance(required, AnyOf):
         return tuple(clause for scopes in required.clauses for clause in clauses_of(profile, scopes))
     return clauses_of(profile, tuple(required))
-
-
-def compare(grant: Held, clauses: tuple[Clause, ...]) -> Coverage:
-    """Does the grant carry all of any clause? Both as `held` and `needs` of one profile give them."""
-    for clause in clauses:
-        if clause.names <= grant.carried:
-            return COVERED
-    lacks = [_missing(grant, clause) for clause in clauses]
-    if not all(lacks):
-        return UNKNOWN
-    return Missing(min(lacks, key=len))
 
 
 def covers(profile: Profile, grant: Grant, required: Required) -> Coverage:
@@ -139,7 +126,13 @@ def covers(profile: Profile, grant: Grant, required: Required) -> Coverage:
     A virtual scope is covered by its evidence, an unsupported one is never required, a disproved one is missing
     whatever the provider said. Unknown where no clause is covered and one of them may be.
     """
-    return compare(held(profile, grant), needs(profile, required))
+    have = held(profile, grant)
+    clauses = clauses_of(profile, required) if isinstance(required, tuple) else needs(profile, required)
+    for clause in clauses:
+        if clause.names <= have.carried:
+            return COVERED
+    lacks = [_missing(have, clause) for clause in clauses]
+    return Missing(min(lacks, key=len)) if all(lacks) else UNKNOWN
 
 
 @lru_cache(maxsize=4096)

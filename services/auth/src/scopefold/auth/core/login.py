@@ -10,7 +10,7 @@ from msgspec import Struct
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Because, Lack, UserGrant, requirements
 from scopefold.contracts.events import TokenStored
-from scopefold.scopes.coverage import Coverage, Covered, Grant, Missing, covers
+from scopefold.scopes.coverage import Coverage, Grant, Missing, covers
 from scopefold.scopes.grammar import BadScope, told_scopes
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.union import to_request
@@ -71,13 +71,16 @@ def authorize_parameters(idp: Idp) -> dict[str, str]:
 
 
 def lacking(idp: Idp, grant: Grant, resource: str | None) -> tuple[Lack, ...]:
-    """What a grant lacks for a resource type, or for everything that the IdP's connectors need."""
+    """What a grant is known to lack for a resource type, or for everything that the IdP's connectors need.
+
+    A grant of which the IdP did not say enough lacks nothing until a call has shown it: another consent would leave
+    it as unknown as it is, so asking for one at every login would be a loop.
+    """
     needs = _needs(idp, resource)
     coverage: Coverage = covers(idp.profile, grant, needs)
-    if isinstance(coverage, Covered):
+    if not isinstance(coverage, Missing):
         return ()
-    scopes = coverage.scopes if isinstance(coverage, Missing) else tuple(needs)
-    return tuple(Lack(scope, needs[scope]) for scope in scopes)
+    return tuple(Lack(scope, needs[scope]) for scope in coverage.scopes)
 
 
 class Reason(Struct, frozen=True):

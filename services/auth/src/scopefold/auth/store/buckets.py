@@ -22,15 +22,22 @@ SESSION_SECONDS: Final = 12 * 3600
 FLOW_SECONDS: Final = 600
 T = TypeVar("T", bound=msgspec.Struct)
 
+_GIB: Final = 1024**3
+
 _BUCKETS: Final = (
-    KeyValueConfig(bucket=VAULT, description="Sealed upstream tokens, identities and keys.", history=1),
-    KeyValueConfig(bucket=CLIENTS, description="Registered OAuth clients.", history=1),
-    KeyValueConfig(bucket=SESSIONS, description="Browser sessions.", history=1, ttl=SESSION_SECONDS),
+    KeyValueConfig(
+        bucket=VAULT, description="Sealed upstream tokens, identities and keys.", history=1, max_bytes=32 * _GIB
+    ),
+    KeyValueConfig(bucket=CLIENTS, description="Registered OAuth clients.", history=1, max_bytes=_GIB // 8),
+    KeyValueConfig(
+        bucket=SESSIONS, description="Browser sessions.", history=1, ttl=SESSION_SECONDS, max_bytes=4 * _GIB
+    ),
     KeyValueConfig(
         bucket=FLOWS,
         description="Logins under way and authorization codes: losing them costs a user one repeated login.",
         history=1,
         ttl=FLOW_SECONDS,
+        max_bytes=_GIB // 8,
         storage=StorageType.MEMORY,
     ),
 )

@@ -26,6 +26,7 @@ from scopefold.consent.reconsent import (
     grant_concerned,
     grant_key,
     judge,
+    requirements,
     row_of,
 )
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
@@ -34,6 +35,13 @@ from scopefold.runtime.logs import logger
 from scopefold.scopes.coverage import Grant
 
 SCHEMA_VERSION: Final = 1
+PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them
+    "cache_size = -131072",  # 128 MiB: users come in no order, so a rebuild touches pages all over the file
+    "wal_autocheckpoint = 16384",  # 64 MiB: a page that changes often is written back once, not often
+    "busy_timeout = 5000",
+)
 SCHEMA: Final = """
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), content BLOB NOT NULL) STRICT;
 CREATE TABLE idps (idp TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -117,7 +125,7 @@ class Projection:
 
     async def _open(self, path: Path) -> None:
         self._db = await aiosqlite.connect(path, isolation_level=None)
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536", "busy_timeout = 5000"):
+        for pragma in PRAGMAS:
             await self._db.execute(f"PRAGMA {pragma}")
         (version,) = await self._one("PRAGMA user_version")
         if version == 0:
@@ -243,11 +251,18 @@ class Projection:
             found.users += 1
             held = Held(grant.generation, grant.known_by, grant.stored, grant.reports)
             rows.append((grant.idp, grant.user, found.id, _pack_held(held)))
-        for idp in rejudge:
-            for found in [one for one in self._sets.values() if one.idp == idp]:
-                found.judgement = judge(self.scopes.idps[idp], found.grant)
+        for name in rejudge:
+            idp = self.scopes.idps[name]
+            needs = requirements(idp)
+            for found in [one for one in self._sets.values() if one.idp == name]:
+                found.judgement = judge(idp, found.grant, needs)
                 touched[found.id] = found
-        await self._db.executemany("INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?)", rows)
+        rows.sort()  # neighbours in the file are written together
+        await self._db.executemany(
+            "INSERT INTO grants VALUES (?, ?, ?, ?) ON CONFLICT (idp, user)"
+            " DO UPDATE SET grant_set = excluded.grant_set, held = excluded.held",
+            rows,
+        )
         await self._save_sets(touched.values())
 
     def _grant_set(self, grant: UserGrant) -> GrantSet:

@@ -1,0 +1,140 @@
+"""Auth outlives the bus, trusts no other log under the old name, and says in one line what keeps it from starting."""
+
+import socket
+from pathlib import Path
+
+import nats
+import pytest
+
+from scopefold.cli.nats_server import NatsServer
+from scopefold.ledger.log import STREAM, Log
+from tests.auth.world import KEK, auth, declare_all, status_becomes
+from tests.support.process import Service, run_to_its_end
+
+
+async def refuses_everything(service: Service) -> None:
+    async with service.client() as client:
+        for path in ("/authorize?client_id=x", "/oauth2/callback?state=x", "/oauth2/callback/atlassian?state=x"):
+            page = await client.get(path, timeout=2)
+            assert (503, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
+            assert "try again" in page.text
+            assert page.headers["retry-after"]
+        for path in ("/v1/idps", "/v1/reconsent", "/v1/quarantine", "/oauth2/jwks", "/readyz"):
+            problem = await client.get(path, timeout=2)
+            assert (503, "application/problem+json") == (problem.status_code, problem.headers["content-type"]), path
+            assert (True, True) == (bool(problem.json()["detail"]), "retry-after" in problem.headers)
+        form = {"grant_type": "authorization_code", "client_id": "x", "code": "y"}
+        del client.headers["authorization"]
+        assert 503 == (await client.post("/oauth2/token", data=form, timeout=2)).status_code
+        assert 200 == (await client.get("/healthz")).status_code
+        assert "Not ready yet" in (await client.get("/")).text
+
+
+async def test_it_starts_without_the_bus_and_recovers_from_every_outage(own_nats: NatsServer, tmp_path: Path) -> None:
+    own_nats.stop()
+    with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+        await refuses_everything(service)
+        own_nats.start()
+        await declare_all(own_nats.url)
+        await status_becomes(service, 200)
+        for _ in range(2):
+            own_nats.kill()
+            await status_becomes(service, 503)
+            await refuses_everything(service)
+            own_nats.start()
+            await status_becomes(service, 200)
+        async with service.client() as client:
+            assert 200 == (await client.get("/v1/idps")).status_code
+        said = service.said()
+        assert (3, 3) == (said.count("the bus is away"), said.count("the bus is back"))
+        assert said.count('"ready"') in (1, 2, 3)
+        assert said.count("waiting for the log") <= 6
+        assert "Traceback" not in said
+
+
+async def test_a_log_that_was_never_declared_is_waited_for(own_nats: NatsServer, tmp_path: Path) -> None:
+    with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+        answer = await status_becomes(service, 503)
+        while "scopefold bus init" not in answer.json()["detail"]:
+            answer = await status_becomes(service, 503)
+        await declare_all(own_nats.url)
+        await status_becomes(service, 200)
+        assert 1 == service.said().count("scopefold bus init")
+
+
+async def test_another_log_under_the_same_name_is_not_followed(own_nats: NatsServer, tmp_path: Path) -> None:
+    await declare_all(own_nats.url)
+    with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+        await status_becomes(service, 200)
+        nc = await nats.connect(own_nats.url)
+        await nc.publish("ledger.default.idp.x.nonsense", b"{}")
+        await nc.flush()
+        async with service.client() as client:
+            while not (await client.get("/v1/quarantine")).json()["items"]:
+                pass
+        await Log(nc).js.delete_stream(STREAM)
+        await declare_all(own_nats.url)
+        await nc.close()
+        answer = await status_becomes(service, 503)
+        while "projection.db" not in answer.json()["detail"]:
+            answer = await status_becomes(service, 503)
+        (line,) = [line for line in service.said().splitlines() if '"critical"' in line]
+        assert "followed the log created at" in line
+        assert "delete projection.db" in line
+        assert "Traceback" not in service.said()
+
+
+async def test_a_vault_of_another_key_is_not_opened(own_nats: NatsServer, tmp_path: Path) -> None:
+    await declare_all(own_nats.url)
+    with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+        await status_becomes(service, 200)
+    with auth(tmp_path / "other", nats_url=own_nats.url, kek=KEK[::-1].replace("=", "") + "=") as service:
+        answer = await status_becomes(service, 503)
+        while "SCOPEFOLD_KEK" not in answer.json()["detail"]:
+            answer = await status_becomes(service, 503)
+        assert KEK not in service.said()
+
+
+async def test_it_ends_in_good_order_with_the_bus_and_without(own_nats: NatsServer, tmp_path: Path) -> None:
+    await declare_all(own_nats.url)
+    for stopped in (False, True):
+        if stopped:
+            own_nats.stop()
+        with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+            service.process.terminate()
+            assert 0 == service.process.wait(15)
+            assert "Traceback" not in service.said()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kek", ""),
+        ("kek", "changeme"),
+        ("kek", "A" * 43),
+        ("admin_token", "short"),
+        ("issuer", "http://login.example"),
+        ("issuer", "https://login.example/"),
+        ("issuer", "https://login.example?x"),
+        ("data_dir", "/no/such/directory"),
+        ("port", "0"),
+        ("tenant", "a.b"),
+        ("default_idp", "a b"),
+        ("log_level", "x"),
+        ("nats_url", "here"),
+    ],
+)
+def test_H07_a_bad_setting_is_told_in_one_line(name: str, value: str) -> None:
+    ended = run_to_its_end("auth", **{"kek": KEK, name: value})
+    assert (2, 1) == (ended.returncode, ended.stderr.count("\n")), ended.stderr
+    assert f"SCOPEFOLD_{name.upper()}" in ended.stderr
+    assert not (name in ("kek", "admin_token") and value and value in ended.stderr)
+
+
+def test_a_taken_port_is_told_in_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = run_to_its_end("auth", kek=KEK, port=str(taken.getsockname()[1]))
+    assert (2, 1) == (ended.returncode, ended.stderr.count("\n")), ended.stderr
+    assert "cannot listen on 127.0.0.1:" in ended.stderr
