@@ -24,7 +24,7 @@ check:
     ruff check .
     mypy
     lint-imports
-    pytest tests/contracts/test_documents.py tests/house
+    pytest tests/contracts/test_documents.py tests/scopes/test_profiles.py tests/house
 
 # Run some tests: just pytest tests/ledger -k append
 pytest *args:
@@ -35,10 +35,15 @@ fix:
     ruff format .
     ruff check --fix .
     python -m scopefold.contracts
+    python -m scopefold.scopes
 
 # Write the generated contract documents anew
 contracts:
     python -m scopefold.contracts
+
+# Write docs/providers.md anew from the provider profiles
+providers:
+    python -m scopefold.scopes
 
 # Find a Chromium for the browser tests, or install one
 browser-ready:
@@ -48,7 +53,7 @@ browser-ready:
 faults *args:
     python -m tests.faults "$@"
 
-# Measure: just bench fold | rebuild   (--json prints one object a line)
+# Measure: just bench fold | rebuild | scopes   (--json prints one object a line)
 bench name *args:
     @python -m bench."$@"
 

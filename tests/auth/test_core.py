@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide
 from scopefold.auth.core.login import (
     MAX_LIFETIME_SECONDS,
-    MAX_SCOPE_LENGTH,
     MAX_SCOPES,
     Clocks,
     GoTo,
@@ -28,9 +27,11 @@ from scopefold.auth.core.login import (
 from scopefold.auth.core.seal import BadKey, CannotOpen, Place, Sealed, derive, keyed_hash, read_key, seal, unseal
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
 from scopefold.consent.reconsent import replay
-from scopefold.contracts.events import Event, IdpRegistered
-from scopefold.scopes.algebra import BadScope, Grant
-from scopefold.scopes.profile import RefreshClock, profile_named
+from scopefold.contracts.events import EndpointOverrides, Event, IdpRegistered
+from scopefold.scopes.coverage import Grant
+from scopefold.scopes.grammar import MAX_TEXT_LENGTH, BadScope
+from scopefold.scopes.profile import RefreshClock
+from scopefold.scopes.shipped import profile_named
 from tests.support.logs import JIRA, insufficient, log_of, provisioned, registered, stored
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,17 +116,18 @@ GRANTS: list[tuple[str | None, bool, Granted | type[BadScope]]] = [
     ("a\x00", True, BadScope),
     (" ".join(MOST), False, Granted(MOST, ("identity",), "echoed")),
     (" ".join((*MOST, "one-more")), True, BadScope),
-    (" " * (MAX_SCOPE_LENGTH + 1), True, BadScope),
+    (" " * (MAX_TEXT_LENGTH + 1), True, BadScope),
 ]
 
 
 @pytest.mark.parametrize(("scope", "refreshable", "expected"), GRANTS)
 def test_what_a_token_answer_grants(scope: str | None, refreshable: bool, expected: Granted | type[BadScope]) -> None:
+    answer = {name: told for name, told in (("scope", scope), ("refresh_token", "r" * refreshable)) if told is not None}
     if isinstance(expected, Granted):
-        assert expected == read_grant(ATLASSIAN, scope=scope, has_refresh_token=refreshable)
+        assert expected == read_grant(ATLASSIAN, answer)
     else:
         with pytest.raises(expected):
-            read_grant(ATLASSIAN, scope=scope, has_refresh_token=refreshable)
+            read_grant(ATLASSIAN, answer)
 
 
 LIFETIMES: list[tuple[float | None, float | None]] = [
@@ -154,6 +156,7 @@ COMMAND = RegisterIdp(idp="atlassian", profile="atlassian", client_id="acme", cl
 EVENT = IdpRegistered(
     idp="atlassian", profile="atlassian", client_id="acme", base_scopes=("openid", "email", "profile")
 )
+BY_HAND = EndpointOverrides(authorize="https://a.example", token="https://t.example", identity="https://i.example")
 MANY = tuple("s" * 250 + str(n) for n in range(300))
 REGISTRATIONS: list[tuple[tuple[Event, ...], RegisterIdp, IdpRegistered | str | None]] = [
     ((), COMMAND, EVENT),
@@ -168,6 +171,39 @@ REGISTRATIONS: list[tuple[tuple[Event, ...], RegisterIdp, IdpRegistered | str | 
         for name in ("client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge")
     ),
     ((), replace(COMMAND, base_scopes=MANY), "too-large"),
+    ((), replace(COMMAND, parameters={"tenant": "acme"}), "bad-parameter"),
+    ((), replace(COMMAND, profile="microsoft"), replace(EVENT, profile="microsoft")),
+    ((), replace(COMMAND, profile="microsoft", parameters={"tenant": "common"}), replace(EVENT, profile="microsoft")),
+    (
+        (),
+        replace(COMMAND, profile="microsoft", parameters={"tenant": "acme.example"}),
+        replace(
+            EVENT,
+            profile="microsoft",
+            endpoints=EndpointOverrides(
+                authorize="https://login.microsoftonline.com/acme.example/oauth2/v2.0/authorize",
+                token="https://login.microsoftonline.com/acme.example/oauth2/v2.0/token",
+            ),
+        ),
+    ),
+    ((), replace(COMMAND, profile="microsoft", parameters={"tenant": "a/../b"}), "bad-parameter"),
+    ((), replace(COMMAND, profile="okta"), "bad-parameter"),
+    (
+        (),
+        replace(COMMAND, profile="okta", parameters={"domain": "acme.okta.com"}),
+        replace(
+            EVENT,
+            profile="okta",
+            endpoints=EndpointOverrides(
+                authorize="https://acme.okta.com/oauth2/v1/authorize",
+                token="https://acme.okta.com/oauth2/v1/token",
+                identity="https://acme.okta.com/oauth2/v1/userinfo",
+            ),
+        ),
+    ),
+    ((), replace(COMMAND, profile="okta", endpoints=BY_HAND), replace(EVENT, profile="okta", endpoints=BY_HAND)),
+    ((), replace(COMMAND, profile="oidc", parameters={"issuer": "https://id.example"}), "no-endpoints"),
+    ((), replace(COMMAND, profile="oidc", endpoints=BY_HAND), replace(EVENT, profile="oidc", endpoints=BY_HAND)),
 ]
 
 

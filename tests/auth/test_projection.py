@@ -22,7 +22,7 @@ from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Because, Judgement, Row, judge, replay, worklist
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import GENESIS, Checkpoint
-from scopefold.scopes.algebra import Grant
+from scopefold.scopes.coverage import Grant
 from tests.support.logs import JIRA, START, at_place, log_of, logs, provisioned, random_log, registered, stored
 
 ROOT = Path(__file__).parents[2]

@@ -3,17 +3,32 @@
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from scopefold.cli.browser import forms_in, words_in
+from scopefold.cli.idp import Profiles
 from scopefold.cli.main import run
 from scopefold.cli.supervise import delay_seconds, manner
 from scopefold.cli.table import table
+from scopefold.scopes.shipped import profiles
 
 SERVER_ONLY = (
     "granian", "starlette", "faststream", "aiosqlite", "authlib", "joserfc", "scopefold.auth", "scopefold.provisioner",
     "scopefold.sandbox", "scopefold.cli.stack", "scopefold.cli.nats_server", "scopefold.cli.supervise",
 )  # fmt: skip
+
+
+def test_profiles_are_listed_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == run(["idp", "profiles"])
+    shown = capsys.readouterr().out.splitlines()
+    assert [*profiles()] == [line.split()[0] for line in shown[1:]]
+    assert 0 == run(["idp", "profiles", "--json"])
+    told = msgspec.json.decode(capsys.readouterr().out, type=Profiles)
+    assert {"okta": ("domain",), "oidc": ("issuer",)} == {
+        one.profile: one.needs for one in told.items if one.profile in ("okta", "oidc")
+    }
+    assert ("tenant=common",) == next(one.may_set for one in told.items if one.profile == "microsoft-china")
 
 
 def test_the_analysts_half_imports_no_server() -> None:

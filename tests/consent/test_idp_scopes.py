@@ -3,8 +3,8 @@
 from scopefold.consent.idp_scopes import EMPTY, State, fold
 from scopefold.contracts.events import Event
 from scopefold.contracts.words import resource_type_of
-from scopefold.scopes.algebra import to_request
 from scopefold.scopes.profile import PLAIN
+from scopefold.scopes.union import to_request
 from tests.support.logs import BASE, CONFLUENCE, JIRA, deprovisioned, log_of, logged_in, provisioned, registered, stored
 
 JIRA_TYPE = resource_type_of("identos.jira-user")

@@ -16,7 +16,7 @@ from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import EMPTY, fold, replay, worklist
 from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered, TokenStored
 from scopefold.contracts.recorded import Recorded
-from scopefold.scopes.algebra import Missing, canonical_grant, covers
+from scopefold.scopes.coverage import Missing, canonical_grant, covers
 from tests.support.logs import at_place, canonical_dump, logs, random_log
 
 ROOT = Path(__file__).parents[2]

@@ -73,6 +73,12 @@ def test_an_operators_manifest_replaces_the_shipped_one_of_its_id(tmp_path: Path
         ("acme.wiki", "Acme Wiki", "connector: Expected `str` matching regex"),
         ("[read:me]", "[read:me, 'two words']", "auth.idp_passthrough.upstream_scopes[1]: Expected `str` matching"),
         ("[read:me]", "[read:me, read:me]", "auth.idp_passthrough.upstream_scopes: listed twice: read:me"),
+        (
+            "[read:me]",
+            "[repository]",
+            "upstream_scopes: repository is no scope of Atlassian, but one of Bitbucket Cloud",
+        ),
+        ("[read:me]", "[read:opsgenie]", "upstream_scopes: read:opsgenie: Opsgenie has no such scopes"),
         ("[read:me]", "[openid]", "auth.idp_passthrough.upstream_scopes: Atlassian refuses openid; take them out"),
         ("[read:me]", "[]", "auth.idp_passthrough.upstream_scopes: Expected `array` of length >= 1"),
         ("idp_passthrough", "service_account", "auth: Object contains unknown field `service_account`"),

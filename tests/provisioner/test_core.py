@@ -9,7 +9,13 @@ import msgspec
 import pytest
 
 from scopefold.contracts.commands import DeprovisionConnector, ProvisionConnector
-from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, Event, UserLoggedIn
+from scopefold.contracts.events import (
+    ConnectorDeprovisioned,
+    ConnectorProvisioned,
+    Event,
+    IdpRegistered,
+    UserLoggedIn,
+)
 from scopefold.contracts.recorded import Recorded
 from scopefold.contracts.words import EVENT_ID_PATTERN
 from scopefold.provisioner import catalogue
@@ -99,6 +105,68 @@ def test_a_command_against_a_rule_is_refused(
     assert isinstance(decision, Refused)
     assert (status, kind) == (decision.status, decision.kind)
     assert decision.detail.endswith(".")
+
+
+ASANA = IdpRegistered(idp="asana", profile="asana", client_id="acme", base_scopes=("openid",))
+FULL = Manifest(
+    connector="acme.full",
+    version="1.0.0",
+    title="Everything",
+    description="Full permissions.",
+    profile="asana",
+    auth=AuthOptions(idp_passthrough=Passthrough(upstream_scopes=("default",))),
+)
+TASKS = msgspec.structs.replace(
+    FULL, connector="acme.tasks", auth=AuthOptions(idp_passthrough=Passthrough(upstream_scopes=("tasks:read",)))
+)
+FULL_THERE = ConnectorProvisioned(
+    resource_type="urn:connector:acme:full",
+    connector="acme.full",
+    connector_version="1.0.0",
+    title="Everything",
+    auth_mode="idp_passthrough",
+    idp="asana",
+    upstream_scopes=("default",),
+)
+FULL_GONE = ConnectorDeprovisioned(resource_type="urn:connector:acme:full", connector="acme.full", idp="asana")
+CLASHES: list[tuple[str, tuple[Event, ...], str | None]] = [
+    ("nothing else is there", (ASANA,), None),
+    ("one that needs the other kind is there", (ASANA, FULL_THERE), "acme.full and acme.tasks"),
+    ("it was there, and the union keeps its scope", (ASANA, FULL_THERE, FULL_GONE), "before at asana"),
+    (
+        "the IdP asks for the other kind itself",
+        (msgspec.structs.replace(ASANA, base_scopes=("default",)),),
+        "the base scopes of asana",
+    ),
+]
+
+
+@pytest.mark.parametrize(("case", "before", "told"), CLASHES)
+def test_scopes_that_would_break_every_login_are_refused_with_who_clashes(
+    case: str, before: tuple[Event, ...], told: str | None
+) -> None:
+    decision = decide(given(*before), {"acme.tasks": TASKS}, provision("acme.tasks", "asana"), ID)
+    if told is None:
+        assert isinstance(decision, Append), case
+        return
+    assert isinstance(decision, Refused), case
+    assert (409, "scopes-clash") == (decision.status, decision.kind)
+    assert told in decision.detail
+    assert "acme.tasks" in decision.detail
+
+
+@pytest.mark.parametrize(
+    ("cloud", "fits"), [("microsoft", True), ("microsoft-gcc", True), ("microsoft-gcc-high", False), ("gitlab", False)]
+)
+def test_a_connector_for_one_cloud_fits_another_where_their_scopes_are_the_same(cloud: str, fits: bool) -> None:
+    mail = msgspec.structs.replace(
+        FULL,
+        profile="microsoft",
+        auth=AuthOptions(idp_passthrough=Passthrough(upstream_scopes=("Mail.Read", "offline_access"))),
+    )
+    idp = IdpRegistered(idp="there", profile=cloud, client_id="acme")
+    decision = decide(given(idp), {"acme.full": mail}, provision("acme.full", "there"), ID)
+    assert fits is isinstance(decision, Append)
 
 
 def test_what_is_provisioned_exactly_so_needs_no_event() -> None:

@@ -4,19 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scopefold.scopes.algebra import (
-    Covered,
-    Grant,
-    Missing,
-    canonical,
-    canonical_grant,
-    closure,
-    covers,
-    parse,
-    to_request,
-    union,
-)
-from scopefold.scopes.profile import PLAIN, Profile, profiles
+from scopefold.scopes.canonical import canonical, closure
+from scopefold.scopes.coverage import Covered, Grant, Missing, canonical_grant, covers
+from scopefold.scopes.grammar import parse
+from scopefold.scopes.profile import PLAIN, Profile
+from scopefold.scopes.shipped import profiles
+from scopefold.scopes.union import to_request, union
 
 MADE_UP = replace(
     PLAIN,

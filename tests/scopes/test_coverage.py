@@ -2,8 +2,10 @@
 
 import pytest
 
-from scopefold.scopes.algebra import Coverage, Covered, Grant, Missing, Unknown, canonical_grant, closure, covers
-from scopefold.scopes.profile import PLAIN, profile_named
+from scopefold.scopes.canonical import closure
+from scopefold.scopes.coverage import Coverage, Covered, Grant, Missing, Unknown, canonical_grant, covers
+from scopefold.scopes.profile import PLAIN
+from scopefold.scopes.shipped import profile_named
 
 ATLASSIAN = profile_named("atlassian")
 BITBUCKET = profile_named("bitbucket")

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import click
+import msgspec
 from msgspec import Struct
 
 from scopefold.cli.answers import Idp, Idps
@@ -12,6 +13,7 @@ from scopefold.cli.failure import usage
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import EndpointOverrides
+from scopefold.scopes.shipped import profiles as shipped_profiles
 
 
 class Registration(Struct, kw_only=True):
@@ -24,6 +26,25 @@ class Registration(Struct, kw_only=True):
     base_scopes: tuple[str, ...]
     authorize_params: dict[str, str]
     endpoints: EndpointOverrides
+    parameters: dict[str, str] = {}
+
+
+class ProfileLine(Struct, kw_only=True):
+    """A profile in a list."""
+
+    profile: str
+    title: str
+    needs: tuple[str, ...]
+    may_set: tuple[str, ...]
+    grant_update: str
+    consent: str
+    refresh_token: str
+
+
+class Profiles(Struct):
+    """All profiles."""
+
+    items: tuple[ProfileLine, ...]
 
 
 @click.group()
@@ -42,6 +63,7 @@ def idp() -> None:
 )
 @click.option("--base-scope", "base_scopes", multiple=True, help="A scope that every user is asked for. Repeatable.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="An authorize parameter. Repeatable.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the profile. Repeatable.")
 @click.option("--authorize-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--token-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--identity-endpoint", metavar="URL", help="Where it differs from the profile's.")
@@ -56,6 +78,7 @@ def register(
     client_secret_file: Path | None,
     base_scopes: tuple[str, ...],
     params: tuple[str, ...],
+    settings: tuple[str, ...],
     authorize_endpoint: str | None,
     token_endpoint: str | None,
     identity_endpoint: str | None,
@@ -69,6 +92,7 @@ def register(
         client_secret=_client_secret(client_secret_file),
         base_scopes=base_scopes,
         authorize_params=_parameters(params),
+        parameters=_parameters(settings),
         endpoints=EndpointOverrides(authorize=authorize_endpoint, token=token_endpoint, identity=identity_endpoint),
     )
     reply = where.auth().call("POST", "/v1/idps", body=registration)
@@ -103,6 +127,40 @@ def show(where: Where, name: str, json_wanted: bool) -> None:
         click.echo(reply.body)
     else:
         _show(reply.decoded(Idp))
+
+
+@idp.command("profiles")
+@as_json
+def profiles(*, json_wanted: bool) -> None:
+    """List the kinds of identity provider that can be registered. docs/providers.md says more of each."""
+    found = [
+        ProfileLine(
+            profile=one.name,
+            title=one.title,
+            needs=tuple(name for name, blank in one.parameters.items() if blank.default is None),
+            may_set=tuple(f"{name}={blank.default}" for name, blank in one.parameters.items() if blank.default),
+            grant_update=one.grant_update,
+            consent=one.consent,
+            refresh_token=one.refresh.obtained_by,
+        )
+        for one in shipped_profiles().values()
+    ]
+    if json_wanted:
+        click.echo(msgspec.json.encode(Profiles(tuple(found))).decode())
+        return
+    rows = [
+        [
+            one.profile,
+            one.title,
+            " ".join(one.needs) or "-",
+            " ".join(one.may_set) or "-",
+            one.grant_update,
+            one.consent,
+        ]
+        for one in found
+    ]
+    headers = ["profile", "provider", "needs --set", "may --set", "a new grant", "consent"]
+    show_table(headers, rows, empty="This version ships no profile.")
 
 
 def _show(found: Idp) -> None:

@@ -17,8 +17,9 @@ from scopefold.contracts.events import (
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
-from scopefold.scopes.algebra import union
-from scopefold.scopes.profile import PLAIN, Profile, UnknownProfile, profile_named
+from scopefold.scopes.profile import PLAIN, Profile
+from scopefold.scopes.shipped import UnknownProfile, profile_named
+from scopefold.scopes.union import union
 
 
 class Need(Struct, frozen=True):

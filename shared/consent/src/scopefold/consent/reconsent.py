@@ -26,8 +26,10 @@ from scopefold.contracts.events import (
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
-from scopefold.scopes.algebra import Covered, Grant, Missing, Unknown, canonical_grant, closure, covers, union
+from scopefold.scopes.coverage import Covered, Grant, Missing, Unknown, canonical_grant, covers
 from scopefold.scopes.profile import Profile
+from scopefold.scopes.union import union
+from scopefold.scopes.update import refreshed, taken_as_told
 
 
 class Report(Struct, frozen=True):
@@ -152,29 +154,21 @@ def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile:
     """
     if before is not None and event.generation <= before.generation:
         return before
-    refreshed = before if event.cause == "refresh" else None
-    carried = Grant(event.granted, event.evidence) if refreshed is None else _refreshed(refreshed.grant, event, profile)
-    grant = canonical_grant(profile, carried)
+    again = before if event.cause == "refresh" else None
+    if again is None:
+        answer = Grant(taken_as_told(profile, event.granted, event.requested), event.evidence)
+    else:
+        answer = refreshed(profile, again.grant, Grant(event.granted, event.evidence))
+    grant = canonical_grant(profile, answer)
     return UserGrant(
         user=event.user,
         idp=event.idp,
         grant=grant,
         generation=event.generation,
-        known_by=refreshed.known_by if refreshed and event.granted is None else event.known_by,
-        stored=refreshed.stored if refreshed and refreshed.grant == grant else cause,
-        reports=refreshed.reports if refreshed else (),
+        known_by=again.known_by if again and event.granted is None else event.known_by,
+        stored=again.stored if again and again.grant == grant else cause,
+        reports=again.reports if again else (),
     )
-
-
-def _refreshed(before: Grant, event: TokenStored, profile: Profile) -> Grant:
-    """What a refreshed token carries: never more than the one before it (RFC 6749, section 6), the same where the
-    IdP does not say, and what was proved once: most IdPs answer a refresh without a new refresh token.
-    """
-    scopes = before.scopes if event.granted is None else event.granted
-    if scopes is not None and before.scopes is not None:
-        carried = closure(profile, before.scopes)
-        scopes = tuple(scope for scope in scopes if closure(profile, [scope]) <= carried)
-    return Grant(scopes, union(before.evidence, event.evidence), before.disproved)
 
 
 def _reported(

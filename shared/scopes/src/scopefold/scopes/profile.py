@@ -1,99 +1,251 @@
 """Provider profiles: what one kind of identity provider is like, as data.
 
-A profile is a TOML file in `profiles/`, part of this package. Every fact in one cites the provider's own
-document or says that it was only observed.
+These are the types; the facts are in `profiles/`, which `shipped` reads. Every fact there cites the provider's own
+document, or says that it was only observed or is only remembered.
 """
 
+import re
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
+
+Basis = Literal["confirmed", "observed", "memory", "inference"]
+"""How well a fact stands: the provider's own word, a third party's report, remembered only, or deduced."""
+
+Severity = Literal["hard", "soft"]
+"""Hard: logins would break, so it is refused. Soft: it is worth a warning."""
+
+Pattern = Annotated[str, Meta(description="A regular expression that the whole scope must match.")]
+
+
+class Parameter(Struct, frozen=True, forbid_unknown_fields=True):
+    """A blank in a profile's addresses, `{its name}`, filled when an IdP is registered."""
+
+    title: str
+    pattern: Annotated[str, Meta(description="What a value must look like.")]
+    default: Annotated[str | None, Meta(description="Taken where none is given; absent: one must be given.")] = None
+    examples: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        re.compile(self.pattern)
 
 
 class Endpoints(Struct, frozen=True, forbid_unknown_fields=True):
-    """Absolute addresses of the provider's OAuth endpoints."""
+    """Addresses at the provider, with blanks for its parameters. Empty where there is none."""
 
-    authorize: str
-    token: str
-    identity: str
+    authorize: str = ""
+    token: str = ""
+    identity: str = ""
+    discovery: Annotated[str, Meta(description="OpenID Connect Discovery or RFC 8414 metadata.")] = ""
 
 
 class Identity(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which members of the identity endpoint's JSON answer say who the user is."""
+    """Which members of a JSON answer say who the user is. A dot leads into an inner object."""
 
     subject: str
     email: str
     name: str
+    source: Annotated[
+        Literal["endpoint", "id_token", "token_answer"],
+        Meta(description="Where they stand: the identity endpoint's answer, the ID token, or the token answer."),
+    ] = "endpoint"
+    method: Literal["GET", "POST"] = "GET"
+    body: Annotated[str, Meta(description="What a POST carries, as JSON.")] = ""
+
+
+class ScopeList(Struct, frozen=True, forbid_unknown_fields=True):
+    """A list of scopes that is asked for and told by itself, because another kind of token carries it."""
+
+    kind: str = "user"
+    prefix: Annotated[str, Meta(description="Marks scopes of this list where all scopes stand together.")] = ""
+    parameter: Annotated[str, Meta(description="Authorize parameter; empty: it is asked for in none.")] = "scope"
+    members: Annotated[
+        tuple[str, ...], Meta(description="Where a token answer tells it: the first member that is there.")
+    ] = ("scope",)
+
+
+class Resources(Struct, frozen=True, forbid_unknown_fields=True):
+    """Scopes name a resource, as `https://graph.microsoft.com/Mail.Read` does, and a token is for one resource."""
+
+    default: Annotated[str, Meta(description="The resource of a scope that names none, with its last slash.")]
+
+
+class Family(Struct, frozen=True, forbid_unknown_fields=True):
+    """Scopes of one style or one API. A scope that no table names may still match a pattern."""
+
+    title: str
+    scopes: tuple[str, ...] = ()
+    pattern: Pattern = ""
+
+    def __post_init__(self) -> None:
+        re.compile(self.pattern)
+
+
+class Exclusion(Struct, frozen=True, forbid_unknown_fields=True):
+    """Two families that do not go together in one request."""
+
+    families: tuple[str, str]
+    severity: Severity
+    why: str
+
+
+class Retired(Struct, frozen=True, forbid_unknown_fields=True):
+    """Scopes that a provider has given up, or whose product is at its end."""
+
+    scopes: tuple[str, ...]
+    severity: Severity
+    why: str
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much one request may ask for."""
+
+    scopes: Annotated[int | None, Meta(description="More scopes than this are worth a warning.")] = None
+    url_length: Annotated[
+        int, Meta(description="Longer addresses are refused. RFC 9110, section 4.1: expect no more than 8000 octets.")
+    ] = 8000
 
 
 class RefreshClock(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long a refresh token lives. None where the provider sets no such limit."""
+    """How long a refresh token lives, and what using it does. None where the provider sets no such limit."""
 
     idle_seconds: int | None = None
     absolute_seconds: int | None = None
+    access_seconds: Annotated[int | None, Meta(description="What an access token usually lives.")] = None
+    rotates: Annotated[
+        Literal["never", "always", "per-app"], Meta(description="Whether using it gives a new one and ends the old.")
+    ] = "never"
+    leeway_seconds: Annotated[
+        int | None, Meta(description="For how long the token just used may be used again: a lost answer is no loss.")
+    ] = None
+    obtained_by: Annotated[
+        Literal["scope", "parameter", "always", "app", "never"],
+        Meta(description="What makes the provider give one at all."),
+    ] = "always"
+    ends_access_token: Annotated[bool, Meta(description="Refreshing ends the access token before it.")] = False
 
 
-class Profile(Struct, frozen=True, forbid_unknown_fields=True):
-    """One kind of identity provider."""
+class Revocation(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a token is given back. `none`: the provider documents no way."""
+
+    how: Literal["rfc7009", "api", "none"] = "none"
+    endpoint: str = ""
+    note: str = ""
+
+
+class Probe(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to look up what a token carries, when its answer did not say."""
+
+    endpoint: str
+    tells: Annotated[str, Meta(description="Which header or member of the answer lists the scopes.")]
+
+
+class ProviderError(Struct, frozen=True, forbid_unknown_fields=True):
+    """An error of this provider: how it is met, what it means, who can mend it and how."""
+
+    where: Annotated[
+        Literal["page", "redirect", "token", "refresh", "identity", "api"],
+        Meta(description="On the provider's own page, on the way back, or in an answer to a request of ours."),
+    ]
+    means: str
+    who: Literal["user", "operator", "provider-admin", "nobody"]
+    remedy: str
+    basis: Basis
+    error: Annotated[str, Meta(description="The OAuth error code, where there is one.")] = ""
+    text: Annotated[str, Meta(description="A part of the wording that tells it from others.")] = ""
+    status: int | None = None
+
+
+class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
+    """One kind of identity provider. Compared by identity, so that answers can be kept by profile at no cost."""
 
     name: str
     title: str
     endpoints: Endpoints
     identity: Identity
+    about: Annotated[str, Meta(description="What an operator should know, in a few sentences.")] = ""
+    documents: Annotated[tuple[str, ...], Meta(description="The provider's own pages.")] = ()
+    parameters: Mapping[str, Parameter] = {}
+    same_scopes_as: Annotated[str, Meta(description="The profile whose connectors fit here as they are.")] = ""
+
+    scope_lists: tuple[ScopeList, ...] = (ScopeList(),)
     request_separator: Annotated[str, Meta(description="Joins scopes in the authorize request.")] = " "
     response_separators: Annotated[str, Meta(description="Characters that part scopes in a token response.")] = " "
     token_format: Literal["form", "json"] = "form"
     client_authentication: Literal["client_secret_post", "client_secret_basic"] = "client_secret_post"
+    pkce: Annotated[
+        Literal["supported", "tolerated", "unverified"], Meta(description="What becomes of a code_challenge (S256).")
+    ] = "supported"
     authorize_params: Mapping[str, str] = {}
+
+    ignores_case: Annotated[bool, Meta(description="The provider compares scopes without regard to case.")] = False
     aliases: Annotated[Mapping[str, str], Meta(description="Other spelling to canonical spelling.")] = {}
+    resources: Resources | None = None
     implies: Annotated[Mapping[str, tuple[str, ...]], Meta(description="Scope to what it also grants.")] = {}
+    drops_implied: Annotated[
+        bool, Meta(description="The provider drops scopes that another one implies, so they are not asked for.")
+    ] = False
     unsupported: Annotated[
         frozenset[str], Meta(description="Scopes that this provider refuses; left out of requests and requirements.")
     ] = frozenset()
     virtual: Annotated[
         Mapping[str, str], Meta(description="Scope that is not reliably echoed, to the evidence that stands for it.")
     ] = {}
+    directives: Annotated[
+        frozenset[str], Meta(description="Words that stand in a scope's place but ask for what was consented before.")
+    ] = frozenset()
     identity_scopes: Annotated[
         tuple[str, ...], Meta(description="Always requested: without them the identity endpoint refuses.")
     ] = ()
+    offline_scope: Annotated[str, Meta(description="Without this scope there is no refresh token; empty: none.")] = ""
+    account_wide: Annotated[
+        frozenset[str] | None,
+        Meta(description="Where scopes hold per site: those that do not. Absent: no scope is bound to a site."),
+    ] = None
+
+    families: Mapping[str, Family] = {}
+    complete: Annotated[bool, Meta(description="The families name every scope that there is.")] = False
+    custom_scopes: Annotated[bool, Meta(description="Whoever runs such a provider defines scopes of their own.")] = (
+        False
+    )
+    exclusions: tuple[Exclusion, ...] = ()
+    retired: tuple[Retired, ...] = ()
+    limits: Limits = Limits()
+
     grant_update: Annotated[
-        Literal["replace", "accumulate"], Meta(description="What a new grant does to the one before it.")
+        Literal["replace", "accumulate", "fixed"],
+        Meta(description="What a new grant does to the one before it; fixed: the app's configuration decides."),
     ] = "replace"
+    consent: Annotated[
+        Literal["whole", "partial"], Meta(description="Whether users may grant less than is asked for.")
+    ] = "whole"
+    scope_absent: Annotated[
+        Literal["unknown", "as-requested"],
+        Meta(description="What a token answer without scopes means. RFC 6749, section 5.1, says: as requested."),
+    ] = "unknown"
+    probe: Probe | None = None
     refresh: RefreshClock = RefreshClock()
+    revocation: Revocation = Revocation()
+    errors: tuple[ProviderError, ...] = ()
 
-    def __hash__(self) -> int:
-        """By name, so that answers can be kept by profile; equality still looks at everything."""
-        return hash(self.name)
-
-
-class UnknownProfile(LookupError):
-    """There is no profile of this name."""
-
-
-@cache
-def profiles() -> Mapping[str, Profile]:
-    """All profiles that ship with this package, by name, in the order of their names."""
-    folder = files(__package__).joinpath("profiles")
-    texts = [entry.read_bytes() for entry in folder.iterdir() if entry.name.endswith(".toml")]
-    found = [msgspec.toml.decode(text, type=Profile) for text in texts]
-    return {profile.name: profile for profile in sorted(found, key=lambda profile: profile.name)}
-
-
-def profile_named(name: str) -> Profile:
-    """The profile of this name. Raises `UnknownProfile`."""
-    try:
-        return profiles()[name]
-    except KeyError:
-        raise UnknownProfile(f"there is no provider profile {name!r}; known: {', '.join(profiles())}") from None
+    @property
+    def named_scopes(self) -> tuple[str, ...]:
+        """Every scope that any table of the profile names, each once, as it is spelled there."""
+        told: list[str] = [*self.identity_scopes, *self.virtual, *self.unsupported, *self.aliases]
+        told += [*self.aliases.values(), *self.implies, *(self.account_wide or ())]
+        told += [self.offline_scope] if self.offline_scope else []
+        for scopes in (*self.implies.values(), *(family.scopes for family in self.families.values())):
+            told += scopes
+        for retired in self.retired:
+            told += retired.scopes
+        return tuple(dict.fromkeys(told))
 
 
 PLAIN: Final = Profile(
     name="plain",
     title="Unknown provider",
-    endpoints=Endpoints(authorize="", token="", identity=""),
+    endpoints=Endpoints(),
     identity=Identity(subject="sub", email="email", name="name"),
 )
 """Stands in where a log names a profile that this version does not ship: every scope means itself."""

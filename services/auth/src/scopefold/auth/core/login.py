@@ -10,14 +10,15 @@ from msgspec import Struct
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Because, Lack, UserGrant, requirements
 from scopefold.contracts.events import TokenStored
-from scopefold.scopes.algebra import BadScope, Coverage, Grant, Missing, covers, parse, to_request
+from scopefold.scopes.coverage import Coverage, Grant, Missing, covers
+from scopefold.scopes.grammar import BadScope, told_scopes
 from scopefold.scopes.profile import Profile
+from scopefold.scopes.union import to_request
 
 EVENT_IDS: Final = uuid.UUID("6a0d1f0e-3a0b-4b57-8c5a-6b0b5d1f7c11")
 
 MAX_LIFETIME_SECONDS: Final = 10 * 365 * 86400
 MAX_SCOPES: Final = 300
-MAX_SCOPE_LENGTH: Final = 16 * 1024
 
 
 class GoTo(Struct, frozen=True):
@@ -120,18 +121,19 @@ class Granted(Struct, frozen=True):
     known_by: Literal["echoed", "assumed"]
 
 
-def read_grant(profile: Profile, *, scope: str | None, has_refresh_token: bool) -> Granted:
+def read_grant(profile: Profile, answer: Mapping[str, object]) -> Granted:
     """The grant in a token answer whose identity was then looked up. Raises `BadScope`.
 
-    RFC 6749, section 5.1: a missing `scope` means "as requested". Users can untick scopes at many providers, so
-    that is not taken for knowledge: the grant is unknown. What is too long for an event is no grant either.
+    RFC 6749, section 5.1: a missing `scope` means "as requested". Users can untick scopes at many providers, so that
+    is not taken for knowledge: the log says that the IdP did not say, and the profile what that is worth. What is
+    too long for an event is no grant either.
     """
     proved: tuple[Literal["identity", "refresh_token"], ...] = ("identity",)
-    if has_refresh_token:
+    if answer.get("refresh_token"):
         proved = ("identity", "refresh_token")
-    if scope is None:
+    if (scopes := told_scopes(profile, answer)) is None:
         return Granted(None, proved, "assumed")
-    if len(scope) > MAX_SCOPE_LENGTH or len(scopes := parse(profile, scope)) > MAX_SCOPES:
+    if len(scopes) > MAX_SCOPES:
         raise BadScope("the answer names more scopes than an event of the log can carry")
     return Granted(scopes, proved, "echoed")
 

@@ -32,7 +32,7 @@ from scopefold.consent.reconsent import (
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
 from scopefold.runtime.logs import logger
-from scopefold.scopes.algebra import Grant
+from scopefold.scopes.coverage import Grant
 
 SCHEMA_VERSION: Final = 1
 PRAGMAS: Final = (

@@ -35,6 +35,7 @@ from scopefold.auth.web.upstream import authorize_url
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
 from scopefold.runtime.web import limited_body
+from scopefold.scopes.update import taken_as_told
 
 
 async def authorize(request: Request) -> Response:
@@ -80,7 +81,8 @@ async def _go(
         if found is not None:
             await heal(service, session.user, idp.idp, found[0])
             held = await service.projection.held(idp.idp, session.user)
-            grant = present_grant(found[0].granted, found[0].evidence, found[0].generation, held)
+            scopes = taken_as_told(idp.profile, found[0].granted, found[0].requested)
+            grant = present_grant(scopes, found[0].evidence, found[0].generation, held)
             lacks = lacking(idp, grant, parameters.get("resource"))
             if not lacks:
                 return await with_code(

@@ -22,7 +22,7 @@ from scopefold.auth.web.upstream import TokenAnswer, UpstreamFailed, error_code,
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, UserLoggedIn
 from scopefold.runtime.logs import logger
-from scopefold.scopes.algebra import BadScope
+from scopefold.scopes.grammar import BadScope
 
 log = logger(__name__)
 STORE_TRIES: Final = 5
@@ -93,9 +93,9 @@ async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tu
         verifier=attempt.verifier,
         redirect_uri=callback_address(service, idp.idp),
     )
-    identity = await identify(service.http, idp, token.access_token)
+    identity = await identify(service.http, idp, token)
     try:
-        granted = read_grant(idp.profile, scope=token.scope, has_refresh_token=token.refresh_token is not None)
+        granted = read_grant(idp.profile, token.told)
     except BadScope:
         raise UpstreamFailed("token", "malformed_scope") from None
     return token, identity, granted

@@ -1,7 +1,9 @@
 """The other side of a login: Scopefold as an OAuth client of an IdP. The grammar is Authlib's."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -13,6 +15,9 @@ from msgspec import Struct
 from scopefold.auth.core.login import authorize_parameters
 from scopefold.auth.store.vault import Identity
 from scopefold.consent.idp_scopes import Idp
+from scopefold.scopes.addresses import addresses
+from scopefold.scopes.grammar import member
+from scopefold.scopes.union import request_parameters
 
 Stage = Literal["authorize", "token", "identity"]
 MAX_ANSWER_BYTES: Final = 256 * 1024
@@ -29,12 +34,12 @@ class UpstreamFailed(Exception):
 
 
 class TokenAnswer(Struct, frozen=True):
-    """What is used of a token answer (RFC 6749, section 5.1)."""
+    """What is used of a token answer (RFC 6749, section 5.1). `told` is all of it: a profile says where to look."""
 
     access_token: str
     refresh_token: str | None = None
     expires_in: int | float | None = None
-    scope: str | None = None
+    told: dict[str, Any] = {}
 
 
 def error_code(text: str) -> str:
@@ -46,7 +51,7 @@ def endpoint(idp: Idp, name: str) -> str:
     """The address of an IdP's endpoint: the operator's where one is set, else the profile's."""
     assert idp.registration is not None
     own = getattr(idp.registration.event.endpoints, name)
-    return str(own or getattr(idp.profile.endpoints, name))
+    return str(own or getattr(addresses(idp.profile), name))
 
 
 def authorize_url(idp: Idp, *, redirect_uri: str, scopes: tuple[str, ...], state: str, verifier: str) -> str:
@@ -59,9 +64,8 @@ def authorize_url(idp: Idp, *, redirect_uri: str, scopes: tuple[str, ...], state
             idp.registration.event.client_id,
             "code",
             redirect_uri=redirect_uri,
-            scope=idp.profile.request_separator.join(scopes),
             state=state,
-            **{**authorize_parameters(idp), **challenge},
+            **{**authorize_parameters(idp), **request_parameters(idp.profile, scopes), **challenge},
         )
     )
 
@@ -74,7 +78,7 @@ async def exchange(
     body = prepare_token_request("authorization_code", redirect_uri=redirect_uri, code=code, code_verifier=verifier)
     answer = await _ask_token(http, idp, client_secret, body)
     try:
-        return msgspec.convert(answer, TokenAnswer, strict=False)
+        return msgspec.convert({**answer, "told": answer}, TokenAnswer, strict=False)
     except msgspec.ValidationError:
         raise UpstreamFailed("token", "malformed_token_answer") from None
 
@@ -111,21 +115,38 @@ async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body
     return answer
 
 
-async def identify(http: httpx.AsyncClient, idp: Idp, access_token: str) -> Identity:
+async def identify(http: httpx.AsyncClient, idp: Idp, token: TokenAnswer) -> Identity:
     """Who the token belongs to. Raises `UpstreamFailed`."""
+    names = idp.profile.identity
+    answer = token.told if names.source == "token_answer" else await _ask_identity(http, idp, token.access_token)
+    subject = _text(answer, names.subject)
+    if not subject:
+        raise UpstreamFailed("identity", "no_subject")
+    return Identity(subject, _text(answer, names.email), _text(answer, names.name))
+
+
+async def _ask_identity(http: httpx.AsyncClient, idp: Idp, access_token: str) -> dict[str, Any]:
+    """What the identity endpoint says. HubSpot wants the token in the address, too."""
+    asked = idp.profile.identity
+    address = endpoint(idp, "identity").replace("{access_token}", quote(access_token, safe=""))
     headers = {"authorization": f"Bearer {access_token}", "accept": "application/json"}
+    if asked.method == "POST":
+        headers["content-type"] = "application/json"
     try:
-        response = await http.get(endpoint(idp, "identity"), headers=headers)
+        response = await http.request(asked.method, address, headers=headers, content=asked.body or None)
     except httpx.HTTPError as error:
         raise UpstreamFailed("identity", type(error).__name__) from None
     if response.status_code != httpx.codes.OK:
         raise UpstreamFailed("identity", f"http_{response.status_code}")
-    answer, names = _json(response, "identity"), idp.profile.identity
-    subject = answer.get(names.subject)
-    if not isinstance(subject, str) or not subject:
-        raise UpstreamFailed("identity", "no_subject")
-    email, name = answer.get(names.email), answer.get(names.name)
-    return Identity(subject, email if isinstance(email, str) else None, name if isinstance(name, str) else None)
+    return _json(response, "identity")
+
+
+def _text(answer: Mapping[str, object], path: str) -> str | None:
+    """The member as text: some providers tell a user's id as a number."""
+    value = member(answer, path)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None
 
 
 def _json(response: httpx.Response, stage: Stage) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisio
 from scopefold.contracts.words import resource_type_of
 from scopefold.provisioner.core.installed import State
 from scopefold.provisioner.core.manifest import Manifest
+from scopefold.scopes.lint import lint
+from scopefold.scopes.shipped import profiles
 
 Command = ProvisionConnector | DeprovisionConnector
 COMMANDS: Final = UUID("6d1f7a52-0f6e-5b0c-9d0e-3c6f2f3b8a41")
@@ -118,7 +120,7 @@ def _profile_differs(case: _Case) -> Refused | None:
     if case.manifest is None or case.registration is None:
         return None
     wanted, given = case.manifest.profile, case.registration.event.profile
-    if wanted == given:
+    if wanted == given or (given in profiles() and profiles()[given].same_scopes_as == wanted):
         return None
     return Refused(
         status=409,
@@ -142,12 +144,31 @@ def _routed_elsewhere(case: _Case) -> Refused | None:
     )
 
 
+def _scopes_clash(case: _Case) -> Refused | None:
+    """What would break every login is refused here, where it would begin; what is only doubtful is not."""
+    idp = case.state.scopes.idps.get(case.command.idp)
+    if case.manifest is None or case.manifest.auth.idp_passthrough is None or idp is None or idp.registration is None:
+        return None
+    asks = {one.connector: one.upstream_scopes for one in idp.connectors.values()}
+    asks[case.command.connector] = case.manifest.auth.idp_passthrough.upstream_scopes
+    asks[f"the base scopes of {idp.idp}"] = idp.registration.event.base_scopes
+    asked = {scope for scopes in asks.values() for scope in scopes}
+    asks[f"what was provisioned before at {idp.idp}"] = tuple(scope for scope in idp.union if scope not in asked)
+    for finding in lint(idp.profile, asks):
+        if finding.severity == "hard" and case.command.connector in finding.asked_by:
+            return Refused(
+                status=409, kind="scopes-clash", title="These scopes do not go together", detail=finding.says
+            )
+    return None
+
+
 PROVISION_CHECKS: Final[tuple[Callable[[_Case], Refused | None], ...]] = (
     _unknown_connector,
     _unsupported_auth_mode,
     _unknown_idp,
     _profile_differs,
     _routed_elsewhere,
+    _scopes_clash,
 )
 """What may speak against a provisioning. Each check stands alone; the first that speaks is the one told."""
 

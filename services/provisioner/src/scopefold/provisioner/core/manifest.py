@@ -6,7 +6,8 @@ from msgspec import Meta, Struct
 
 from scopefold.contracts.events import Text
 from scopefold.contracts.words import ConnectorId, ProfileName, Scope, Url
-from scopefold.scopes.profile import UnknownProfile, profile_named
+from scopefold.scopes.lint import lint
+from scopefold.scopes.shipped import UnknownProfile, profile_named, profiles
 
 
 class Passthrough(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,4 +58,7 @@ def fault_in(manifest: Manifest) -> str | None:
         return f"{where}: listed twice: {', '.join(twice)}"
     if refused := [scope for scope in scopes if scope in profile.unsupported]:
         return f"{where}: {profile.title} refuses {', '.join(refused)}; take them out"
+    for finding in lint(profile, {manifest.connector: scopes}, profiles().values()):
+        if finding.severity == "hard":
+            return f"{where}: {finding.says}"
     return None

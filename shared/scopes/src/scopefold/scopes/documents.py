@@ -1,0 +1,235 @@
+"""The page that tells an operator what is known of each provider, made from the profiles.
+
+Pure: gives the text. `python -m scopefold.scopes` writes it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from msgspec.structs import asdict
+
+from scopefold.scopes.profile import Profile, ProviderError
+
+MAKE_AGAIN: Final = "Generated from the profiles: do not edit. Make it again with: python -m scopefold.scopes"
+_UPDATE: Final = {
+    "replace": "replaces the one before it, so every login asks for everything",
+    "accumulate": "adds to the one before it",
+    "fixed": "changes nothing: the app's configuration decides",
+}
+_CONSENT: Final = {"whole": "all or nothing", "partial": "users may grant less than is asked for"}
+_ABSENT: Final = {
+    "unknown": "what is granted stays unknown",
+    "as-requested": "it is taken that everything asked for is granted",
+}
+_OBTAINED: Final = {
+    "scope": "asked for with a scope",
+    "parameter": "asked for with an authorize parameter",
+    "always": "given unasked",
+    "app": "given where the app is set so",
+    "never": "there are none",
+}
+_ROTATES: Final = {
+    "never": "stays the same",
+    "always": "is new after each use",
+    "per-app": "is new after each use where the app is set so",
+}
+_SOURCE: Final = {"endpoint": "the identity endpoint", "id_token": "the ID token", "token_answer": "the token answer"}
+_WHO: Final = {
+    "user": "the user",
+    "operator": "you",
+    "provider-admin": "the provider's administrator",
+    "nobody": "nobody",
+}
+_VERDICT: Final = {"hard": "Refused", "soft": "Warned of"}
+_UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def provider_page(profiles: Mapping[str, Profile]) -> str:
+    """The whole page, in Markdown."""
+    lines = [
+        "# Identity providers",
+        "",
+        f"{MAKE_AGAIN}.",
+        "",
+        "What Scopefold knows of each kind of identity provider, and does about it. An IdP is registered under one of",
+        "these names: `scopefold idp register IDP --profile NAME --client-id ID`. Every authorize parameter can be",
+        "overridden with `--param`, and what a profile leaves blank is given with `--set`. How well a fact stands,",
+        "and where it is from, is said in the profile itself, beside the fact.",
+        "",
+        "| profile | provider | a new grant | consent | refresh token |",
+        "|---|---|---|---|---|",
+        *(_row(profile) for profile in profiles.values()),
+        "",
+    ]
+    for profile in profiles.values():
+        lines += [*_chapter(profile, profiles.get(profile.name.partition("-")[0])), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def seconds_in_words(seconds: int | None) -> str:
+    """A length of time as people say it, in its largest even unit."""
+    if seconds is None:
+        return "no limit is known"
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds % size == 0)
+    count = seconds // size
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
+def _row(profile: Profile) -> str:
+    cells = [
+        f"[`{profile.name}`](#{profile.name})",
+        profile.title,
+        _UPDATE[profile.grant_update].partition(",")[0],
+        _CONSENT[profile.consent],
+        _OBTAINED[profile.refresh.obtained_by],
+    ]
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _chapter(profile: Profile, main: Profile | None) -> Iterator[str]:
+    """All of one profile; of a variant, what it has like the profile that it varies is told there."""
+    yield f"## {profile.name}"
+    yield ""
+    yield f"**{profile.title}.** {_flowing(profile.about)}"
+    if profile.same_scopes_as:
+        yield f"Connectors for `{profile.same_scopes_as}` fit here as they are."
+    yield ""
+    yield from _table(("what", "value"), _facts(profile))
+    if profile.parameters:
+        yield ""
+        rows = [
+            (f"`{name}`", one.title, f"`{one.default}`" if one.default else "must be given", _codes(one.examples))
+            for name, one in profile.parameters.items()
+        ]
+        yield from _table(("parameter", "what it is", "default", "such as"), rows)
+    if main is not None and main is not profile and (main.implies, main.errors) == (profile.implies, profile.errors):
+        yield ""
+        yield f"Its scopes and errors are those of [`{main.name}`](#{main.name})."
+        return
+    yield from _scopes(profile)
+    if profile.errors:
+        yield ""
+        met = [(_sign(one), one.means, _WHO[one.who], one.remedy, one.basis) for one in profile.errors]
+        yield from _table(("error", "means", "mended by", "how", "basis"), met)
+    if profile.documents:
+        yield ""
+        yield "Its own pages: " + ", ".join(f"<{address}>" for address in profile.documents) + "."
+
+
+def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
+    for name, address in asdict(profile.endpoints).items():
+        if address:
+            yield f"{name} endpoint", f"`{address}`"
+    params = [f"{name}={value}" for name, value in profile.authorize_params.items()]
+    yield "authorize parameters", _codes(params) or "none of its own"
+    yield "token request", f"{profile.token_format}, `{profile.client_authentication}`; PKCE is {profile.pkce}"
+    who = profile.identity
+    yield "identity", f"from {_SOURCE[who.source]}: `{who.subject}`, `{who.email}`, `{who.name}`"
+    yield "scopes are asked for", _asked(profile)
+    yield "scopes are told", _told(profile)
+    yield "always asked for", _codes(profile.identity_scopes) or "nothing"
+    yield "never asked for", _codes(sorted(profile.unsupported)) or "nothing"
+    yield "a new grant", _UPDATE[profile.grant_update]
+    yield "consent", _CONSENT[profile.consent]
+    yield "an answer without scopes", _ABSENT[profile.scope_absent]
+    if profile.probe is not None:
+        yield "granted scopes can be looked up", f"`{profile.probe.endpoint}`: {profile.probe.tells}"
+    yield from _refresh(profile)
+    revoked = profile.revocation
+    how = {"rfc7009": f"RFC 7009, `{revoked.endpoint}`", "api": f"`{revoked.endpoint}`", "none": "no endpoint"}
+    yield "revocation", f"{how[revoked.how]}. {_flowing(revoked.note)}".strip()
+    if profile.limits.scopes is not None:
+        yield "scopes in one request", f"a warning above {profile.limits.scopes}"
+
+
+def _asked(profile: Profile) -> str:
+    lists = [
+        f"`{one.parameter}`" + (f" ({one.kind})" if one.kind != "user" else "")
+        for one in profile.scope_lists
+        if one.parameter
+    ]
+    joined = {" ": "spaces", ",": "commas"}[profile.request_separator]
+    if not lists:
+        return "nowhere: the app's configuration decides"
+    marks = [f"`{one.prefix}` marks those of the {one.kind}" for one in profile.scope_lists if one.prefix]
+    return "; ".join([f"in {' and '.join(lists)}, joined with {joined}", *marks])  # fmt: skip
+
+
+def _told(profile: Profile) -> str:
+    members = [path for one in profile.scope_lists for path in one.members]
+    return f"in {_codes(members)}" if members else "nowhere"
+
+
+def _refresh(profile: Profile) -> Iterator[tuple[str, str]]:
+    clock = profile.refresh
+    if clock.access_seconds is not None:
+        yield "access token", f"usually lives {seconds_in_words(clock.access_seconds)}"
+    yield "refresh token", _OBTAINED[clock.obtained_by]
+    if clock.obtained_by == "never":
+        return
+    used = f"{_ROTATES[clock.rotates]}"
+    if clock.leeway_seconds is not None:
+        used += f"; the one used may be used again for {seconds_in_words(clock.leeway_seconds)}"
+    if clock.ends_access_token:
+        used += "; the access token before it ends"
+    yield "using a refresh token", f"it {used}"
+    yield "it dies unused after", seconds_in_words(clock.idle_seconds)
+    yield "it dies in any case after", seconds_in_words(clock.absolute_seconds)
+
+
+def _scopes(profile: Profile) -> Iterator[str]:
+    if profile.aliases:
+        yield ""
+        yield from _table(("another name", "of"), ((f"`{a}`", f"`{b}`") for a, b in profile.aliases.items()))
+    if profile.implies:
+        yield ""
+        rows = ((f"`{scope}`", _codes(implied)) for scope, implied in profile.implies.items())
+        yield from _table(("scope", "also grants"), rows)
+    if profile.virtual:
+        yield ""
+        proofs = {"refresh_token": "a refresh token", "identity": "knowing who the user is"}
+        rows = ((f"`{scope}`", proofs[proof]) for scope, proof in profile.virtual.items())
+        yield from _table(("not reliably told", "proved by"), rows)
+    if profile.families:
+        yield ""
+        known = (
+            (one.title, str(len(one.scopes)), f"`{one.pattern}`" if one.pattern else "no other")
+            for one in profile.families.values()
+        )
+        yield from _table(("scopes", "known by name", "known by form"), known)
+    for one in profile.exclusions:
+        first, second = (profile.families[family].title for family in one.families)
+        yield ""
+        yield f"{_VERDICT[one.severity]} together, {first} and {second}: {_flowing(one.why)}"
+    for gone in profile.retired:
+        yield ""
+        yield f"{_VERDICT[gone.severity]}, {_codes(gone.scopes)}: {_flowing(gone.why)}"
+
+
+def _sign(error: ProviderError) -> str:
+    """How the error is met."""
+    parts = [f"`{error.error}`"] if error.error else []
+    parts += [f'"{error.text}"'] if error.text else []
+    place = {"page": "on its page", "redirect": "on the way back"}.get(error.where, f"{error.where} request")
+    status = f", {error.status}" if error.status is not None else ""
+    return f"{' '.join(parts)} ({place}{status})"
+
+
+def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    names = list(headers)
+    yield f"| {' | '.join(names)} |"
+    yield "|" + "---|" * len(names)
+    for row in rows:
+        yield f"| {' | '.join(map(_cell, row))} |"
+
+
+def _cell(text: str) -> str:
+    return _flowing(text).replace("|", "\\|")
+
+
+def _codes(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _flowing(text: str) -> str:
+    return " ".join(text.split())
