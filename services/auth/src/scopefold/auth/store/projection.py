@@ -124,6 +124,8 @@ class Projection:
             await self._open(path)
 
     async def _open(self, path: Path) -> None:
+        # aiosqlite leaves a thread behind where a file cannot be opened, so that is found out before it is asked.
+        sqlite3.connect(path).close()
         self._db = await aiosqlite.connect(path, isolation_level=None)
         for pragma in PRAGMAS:
             await self._db.execute(f"PRAGMA {pragma}")
