@@ -6,12 +6,13 @@ import msgspec
 import pytest
 
 from scopefold.scopes.addresses import BadDiscovery, BadParameter, addresses, discovered
+from scopefold.scopes.canonical import canonical, closure
 from scopefold.scopes.classify import kind_of
 from scopefold.scopes.coverage import AnyOf, Grant
 from scopefold.scopes.documents import provider_page, seconds_in_words
 from scopefold.scopes.grammar import MAX_TEXT_LENGTH, BadScope, parse, told_scopes
 from scopefold.scopes.partition import at_site, partition, token_requests
-from scopefold.scopes.profile import Endpoints, Profile
+from scopefold.scopes.profile import PLAIN, Endpoints, Profile
 from scopefold.scopes.shipped import profile_named, profiles, read_profiles
 from scopefold.scopes.union import request_parameters, to_request
 from scopefold.scopes.update import consented_after, step_up
@@ -262,3 +263,16 @@ def test_the_page_on_providers_is_what_the_profiles_give() -> None:
 )
 def test_clocks_are_told_in_words(seconds: int | None, words: str) -> None:
     assert words == seconds_in_words(seconds)
+
+
+def test_an_alias_is_found_in_any_case_and_its_name_gets_the_default_resource() -> None:
+    profile = msgspec.structs.replace(profile_named("microsoft"), aliases={"Post": "Mail.Read"})
+    assert canonical(profile, ["POST", "mail.read"]) == (f"{GRAPH}/mail.read",)
+    plain = msgspec.structs.replace(PLAIN, ignores_case=True, aliases={"Post": "Mail"}, implies={"Post": ("Read",)})
+    assert closure(plain, ["MAIL"]) == {"mail", "read"}
+
+
+def test_of_scopes_that_imply_each_other_the_first_is_asked_for() -> None:
+    profile = msgspec.structs.replace(PLAIN, drops_implied=True, implies={"a": ("b", "c"), "b": ("a",)})
+    assert to_request(profile, ("c", "b", "a")) == ("b",)
+    assert to_request(profile, ("a", "b", "c", "d")) == ("a", "d")
