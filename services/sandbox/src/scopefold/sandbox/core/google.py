@@ -33,7 +33,7 @@ class Switches(Struct, frozen=True, forbid_unknown_fields=True):
         bool,
         Meta(
             title="Tick boxes",
-            description="A box for each scope where more than one is asked besides sign-in. Older ids lack them.",
+            description="Where more than one is asked besides sign-in. Older ids must send enable_granular_consent.",
         ),
     ] = True
     unticked: Annotated[
@@ -149,7 +149,8 @@ def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Re
     app = state.apps[asked.params["client_id"]]
     scopes = google_scopes.canonical(asked.scopes)
     beyond = [scope for scope in scopes if scope not in google_scopes.SIGN_IN]
-    boxes = state.switches.granular_consent and len(beyond) > 1
+    granular = state.switches.granular_consent or asked.params.get("enable_granular_consent") == "true"
+    boxes = granular and len(beyond) > 1
     unticked = {google_scopes.ALIASES.get(scope, scope) for scope in state.switches.unticked}
     choices = tuple(
         Choice(scope, google_scopes.words_of(scope), boxes and scope in beyond, scope not in unticked)
