@@ -64,7 +64,7 @@ def build(settings: Settings) -> ASGIApp:
         *(MicrosoftWeb(at(name, one.title, microsoft.preset(name, *place(name)))) for name, one in CLOUDS.items()),
         GithubWeb(at("github", "GitHub", github.preset(*place("github")))),
         SlackWeb(at("slack", "Slack", slack.preset(*place("slack")))),
-        OidcWeb(at("oidc", "an OpenID provider", oidc.preset(*place("oidc")))),
+        OidcWeb(at("oidc", "OpenID", oidc.preset(*place("oidc")))),
     ]
     playground = PlaygroundWeb(settings.issuer, settings.own_address, now=now, mint=mint)
 

@@ -151,7 +151,7 @@ DEAD_REFRESH_TOKENS: Final = {
 
 def preset(callbacks: Sequence[str], base: str = "") -> State:
     """A fresh state with the one preset app."""
-    return memory.preset("atlassian", "Atlassian", callbacks, PRESET, Switches(), base=base)
+    return memory.preset("atlassian", callbacks, PRESET, Switches(), base=base)
 
 
 def account_id(user: User) -> str:

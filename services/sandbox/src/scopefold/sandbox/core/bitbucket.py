@@ -14,7 +14,7 @@ from scopefold.sandbox.core import codes, grants
 from scopefold.sandbox.core import state as memory
 from scopefold.sandbox.core.answers import Answer, TokenRequest, refused
 from scopefold.sandbox.core.implications import closure
-from scopefold.sandbox.core.sign_in import Answered, Ask, Check, ErrorPage, Refusal, to_client
+from scopefold.sandbox.core.sign_in import Answered, Ask, Check, ErrorPage, Refusal, target_of, to_client
 from scopefold.sandbox.core.state import AccessToken, App, Choice, Code, Grant, Mint, Transaction, keep
 
 EARLY: Final = False
@@ -102,22 +102,21 @@ BAD_ACCESS_TOKEN: Final = Answer(
 def preset(callbacks: Sequence[str], base: str = "") -> State:
     """A fresh state with the one preset consumer, which has every tick but those to administer and delete."""
     ticked = frozenset(scope for scope in SCOPES if not scope.endswith((":admin", ":delete")))
-    return memory.preset("bitbucket", "Bitbucket", callbacks, ticked, Switches(), base=base)
+    return memory.preset("bitbucket", callbacks, ticked, Switches(), base=base)
 
 
 def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Refusal:
     """The consent page, unless all of this was granted before."""
     app, scopes = _app(state, asked), _wanted(state, asked)
-    before = state.grants.get((app.client_id, asked.user))
     choices = tuple(Choice(scope, SCOPES.get(scope, scope)) for scope in scopes)
-    if before is not None and set(scopes) <= set(before.scopes):
+    if grants.holds(state, app.client_id, asked.user, scopes):
         return give(state, asked, Answered(True, choices), now=now, mint=mint)
     return Ask(app, choices)
 
 
 def give(state: State, asked: Transaction, answered: Answered, *, now: float, mint: Mint) -> Refusal:
     """Back to the redirect_uri, or to the consumer's callback where none was sent."""
-    app, target = _app(state, asked), _target(state, asked)
+    app, target = _app(state, asked), target_of(state, asked)
     if not answered.accepted:
         told = {"error": "access_denied", "error_description": "The user denied the request"}
         return to_client(asked, told, redirect_uri=target)
@@ -171,11 +170,6 @@ def _app(state: State, asked: Transaction) -> App:
     return state.apps[asked.params["client_id"]]
 
 
-def _target(state: State, asked: Transaction) -> str:
-    """Where the user is sent back to: what was asked, else the consumer's callback; empty if it has none."""
-    return asked.params.get("redirect_uri") or next(iter(_app(state, asked).callbacks), "")
-
-
 def _wanted(state: State, asked: Transaction) -> tuple[str, ...]:
     ticks = _app(state, asked).permitted_scopes
     if state.switches.scope_parameter == "ignored" or not asked.scopes:
@@ -211,13 +205,13 @@ def _check_client(state: State, asked: Transaction) -> Refusal | None:
 
 
 def _check_callback(state: State, asked: Transaction) -> Refusal | None:
-    if any(_target(state, asked).startswith(callback) for callback in _app(state, asked).callbacks):
+    if any(target_of(state, asked).startswith(callback) for callback in _app(state, asked).callbacks):
         return None
     return _misconfigured("redirect_uri", "It must begin with the consumer's callback URL.")
 
 
 def _check_parameters(state: State, asked: Transaction) -> Refusal | None:
-    target = _target(state, asked)
+    target = target_of(state, asked)
     if asked.repeated:
         return _misconfigured("request", f"Sent more than once: {', '.join(asked.repeated)}.")
     if asked.params.get("response_type") != "code":

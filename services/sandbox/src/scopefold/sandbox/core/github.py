@@ -14,7 +14,7 @@ from scopefold.sandbox.core.answers import Answer, TokenRequest
 from scopefold.sandbox.core.github_scopes import IMPLIED, is_known, normalized, words_of
 from scopefold.sandbox.core.implications import closure
 from scopefold.sandbox.core.people import USERS, User
-from scopefold.sandbox.core.sign_in import Answered, Ask, Check, ErrorPage, Refusal, ToClient, to_client
+from scopefold.sandbox.core.sign_in import Answered, Ask, Check, ErrorPage, Refusal, ToClient, target_of, to_client
 from scopefold.sandbox.core.state import AccessToken, App, Choice, Code, Mint, Transaction, keep
 
 EARLY: Final = True
@@ -59,7 +59,7 @@ EMAIL_SCOPES: Final = ("user", "user:email")
 
 def preset(callbacks: Sequence[str], base: str = "") -> State:
     """A fresh state with the one preset app. GitHub's apps list no scopes: they may ask for all."""
-    return memory.preset("github", "GitHub", callbacks, frozenset(), Switches(), base=base)
+    return memory.preset("github", callbacks, frozenset(), Switches(), base=base)
 
 
 def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Refusal:
@@ -78,7 +78,7 @@ def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Re
 
 def give(state: State, asked: Transaction, answered: Answered, *, now: float, mint: Mint) -> Refusal:
     """A token carries what was asked for this time; what was ever authorised is remembered."""
-    target = _target(state, asked)
+    target = target_of(state, asked)
     if not answered.accepted:
         return _error(target, asked, "access_denied", "The user has denied your application access.")
     scopes = normalized(answered.scopes)
@@ -165,11 +165,6 @@ def _wanted(asked: Transaction) -> list[str]:
     return asked.params.get("scope", "").replace(",", " ").split()
 
 
-def _target(state: State, asked: Transaction) -> str:
-    """Where the user is sent back to: what was asked, else the app's callback; empty if it has none."""
-    return asked.params.get("redirect_uri") or next(iter(state.apps[asked.params["client_id"]].callbacks), "")
-
-
 def _authorized(state: State, token: str, accepted: Sequence[str], now: float) -> AccessToken | Answer:
     if not token:
         return NO_CREDENTIALS
@@ -205,7 +200,7 @@ def _check_client(state: State, asked: Transaction) -> Refusal | None:
 def _check_callback(state: State, asked: Transaction) -> Refusal | None:
     # The documents: host and port must match the callback's, the path must be one below it (memory).
     callbacks = state.apps[asked.params["client_id"]].callbacks
-    target = _target(state, asked)
+    target = target_of(state, asked)
     if any(target == callback or target.startswith(f"{callback.rstrip('/')}/") for callback in callbacks):
         return None
     # The user is sent to the registered callback, never to the one that was asked for.
@@ -213,7 +208,7 @@ def _check_callback(state: State, asked: Transaction) -> Refusal | None:
 
 
 def _check_parameters(state: State, asked: Transaction) -> Refusal | None:
-    target = _target(state, asked)
+    target = target_of(state, asked)
     if asked.params.get("response_type", "code") != "code":
         return _error(target, asked, "unsupported_response_type", "response_type must be code.")
     if "code_challenge" in asked.params and asked.params.get("code_challenge_method") != "S256":

@@ -33,7 +33,7 @@ class Switches(Struct, frozen=True, forbid_unknown_fields=True):
         bool,
         Meta(
             title="Tick boxes",
-            description="A box for each scope where more than one is asked besides sign-in. Older ids lack them.",
+            description="Where more than one is asked besides sign-in. Older ids must send enable_granular_consent.",
         ),
     ] = True
     unticked: Annotated[
@@ -94,7 +94,7 @@ _BLOCKED: Final = {
 
 def preset(callbacks: Sequence[str], base: str = "") -> State:
     """A fresh state with the one preset client."""
-    return memory.preset("google", "Google", callbacks, frozenset(google_scopes.WORDS), Switches(), base=base)
+    return memory.preset("google", callbacks, frozenset(google_scopes.WORDS), Switches(), base=base)
 
 
 def metadata(state: State) -> dict[str, Any]:
@@ -149,15 +149,14 @@ def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Re
     app = state.apps[asked.params["client_id"]]
     scopes = google_scopes.canonical(asked.scopes)
     beyond = [scope for scope in scopes if scope not in google_scopes.SIGN_IN]
-    boxes = state.switches.granular_consent and len(beyond) > 1
+    granular = state.switches.granular_consent or asked.params.get("enable_granular_consent") == "true"
+    boxes = granular and len(beyond) > 1
     unticked = {google_scopes.ALIASES.get(scope, scope) for scope in state.switches.unticked}
     choices = tuple(
         Choice(scope, google_scopes.words_of(scope), boxes and scope in beyond, scope not in unticked)
         for scope in scopes
     )
-    before = state.grants.get((app.client_id, asked.user))
-    insists = "consent" in asked.params.get("prompt", "").split()
-    if before is not None and not insists and set(scopes) <= set(before.scopes):
+    if "consent" not in asked.prompts and grants.holds(state, app.client_id, asked.user, scopes):
         return give(state, asked, Answered(True, choices), now=now, mint=mint)
     unverified = [scope for scope in beyond if scope not in app.permitted_scopes]
     notes = (f"Google hasn't verified this app. It asks for: {', '.join(unverified)}",) if unverified else ()
@@ -261,7 +260,7 @@ def _redeem(state: State, app: App, body: Mapping[str, str], *, now: float, mint
 def _renewable(state: State, code: Code, *, now: float, mint: Mint) -> str | None:
     """The family of a new refresh token: for offline access, at the first consent or where the client insists."""
     held = [name for name, family in state.families.items() if family.grant.id == code.grant.id]
-    insists = "consent" in code.asked.params.get("prompt", "").split()
+    insists = "consent" in code.asked.prompts
     if code.asked.params.get("access_type") != "offline" or (held and not insists):
         return None
     for oldest in held[: max(0, len(held) + 1 - MOST_REFRESH_TOKENS)]:
@@ -368,7 +367,7 @@ def _check_blocked(state: State, _: Transaction) -> Refusal | None:
 
 def _check_prompt(_: State, asked: Transaction) -> Refusal | None:
     # Nobody stays logged in at a stand-in, so that nothing can be answered without a page.
-    if "none" in asked.params.get("prompt", "").split():
+    if "none" in asked.prompts:
         return error_to_client(asked, "interaction_required", "Interaction is required")
     return None
 

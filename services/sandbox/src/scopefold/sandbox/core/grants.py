@@ -1,5 +1,6 @@
 """Grants and the tokens that stand on them: who may still do what, and which refresh token still serves."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from msgspec import Struct
@@ -47,6 +48,12 @@ def record(
     )
     keep(state.grants, key, grant)
     return grant
+
+
+def holds(state: State[S], client_id: str, user: str, scopes: Iterable[str]) -> bool:
+    """Whether the user gave the app something before, and in it all of these scopes."""
+    before = state.grants.get((client_id, user))
+    return before is not None and set(scopes) <= set(before.scopes)
 
 
 def live(state: State[S], grant: Grant) -> Grant | None:

@@ -86,8 +86,7 @@ State = memory.State[Switches]
 
 def preset(name: str, callbacks: Sequence[str], base: str) -> State:
     """A fresh state with the one registration that this cloud has."""
-    cloud = CLOUDS[name]
-    return memory.preset(name, cloud.title, callbacks, scopes_of.everything(cloud), Switches(), base=base)
+    return memory.preset(name, callbacks, scopes_of.everything(CLOUDS[name]), Switches(), base=base)
 
 
 def cloud_of(state: State) -> Cloud:
@@ -150,7 +149,7 @@ def metadata(state: State, tenant: str) -> dict[str, Any]:
 
 def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Refusal:
     """The consent page for what was not granted yet, all or nothing."""
-    app, cloud, user = _app(state, asked), cloud_of(state), USERS[asked.user]
+    app, cloud = _app(state, asked), cloud_of(state)
     wanted = read_scope(state, asked.params["scope"])
     named = _expanded(wanted, app)
     unlisted = [scope for scope in named if scope not in app.permitted_scopes]
@@ -159,9 +158,7 @@ def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Re
         words = told(number, tenant=TENANT_DOMAIN, app=app.name)
         return ErrorPage("Need admin approval", (words,), f"The registration does not list: {', '.join(unlisted)}.")
     choices = tuple(Choice(scope, scopes_of.words_of(scope, cloud)) for scope in (*named, *wanted.virtual))
-    before = state.grants.get((app.client_id, user.name))
-    insists = asked.params.get("prompt") == "consent"
-    if before is not None and not insists and set(named) <= set(before.scopes):
+    if "consent" not in asked.prompts and grants.holds(state, app.client_id, asked.user, named):
         return give(state, asked, Answered(True, choices), now=now, mint=mint)
     return Ask(app, choices)
 
@@ -273,7 +270,7 @@ def resource_is_there(state: State, resource: str) -> bool:
 
 def _check_prompt(_: State, asked: Transaction) -> Refusal | None:
     # Nobody stays logged in at a stand-in, so that nothing can be answered without a page.
-    return _back(asked, 50058) if asked.params.get("prompt") == "none" else None
+    return _back(asked, 50058) if "none" in asked.prompts else None
 
 
 def _check_user(state: State, asked: Transaction) -> Refusal | None:

@@ -118,7 +118,7 @@ BAD_CODES: Final[Mapping[codes.Wrong, str]] = {
 
 def preset(callbacks: Sequence[str], base: str = "") -> State:
     """A fresh state with the one preset app."""
-    return memory.preset("oidc", "OpenID provider", callbacks, frozenset(SCOPES), Switches(), base=base)
+    return memory.preset("oidc", callbacks, frozenset(SCOPES), Switches(), base=base)
 
 
 def metadata(state: State) -> dict[str, Any]:
@@ -173,9 +173,7 @@ def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Re
     scopes = [scope for scope in asked.scopes if scope in app.permitted_scopes]
     boxes = state.switches.tick_boxes
     choices = tuple(Choice(scope, SCOPES.get(scope, scope), boxes and scope != "openid") for scope in scopes)
-    before = state.grants.get((app.client_id, asked.user))
-    insists = "consent" in asked.params.get("prompt", "").split()
-    if before is not None and not insists and set(scopes) <= set(before.scopes):
+    if "consent" not in asked.prompts and grants.holds(state, app.client_id, asked.user, scopes):
         return give(state, asked, Answered(True, choices), now=now, mint=mint)
     return Ask(app, choices)
 
@@ -336,7 +334,7 @@ def _check_scopes(state: State, asked: Transaction) -> Refusal | None:
 
 def _check_prompt(state: State, asked: Transaction) -> Refusal | None:
     # Nobody stays logged in at a stand-in, so that nothing can be answered without a page.
-    if "none" in asked.params.get("prompt", "").split():
+    if "none" in asked.prompts:
         return _error(state, asked, "login_required", "The user is not logged in")
     return None
 

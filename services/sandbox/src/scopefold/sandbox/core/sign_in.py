@@ -157,6 +157,14 @@ def decide(
     return rules.give(state, begun, Answered(accepted, given, site), now=now, mint=mint)
 
 
+def target_of(state: State[S], asked: Transaction) -> str:
+    """Where the user is sent back to by a provider that needs no redirect_uri: there, else to the app's first callback.
+
+    Empty if there is neither.
+    """
+    return asked.params.get("redirect_uri") or next(iter(state.apps[asked.params["client_id"]].callbacks), "")
+
+
 def to_client(
     asked: Transaction, answer: Mapping[str, str], *, redirect_uri: str | None = None, in_fragment: bool = False
 ) -> ToClient:

@@ -13,7 +13,7 @@ from scopefold.sandbox.core import codes, grants
 from scopefold.sandbox.core import state as memory
 from scopefold.sandbox.core.answers import Answer, TokenRequest
 from scopefold.sandbox.core.people import USERS, User
-from scopefold.sandbox.core.sign_in import Answered, Ask, Check, ErrorPage, Refusal, Site, to_client
+from scopefold.sandbox.core.sign_in import Answered, Ask, Check, ErrorPage, Refusal, Site, target_of, to_client
 from scopefold.sandbox.core.state import AccessToken, App, Choice, Code, Mint, Transaction, keep
 
 ROTATED_SECONDS: Final = 12 * 3600
@@ -70,7 +70,7 @@ State = memory.State[Switches]
 
 def preset(callbacks: Sequence[str], base: str = "") -> State:
     """A fresh state with the one preset app."""
-    return memory.preset("slack", "Slack", callbacks, frozenset(WORDS), Switches(), base=base)
+    return memory.preset("slack", callbacks, frozenset(WORDS), Switches(), base=base)
 
 
 def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Refusal:
@@ -87,7 +87,7 @@ def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Re
 
 def give(state: State, asked: Transaction, answered: Answered, *, now: float, mint: Mint) -> Refusal:
     """The bot's grant is the workspace's, the other one the user's."""
-    target = _target(state, asked)
+    target = target_of(state, asked)
     if not answered.accepted or answered.site != TEAM.id:
         return to_client(asked, {"error": "access_denied"}, redirect_uri=target)
     client_id = asked.params["client_id"]
@@ -162,11 +162,6 @@ _TEAM_TOLD: Final = {"team": {"id": TEAM.id, "name": TEAM.name}, "enterprise": N
 def _wanted(asked: Transaction, part: str) -> tuple[str, ...]:
     """One of the two lists. Commas part its scopes; spaces do too (memory)."""
     return tuple(dict.fromkeys(asked.params.get(PARTS[part], "").replace(",", " ").split()))
-
-
-def _target(state: State, asked: Transaction) -> str:
-    """Where the user is sent back to: what was asked, else the app's callback; empty if it has none."""
-    return asked.params.get("redirect_uri") or next(iter(state.apps[asked.params["client_id"]].callbacks), "")
 
 
 def _redeem(state: State, app: App, body: Mapping[str, str], *, now: float, mint: Mint) -> Answer:
@@ -247,7 +242,7 @@ def _check_client(state: State, asked: Transaction) -> Refusal | None:
 
 
 def _check_callback(state: State, asked: Transaction) -> Refusal | None:
-    target = _target(state, asked)
+    target = target_of(state, asked)
     if target in state.apps[asked.params["client_id"]].callbacks:
         return None
     return _page(f"redirect_uri did not match any configured URIs. Passed URI: {target}", "bad_redirect_uri")

@@ -56,6 +56,11 @@ class Transaction(Struct, frozen=True):
         """The scopes asked for, parted by spaces, each once."""
         return tuple(dict.fromkeys(self.params.get("scope", "").split()))
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Which pages the client insists on, or that it wants none (OpenID Connect Core 1.0, section 3.1.2.1)."""
+        return tuple(self.params.get("prompt", "").split())
+
 
 class Grant(Struct, frozen=True):
     """What one user gave one app. There is only ever one."""
@@ -121,12 +126,9 @@ def keep(store: dict[K, V], key: K, value: V) -> K:
     return key
 
 
-def preset(
-    name: str, title: str, callbacks: Sequence[str], permitted: frozenset[str], switches: S, *, base: str
-) -> State[S]:
+def preset(name: str, callbacks: Sequence[str], permitted: frozenset[str], switches: S, *, base: str) -> State[S]:
     """A fresh state with one app, whose id and secret are made of the stand-in's name."""
-    title = f"Scopefold Sandbox App ({title})"
-    app = App(f"sandbox-{name}", f"sandbox-{name}-secret", title, tuple(callbacks), permitted)
+    app = App(f"sandbox-{name}", f"sandbox-{name}-secret", "Scopefold Sandbox App", tuple(callbacks), permitted)
     return State({app.client_id: app}, switches, base)
 
 

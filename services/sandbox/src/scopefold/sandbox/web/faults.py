@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from scopefold.runtime.logs import logger
+from scopefold.runtime.web import limited_body
 from scopefold.sandbox.core import faults as core
 from scopefold.sandbox.core.state import State
 
@@ -45,7 +46,7 @@ def guarded(state: State[S], place: core.Place, handler: Handler) -> Handler:
                 return await handler(request)
             case "hang":
                 log.warning("fault: no answer", path=request.url.path)
-                await request.body()
+                await limited_body(request)
                 return Cut(core.HANG_SECONDS)
             case "server_error":
                 log.warning("fault: failing", path=request.url.path)

@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scopefold.runtime.web import json_response
 from scopefold.sandbox.core import google as core
 from scopefold.sandbox.core.answers import Answer
 from scopefold.sandbox.web.console import Console
@@ -38,22 +37,14 @@ class GoogleWeb:
         return [
             *SignInPages(self.at, core).routes(self.endpoints["Authorize"]),
             *Console(self.at).routes(),
-            Route(self.endpoints["Discovery"], guarded(state, "api", handled(self.metadata))),
-            Route("/oauth2/v3/certs", guarded(state, "api", self.certs)),
+            Route(self.endpoints["Discovery"], guarded(state, "api", handled(lambda _: Answer(core.metadata(state))))),
+            Route("/oauth2/v3/certs", guarded(state, "api", self.at.keys.show)),
             Route(self.endpoints["Token"], guarded(state, "token", token), methods=["POST"]),
             Route(self.endpoints["Revocation"], guarded(state, "token", self.revoke), methods=["POST"]),
             Route(self.endpoints["Token info"], guarded(state, "api", handled(self.tokeninfo))),
             Route(self.endpoints["Identity"], guarded(state, "api", handled(self.userinfo))),
             Route("/gmail/v1/users/me/profile", guarded(state, "api", handled(self.gmail_profile))),
         ]
-
-    def metadata(self, _: Request) -> Answer:
-        """Discovery."""
-        return Answer(core.metadata(self.at.state))
-
-    async def certs(self, _: Request) -> Response:
-        """The public keys."""
-        return json_response(self.at.keys.public())
 
     async def revoke(self, request: Request) -> Response:
         """Revocation: the token is in the query or in the body; no client authenticates."""

@@ -6,6 +6,10 @@ from typing import Any, Literal
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.runtime.web import json_response
 
 Algorithm = Literal["RS256", "ES256"]
 
@@ -25,6 +29,6 @@ class Keys:
         key = self._keys[algorithm]
         return jwt.encode({"alg": algorithm, "kid": key.kid, "typ": "JWT"}, dict(claims), key, algorithms=[algorithm])
 
-    def public(self) -> dict[str, Any]:
+    async def show(self, _: Request) -> Response:
         """The public keys (RFC 7517, section 5)."""
-        return dict(KeySet([*self._keys.values()]).as_dict(private=False))
+        return json_response(KeySet([*self._keys.values()]).as_dict(private=False))

@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scopefold.runtime.web import json_response
 from scopefold.sandbox.core import microsoft as core
 from scopefold.sandbox.core import microsoft_tokens as tokens
 from scopefold.sandbox.core.answers import Answer, TokenRequest
@@ -43,7 +42,7 @@ class MicrosoftWeb:
             Route("/oidc/userinfo", guarded(state, "api", handled(self.userinfo)), methods=["GET", "POST"]),
             Route(self.endpoints["Token"], guarded(state, "token", self.token), methods=["POST"]),
             Route(self.endpoints["Discovery"], guarded(state, "api", handled(self.metadata))),
-            Route("/{tenant}/discovery/v2.0/keys", guarded(state, "api", self.jwks)),
+            Route("/{tenant}/discovery/v2.0/keys", guarded(state, "api", self.at.keys.show)),
         ]
 
     async def token(self, call: Request) -> Response:
@@ -61,10 +60,6 @@ class MicrosoftWeb:
         if core.tenant_exists(self.at.state, tenant):
             return Answer(core.metadata(self.at.state, tenant))
         return Answer({"error": "invalid_tenant", "error_description": told(90002, tenant=tenant)}, 400)
-
-    async def jwks(self, _: Request) -> Response:
-        """The public keys."""
-        return json_response(self.at.keys.public())
 
     def me(self, request: Request) -> Answer:
         """Graph: the user."""

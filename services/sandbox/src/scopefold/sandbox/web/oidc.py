@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from scopefold.runtime.web import json_response
 from scopefold.sandbox.core import oidc as core
 from scopefold.sandbox.core.answers import Answer
 from scopefold.sandbox.web.console import Console
@@ -39,21 +38,13 @@ class OidcWeb:
         return [
             *SignInPages(self.at, core).routes(self.endpoints["Authorize"]),
             *Console(self.at).routes(),
-            Route(self.endpoints["Discovery"], guarded(state, "api", handled(self.metadata))),
-            Route("/jwks", guarded(state, "api", self.jwks)),
+            Route(self.endpoints["Discovery"], guarded(state, "api", handled(lambda _: Answer(core.metadata(state))))),
+            Route("/jwks", guarded(state, "api", self.at.keys.show)),
             Route(self.endpoints["Token"], guarded(state, "token", token), methods=["POST"]),
             Route(self.endpoints["Revocation"], guarded(state, "token", self.revoke), methods=["POST"]),
             Route(self.endpoints["Identity"], guarded(state, "api", handled(self.userinfo)), methods=["GET", "POST"]),
             Route("/logout", guarded(state, "pages", self.logout)),
         ]
-
-    def metadata(self, _: Request) -> Answer:
-        """Discovery."""
-        return Answer(core.metadata(self.at.state))
-
-    async def jwks(self, _: Request) -> Response:
-        """The public keys."""
-        return json_response(self.at.keys.public())
 
     async def revoke(self, request: Request) -> Response:
         """Revocation."""
