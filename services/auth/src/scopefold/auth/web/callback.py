@@ -6,7 +6,7 @@ from authlib.common.urls import add_params_to_uri
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.login import Granted, attempt_event_id, clocks, read_grant
+from scopefold.auth.core.login import Granted, clocks, read_grant
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Attempt
@@ -14,7 +14,7 @@ from scopefold.auth.store.vault import Identity, StoredToken
 from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.browser import begin_session, browser_of, random_text
-from scopefold.auth.web.login_log import once, stored_event, write
+from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.oauth import GrantedUser, RedirectedError, ShownError, single_parameters
 from scopefold.auth.web.pages import error_page
 from scopefold.auth.web.service import Service, now, service_of
@@ -51,7 +51,7 @@ async def callback(request: Request) -> Response:
         return await _another_account(service, attempt, idp)
     stored = await _store(service, idp, attempt, user, (token, identity, granted))
     event = UserLoggedIn(user=user, idp=idp.idp, client=attempt.request.parameters["client_id"])
-    logged_in = once(attempt_event_id("user-logged-in", service.settings.tenant, attempt.attempt), event)
+    logged_in = of_attempt(service, attempt.attempt, event)
     await write(service, logged_in, stored_event(service, user, idp.idp, stored))
     moment = now()
     response = await with_code(service, attempt.request.parameters, GrantedUser(user, idp.idp, moment))
@@ -143,12 +143,12 @@ async def _store(
 
 async def _refused_upstream(service: Service, attempt: Attempt, error: str) -> RedirectedError:
     """The IdP sent the browser back with an error: the user said no, or the IdP did."""
-    client, tenant = attempt.request.parameters["client_id"], service.settings.tenant
+    client = attempt.request.parameters["client_id"]
     if error == "access_denied":
         declined = ConsentDeclined(
             attempt=attempt.attempt, idp=attempt.idp, client=client, user=attempt.user, requested=attempt.requested
         )
-        await write(service, once(attempt_event_id("consent-declined", tenant, attempt.attempt), declined))
+        await write(service, of_attempt(service, attempt.attempt, declined))
         return _failure(attempt, "access_denied", "The user did not consent at the identity provider.")
     return await _failed(service, attempt, UpstreamFailed("authorize", error))
 
@@ -165,8 +165,7 @@ async def _failed(service: Service, attempt: Attempt, failure: UpstreamFailed) -
         stage=failure.stage,
         error=error_code(failure.error),
     )
-    tenant = service.settings.tenant
-    await write(service, once(attempt_event_id("authorization-failed", tenant, attempt.attempt), event))
+    await write(service, of_attempt(service, attempt.attempt, event))
     return _failure(attempt, "server_error", f"The identity provider failed at {failure.stage}: {failure.error}.")
 
 

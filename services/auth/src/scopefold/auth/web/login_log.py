@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from scopefold.auth.core.login import token_stored_id
+from scopefold.auth.core.login import attempt_event_id, token_stored_id
 from scopefold.auth.store.vault import StoredToken
 from scopefold.auth.web.service import Service, now
-from scopefold.contracts.events import Event, TokenStored
+from scopefold.contracts.events import Event, TokenStored, name_of, tag_of
 from scopefold.ledger.append import NewEvent, append
 
 PUBLISHER: Final = "auth"
@@ -22,7 +22,7 @@ def token_stored(user: str, idp: str, token: StoredToken) -> TokenStored:
     said: dict[str, Any] = {
         name: getattr(token, name) for name in TokenStored.__struct_fields__ if name not in ("user", "idp")
     }
-    return msgspec.convert({"type": "token-stored.v1", "user": user, "idp": idp, **said}, TokenStored)
+    return msgspec.convert({"type": tag_of(TokenStored), "user": user, "idp": idp, **said}, TokenStored)
 
 
 async def write(service: Service, *events: NewEvent) -> None:
@@ -43,6 +43,6 @@ async def heal(service: Service, user: str, idp: str, token: StoredToken) -> Non
         await write(service, stored_event(service, user, idp, token))
 
 
-def once(event_id: str, event: Event) -> NewEvent:
-    """An event under an id of its own."""
-    return NewEvent(event_id, event)
+def of_attempt(service: Service, attempt: str, event: Event) -> NewEvent:
+    """An event that a login attempt gives rise to at most once, under the id that says so."""
+    return NewEvent(attempt_event_id(name_of(type(event)), service.settings.tenant, attempt), event)
