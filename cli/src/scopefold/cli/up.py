@@ -3,7 +3,7 @@
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -55,7 +55,7 @@ def up(
         nats_port=nats_port,
     )
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.default_int_handler)
+        signal.signal(signum, _interrupt)
     try:
         with running(plan) as stack:
             if sandbox:
@@ -96,3 +96,8 @@ def _how_to_call_this() -> str:
     """What to type for this command from here: its path where it lies below this directory."""
     called = Path(sys.argv[0]).absolute()
     return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else "scopefold"
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    """Stop, wherever this is. Python's own handler would let asyncio turn it into a cancellation, which can be lost."""
+    raise KeyboardInterrupt
