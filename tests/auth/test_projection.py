@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scopefold.auth.store import projection as module
 from scopefold.auth.store.projection import Projection
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import Because, Judgement, Row, judge, replay, worklist
+from scopefold.consent.reconsent import Judgement, Requirements, Row, judge, replay, worklist
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import GENESIS, Checkpoint
 from scopefold.scopes.coverage import Grant
@@ -247,7 +247,7 @@ async def test_a_folder_where_the_file_cannot_be_is_told(tmp_path: Path) -> None
 async def test_a_connector_costs_one_judgement_per_grant_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[Grant] = []
 
-    def counting(idp: Idp, grant: Grant, needs: Mapping[str, tuple[Because, ...]] | None = None) -> Judgement:
+    def counting(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgement:
         judged.append(grant)
         return judge(idp, grant, needs)
 

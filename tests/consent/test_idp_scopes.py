@@ -123,7 +123,8 @@ def test_a_profile_that_this_version_does_not_know_means_that_every_scope_means_
     assert state.idps["other"].profile == PLAIN
 
 
-def test_what_users_do_changes_no_idp() -> None:
-    before = given(registered(), provisioned("jira-user", JIRA))
-    events = (stored("u_alice001", JIRA), logged_in("u_alice001"))
-    assert before == given(registered(), provisioned("jira-user", JIRA), *events)
+def test_what_users_do_changes_no_idp_but_that_the_first_to_come_through_ends_a_trial() -> None:
+    events = (registered(), provisioned("jira-user", JIRA), stored("u_alice001", JIRA))
+    before = given(*events)
+    assert before.idps["atlassian"].trials == ()
+    assert before == given(*events, stored("u_bob00001", JIRA), logged_in("u_alice001"))

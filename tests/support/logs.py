@@ -16,6 +16,8 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     Event,
     IdpRegistered,
+    ScopesRestored,
+    ScopesWithheld,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -36,7 +38,11 @@ def registered(idp: str = "atlassian", profile: str = "atlassian", base: Sequenc
 
 
 def provisioned(
-    name: str, scopes: Sequence[str], idp: str = "atlassian", version: str = "1.0.0"
+    name: str,
+    scopes: Sequence[str],
+    idp: str = "atlassian",
+    version: str = "1.0.0",
+    alternatives: Sequence[Sequence[str]] = (),
 ) -> ConnectorProvisioned:
     connector = f"identos.{name}"
     return ConnectorProvisioned(
@@ -47,6 +53,30 @@ def provisioned(
         auth_mode="idp_passthrough",
         idp=idp,
         upstream_scopes=tuple(scopes),
+        alternatives=tuple(tuple(one) for one in alternatives),
+    )
+
+
+def withheld(*scopes: str, idp: str = "atlassian") -> ScopesWithheld:
+    return ScopesWithheld(idp=idp, scopes=scopes, by="operator")
+
+
+def restored(*scopes: str, idp: str = "atlassian") -> ScopesRestored:
+    return ScopesRestored(idp=idp, scopes=scopes)
+
+
+def failed(
+    who: str,
+    requested: Sequence[str],
+    *,
+    error: str = "invalid_scope",
+    stage: Literal["authorize", "token", "identity"] = "authorize",
+    user: str | None = None,
+    idp: str = "atlassian",
+) -> AuthorizationFailed:
+    """Somebody failed at an IdP: `who` names the attempt, which may be a user's."""
+    return AuthorizationFailed(
+        attempt=who, idp=idp, client=CLIENT, user=user, requested=tuple(requested), stage=stage, error=error
     )
 
 
@@ -67,11 +97,13 @@ def stored(
     cause: Literal["login", "step-up", "refresh"] = "login",
     evidence: tuple[Literal["identity", "refresh_token"], ...] = REFRESH_TOKEN,
     idp: str = "atlassian",
+    requested: Sequence[str] | None = None,
 ) -> TokenStored:
+    """A token came. What was asked for is what was granted, unless the test says otherwise."""
     return TokenStored(
         user=user,
         idp=idp,
-        requested=tuple(granted or ()),
+        requested=tuple((granted or ()) if requested is None else requested),
         granted=None if granted is None else tuple(granted),
         evidence=evidence,
         known_by="assumed" if granted is None else "echoed",
@@ -131,11 +163,16 @@ def logs(max_length: int = 60) -> st.SearchStrategy[list[Recorded]]:
 def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Event:
     idp, user = random.choice(list(IDPS)), random.choice(USERS)
     some = tuple(random.sample(SCOPES, random.randint(1, 6)))
-    kind = random.randint(0, 11)
+    kind = random.randint(0, 13)
     if kind == 0:
         return registered(idp, IDPS[idp], random.choice([BASE, some, ()]))
     if kind <= 2:
-        return provisioned(random.choice(NAMES), some, idp)
+        others = random.choice([(), (), (some[:1],), (SCOPES[:2], SCOPES[5:8])])
+        return provisioned(random.choice(NAMES), some, idp, alternatives=others)
+    if kind == 12:
+        return withheld(*some[:2], idp=idp) if random.random() < 0.5 else restored(*some[:2], idp=idp)
+    if kind == 13:
+        return failed(f"attempt-{random.randint(0, 99):03}", some, idp=idp, user=random.choice([None, user]))
     if kind == 3:
         return deprovisioned(random.choice(NAMES), idp)
     if kind == 4:
@@ -144,10 +181,7 @@ def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Ev
         attempt = f"attempt-{random.randint(0, 999):03}"
         return ConsentDeclined(attempt=attempt, idp=idp, client=CLIENT, user=user, requested=some)
     if kind == 6:
-        attempt = f"attempt-{random.randint(0, 999):03}"
-        return AuthorizationFailed(
-            attempt=attempt, idp=idp, client=CLIENT, requested=some, stage="token", error="server_error"
-        )
+        return failed(f"attempt-{random.randint(0, 999):03}", some, idp=idp, stage="token", error="server_error")
     known = generations.get((idp, user), 0)
     if kind <= 8:
         about = random.choice([None, max(1, known), max(1, known - 1)])
@@ -161,6 +195,7 @@ def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Ev
         cause=random.choice(["login", "login", "refresh", "step-up"]),
         evidence=random.choice([REFRESH_TOKEN, ("identity",)]),
         idp=idp,
+        requested=random.choice([None, (*some, *random.sample(SCOPES, 2))]),
     )
 
 

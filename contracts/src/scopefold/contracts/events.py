@@ -7,11 +7,12 @@ file in `contracts/history`. No event carries a secret or a personal datum.
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from scopefold.contracts.words import (
     ClientId,
     ConnectorId,
+    EventId,
     Fingerprint,
     IdpId,
     MeasuredScopes,
@@ -19,6 +20,7 @@ from scopefold.contracts.words import (
     ResourceType,
     Scope,
     Scopes,
+    SomeScopes,
     Url,
     UserId,
     check_scopes,
@@ -57,10 +59,11 @@ class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):
     endpoints: EndpointOverrides = EndpointOverrides()
 
 
-class ConnectorProvisioned(Struct, frozen=True, kw_only=True, tag="connector-provisioned.v1"):
+class ConnectorProvisioned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="connector-provisioned.v1"):
     """A connector now serves a resource type through an IdP, and its users need these scopes there.
 
-    Said again for the same resource type, it replaces what that connector needs. The IdP's union only grows.
+    Said again for the same resource type, it replaces what that connector needs. The IdP's union only grows, by
+    `upstream_scopes`: a grant of one of the `alternatives` serves as well, but none of them is asked for.
     """
 
     resource_type: ResourceType
@@ -70,6 +73,10 @@ class ConnectorProvisioned(Struct, frozen=True, kw_only=True, tag="connector-pro
     auth_mode: Literal["idp_passthrough"]
     idp: IdpId
     upstream_scopes: Scopes
+    alternatives: Annotated[
+        tuple[Scopes, ...],
+        Meta(max_length=20, description="Lists of scopes, each of which serves in place of all upstream_scopes."),
+    ] = ()
 
 
 class ConnectorDeprovisioned(Struct, frozen=True, kw_only=True, tag="connector-deprovisioned.v1"):
@@ -78,6 +85,27 @@ class ConnectorDeprovisioned(Struct, frozen=True, kw_only=True, tag="connector-d
     resource_type: ResourceType
     connector: ConnectorId
     idp: IdpId
+
+
+class ScopesWithheld(Struct, frozen=True, kw_only=True, tag="scopes-withheld.v1"):
+    """Logins at an IdP leave these scopes out for now: since they were asked for, the IdP refuses people.
+
+    The union keeps them, and who needs them still does.
+    """
+
+    idp: IdpId
+    scopes: SomeScopes
+    by: Annotated[Literal["operator", "policy"], Meta(description="Who decided it.")]
+    suspect: Annotated[
+        EventId | None, Meta(description="The ConnectorProvisioned that is held to have caused it, if any.")
+    ] = None
+
+
+class ScopesRestored(Struct, frozen=True, kw_only=True, tag="scopes-restored.v1"):
+    """An operator has mended what kept an IdP from giving these scopes: everybody who lacks them is asked anew."""
+
+    idp: IdpId
+    scopes: SomeScopes
 
 
 class UserLoggedIn(Struct, frozen=True, kw_only=True, tag="user-logged-in.v1"):
@@ -178,12 +206,25 @@ class AuthorizationFailed(Struct, frozen=True, kw_only=True, tag="authorization-
             examples=["server_error"],
         ),
     ]
+    diagnosis: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[a-z0-9][a-z0-9.-]{0,79}(?![\s\S])",
+                description="What it was taken for when it happened: the id of a diagnosis.",
+                examples=["atlassian.scope-not-on-app"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 Event: TypeAlias = (
     IdpRegistered
     | ConnectorProvisioned
     | ConnectorDeprovisioned
+    | ScopesWithheld
+    | ScopesRestored
     | UserLoggedIn
     | TokenStored
     | TokenInsufficient

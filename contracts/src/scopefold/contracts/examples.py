@@ -15,6 +15,8 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     Event,
     IdpRegistered,
+    ScopesRestored,
+    ScopesWithheld,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -48,6 +50,10 @@ EVENTS: Final[tuple[Event, ...]] = (
     ConnectorDeprovisioned(
         resource_type="urn:connector:identos:jira-user", connector="identos.jira-user", idp="atlassian"
     ),
+    ScopesWithheld(
+        idp="atlassian", scopes=("write:jira-work",), by="operator", suspect="018f3c5e-7a34-7cc1-9d0a-0242ac120002"
+    ),
+    ScopesRestored(idp="atlassian", scopes=("write:jira-work",)),
     UserLoggedIn(user="u_7Jt0m1mX2bq4nV9c", idp="atlassian", client="playground"),
     TokenStored(
         user="u_7Jt0m1mX2bq4nV9c",
@@ -82,8 +88,9 @@ EVENTS: Final[tuple[Event, ...]] = (
         idp="atlassian",
         client="playground",
         requested=_JIRA_SCOPES,
-        stage="token",
-        error="server_error",
+        stage="authorize",
+        error="invalid_scope",
+        diagnosis="atlassian.scope-not-on-app",
     ),
 )
 

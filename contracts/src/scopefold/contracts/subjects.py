@@ -16,6 +16,8 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     Event,
     IdpRegistered,
+    ScopesRestored,
+    ScopesWithheld,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -36,7 +38,7 @@ def subject_of(event: Event, tenant: str) -> str:
     """The one subject on which this event may stand in the log of this tenant."""
     name = _NAMES[type(event)]
     match event:
-        case IdpRegistered() | ConnectorProvisioned() | ConnectorDeprovisioned():
+        case IdpRegistered() | ConnectorProvisioned() | ConnectorDeprovisioned() | ScopesWithheld() | ScopesRestored():
             return f"{LEDGER}.{tenant}.idp.{event.idp}.{name}"
         case UserLoggedIn() | TokenStored() | TokenInsufficient():
             return f"{LEDGER}.{tenant}.user.{shard_of(event.user)}.{event.idp}.{name}"

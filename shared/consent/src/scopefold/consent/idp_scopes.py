@@ -6,17 +6,22 @@ from typing import Final, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from scopefold.consent import trials
+from scopefold.consent.trials import Trials
 from scopefold.contracts.events import (
     AuthorizationFailed,
     ConnectorDeprovisioned,
     ConnectorProvisioned,
     ConsentDeclined,
     IdpRegistered,
+    ScopesRestored,
+    ScopesWithheld,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
+from scopefold.scopes.canonical import canonical, canonical_name
 from scopefold.scopes.profile import PLAIN, Profile
 from scopefold.scopes.shipped import UnknownProfile, profile_named
 from scopefold.scopes.union import union
@@ -39,6 +44,8 @@ class Connector(Struct, frozen=True):
     auth_mode: str
     needs: tuple[Need, ...]
     cause: Cause
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    """Lists of scopes, each of which serves in place of all that it needs."""
 
     @property
     def upstream_scopes(self) -> tuple[str, ...]:
@@ -54,12 +61,19 @@ class Registration(Struct, frozen=True):
 
 
 class Idp(Struct, frozen=True):
-    """One identity provider. `union` only grows, in the order of first sight."""
+    """One identity provider. `union` only grows, in the order of first sight.
+
+    `withheld` is what logins leave out for now, `restored` since when people are asked anew for a scope, by its
+    canonical name, `trials` what was newly asked for and has not proved itself.
+    """
 
     idp: str
     registration: Registration | None = None
     union: tuple[str, ...] = ()
     connectors: dict[str, Connector] = {}
+    withheld: tuple[str, ...] = ()
+    restored: dict[str, Cause] = {}
+    trials: Trials = ()
 
     @property
     def profile(self) -> Profile:
@@ -117,6 +131,7 @@ def fold(state: State, recorded: Recorded) -> State:
                     idp,
                     union=union(idp.union, event.upstream_scopes),
                     connectors={**idp.connectors, event.resource_type: connector},
+                    trials=trials.begun(idp.trials, idp.profile, idp.union, event, recorded.cause),
                 ),
             )
         case ConnectorDeprovisioned():
@@ -124,9 +139,38 @@ def fold(state: State, recorded: Recorded) -> State:
             if at_idp is None or event.resource_type not in at_idp.connectors:
                 return state
             return _without(state, event.resource_type)
-        case UserLoggedIn() | TokenStored() | TokenInsufficient() | ConsentDeclined() | AuthorizationFailed():
+        case ScopesWithheld():
+            idp = state.idps.get(event.idp, Idp(event.idp))
+            return _with(state, replace(idp, withheld=union(idp.withheld, event.scopes)))
+        case ScopesRestored():
+            return _with(state, _restored(state.idps.get(event.idp, Idp(event.idp)), event, recorded.cause))
+        case AuthorizationFailed() | TokenStored():
+            return _tried(state, event, recorded.cause)
+        case UserLoggedIn() | TokenInsufficient() | ConsentDeclined():
             return state
     assert_never(event)
+
+
+def _restored(idp: Idp, event: ScopesRestored, cause: Cause) -> Idp:
+    names = canonical(idp.profile, event.scopes)
+    return replace(
+        idp,
+        withheld=tuple(scope for scope in idp.withheld if canonical_name(idp.profile, scope) not in names),
+        restored={**idp.restored, **dict.fromkeys(names, cause)},
+        trials=trials.restarted(idp.trials, idp.profile, event.scopes),
+    )
+
+
+def _tried(state: State, event: AuthorizationFailed | TokenStored, cause: Cause) -> State:
+    """Somebody came through, or did not: it matters while something that was newly asked for has not proved itself."""
+    idp = state.idps.get(event.idp)
+    if idp is None or not idp.trials:
+        return state
+    if isinstance(event, TokenStored):
+        after = trials.came_through(idp.trials, idp.profile, event)
+    else:
+        after = trials.failed(idp.trials, idp.profile, event, cause)
+    return state if after is idp.trials else _with(state, replace(idp, trials=after))
 
 
 def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: Cause) -> Connector:
@@ -140,6 +184,7 @@ def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: C
         auth_mode=event.auth_mode,
         needs=tuple(Need(scope, since.get(scope, cause)) for scope in dict.fromkeys(event.upstream_scopes)),
         cause=cause,
+        alternatives=event.alternatives,
     )
 
 

@@ -5,7 +5,7 @@ judgement, so a provisioned connector costs one judgement per grant set, however
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, Literal, assert_never
 
@@ -14,19 +14,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.consent import idp_scopes
-from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.idp_scopes import Connector, Idp
+from scopefold.consent.ungiven import Ungiven, asked_again
 from scopefold.contracts.events import (
     AuthorizationFailed,
     ConnectorDeprovisioned,
     ConnectorProvisioned,
     ConsentDeclined,
     IdpRegistered,
+    ScopesRestored,
+    ScopesWithheld,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
-from scopefold.scopes.coverage import Covered, Grant, Missing, Unknown, canonical_grant, covers
+from scopefold.scopes.coverage import AnyOf, Coverage, Grant, Missing, Unknown, canonical_grant, covers
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.union import union
 from scopefold.scopes.update import refreshed, taken_as_told
@@ -54,6 +57,7 @@ class UserGrant(Struct, frozen=True):
     known_by: str
     stored: Cause
     reports: tuple[Report, ...] = ()
+    ungiven: tuple[Ungiven, ...] = ()
 
 
 class Because(Struct, frozen=True):
@@ -89,6 +93,7 @@ class Row(Struct, frozen=True):
     known_by: str
     stored: Cause
     reports: tuple[Report, ...]
+    ungiven: tuple[Ungiven, ...]
 
 
 class State(Struct, frozen=True):
@@ -129,6 +134,8 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
             IdpRegistered()
             | ConnectorProvisioned()
             | ConnectorDeprovisioned()
+            | ScopesWithheld()
+            | ScopesRestored()
             | UserLoggedIn()
             | ConsentDeclined()
             | AuthorizationFailed()
@@ -168,6 +175,7 @@ def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile:
         known_by=again.known_by if again and event.granted is None else event.known_by,
         stored=again.stored if again and again.grant == grant else cause,
         reports=again.reports if again else (),
+        ungiven=asked_again(before.ungiven if before else (), profile, event, grant, cause),
     )
 
 
@@ -196,39 +204,89 @@ def grant_key(grant: Grant) -> str:
     return hashlib.sha256(msgspec.json.encode(grant)).hexdigest()[:32]
 
 
-def requirements(idp: Idp) -> dict[str, tuple[Because, ...]]:
-    """Every scope that is needed at an IdP now, with everyone who needs it.
+class Choice(Struct, frozen=True):
+    """A connector that one of several lists of scopes serves. The first of `asked` is what the IdP is asked for."""
+
+    because: Because
+    since: dict[str, Cause]
+    any_of: AnyOf
+    asked: AnyOf
+
+
+class Requirements(Struct, frozen=True):
+    """What is needed at an IdP: every scope of `scopes`, with everyone who needs it, and one list of each choice."""
+
+    scopes: dict[str, tuple[Because, ...]]
+    choices: tuple[Choice, ...] = ()
+
+
+def requirements(idp: Idp, resource_type: str | None = None) -> Requirements:
+    """What is needed at an IdP now: by everyone, or for one resource type, whoever else needs it too.
 
     In an order that the state alone gives, not the history of the mapping that holds it: base scopes first, then
     connectors by resource type.
     """
     needs: dict[str, tuple[Because, ...]] = {}
+    choices = []
     if (registration := idp.registration) is not None:
         for scope in registration.event.base_scopes:
             needs[scope] = (Because(None, idp.idp, None, registration.cause),)
-    for _, connector in sorted(idp.connectors.items()):
+    for kind, connector in sorted(idp.connectors.items()):
+        if connector.alternatives:
+            if resource_type in (None, kind):
+                choices.append(_choice(idp, connector))
+            continue
         for need in connector.needs:
             because = Because(connector.connector, connector.title, connector.resource_type, need.cause)
             needs[need.scope] = (*needs.get(need.scope, ()), because)
-    return needs
+    if resource_type is not None:
+        wanted = idp.connectors[resource_type]
+        own = () if wanted.alternatives else wanted.upstream_scopes
+        needs = {scope: because for scope, because in needs.items() if scope in own}
+    return Requirements(needs, tuple(choices))
 
 
-def judge(idp: Idp, grant: Grant, needs: Mapping[str, tuple[Because, ...]] | None = None) -> Judgement:
+def _choice(idp: Idp, connector: Connector) -> Choice:
+    """A list of which the IdP is asked for nothing can serve, but a login will not bring it: it is not `asked`."""
+    clauses = (connector.upstream_scopes, *connector.alternatives)
+    asked = tuple(clause for clause in clauses if set(clause) <= set(idp.union))
+    return Choice(
+        because=Because(connector.connector, connector.title, connector.resource_type, connector.cause),
+        since={need.scope: need.cause for need in connector.needs},
+        any_of=AnyOf(clauses),
+        asked=AnyOf(asked or clauses[:1]),
+    )
+
+
+def judge(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgement:
     """What a grant is worth against everything that is needed at its IdP now.
 
     Who judges many grants of one IdP looks its `requirements` up once and passes them as `needs`.
     """
     if needs is None:
         needs = requirements(idp)
-    coverage = covers(idp.profile, grant, needs)
-    match coverage:
-        case Covered():
-            return Judgement("covered")
-        case Unknown():
-            return Judgement("unknown")
-        case Missing():
-            return Judgement("missing", tuple(Lack(scope, needs[scope]) for scope in coverage.scopes))
-    assert_never(coverage)
+    plain = covers(idp.profile, grant, tuple(needs.scopes))
+    judged: list[Coverage] = [plain]
+    lacks = {scope: needs.scopes[scope] for scope in _missing(plain)}
+    for choice in needs.choices:
+        coverage = _serves(idp, grant, choice)
+        judged.append(coverage)
+        for scope in _missing(coverage):
+            because = replace(choice.because, cause=choice.since.get(scope, choice.because.cause))
+            lacks[scope] = (*lacks.get(scope, needs.scopes.get(scope, ())), because)
+    if lacks:
+        return Judgement("missing", tuple(Lack(scope, because) for scope, because in lacks.items()))
+    return Judgement("unknown" if any(isinstance(one, Unknown) for one in judged) else "covered")
+
+
+def _serves(idp: Idp, grant: Grant, choice: Choice) -> Coverage:
+    """Any list serves. What is missing is told of those that the next login will bring."""
+    coverage = covers(idp.profile, grant, choice.any_of)
+    return covers(idp.profile, grant, choice.asked) if isinstance(coverage, Missing) else coverage
+
+
+def _missing(coverage: Coverage) -> tuple[str, ...]:
+    return coverage.scopes if isinstance(coverage, Missing) else ()
 
 
 def row_of(held: UserGrant, judgement: Judgement) -> Row:
@@ -241,6 +299,7 @@ def row_of(held: UserGrant, judgement: Judgement) -> Row:
         known_by="disproved" if held.grant.disproved else held.known_by,
         stored=held.stored,
         reports=held.reports,
+        ungiven=held.ungiven,
     )
 
 

@@ -113,6 +113,11 @@ def held(profile: Profile, grant: Grant) -> Held:
     return Held(profile, carried - disproved, disproved, grant.scopes is not None)
 
 
+def carries(profile: Profile, grant: Grant, scope: str) -> bool:
+    """Does the grant surely carry this scope?"""
+    return canonical_name(profile, scope) in held(profile, grant).carried
+
+
 def needs(profile: Profile, required: Required) -> tuple[Clause, ...]:
     """The requirement's clauses, ready to be compared. What the provider refuses is never required."""
     if isinstance(required, AnyOf):

@@ -1,16 +1,18 @@
 """The decisions of a login: to which IdP, asking for what, and what came back."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from msgspec import Struct
 
 from scopefold.consent.idp_scopes import Idp, State
-from scopefold.consent.reconsent import Because, Lack, UserGrant, requirements
+from scopefold.consent.reconsent import Because, Lack, UserGrant, judge, requirements
+from scopefold.consent.ungiven import Ungiven, given_up
 from scopefold.contracts.events import TokenStored
-from scopefold.scopes.coverage import Coverage, Grant, Missing, covers
+from scopefold.scopes.canonical import canonical, canonical_name
+from scopefold.scopes.coverage import Grant
 from scopefold.scopes.grammar import BadScope, told_scopes
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.union import to_request
@@ -60,8 +62,11 @@ def choose_idp(
 
 
 def requested_scopes(idp: Idp) -> tuple[str, ...]:
-    """What every login asks of an IdP: the whole union, since a narrower request may shrink a grant."""
-    return to_request(idp.profile, idp.union)
+    """What every login asks of an IdP: the whole union, since a narrower request may shrink a grant.
+
+    Less what is withheld, because nobody would come through with it.
+    """
+    return to_request(idp.profile, [scope for scope in idp.union if scope not in idp.withheld])
 
 
 def authorize_parameters(idp: Idp) -> dict[str, str]:
@@ -76,11 +81,13 @@ def lacking(idp: Idp, grant: Grant, resource: str | None) -> tuple[Lack, ...]:
     A grant of which the IdP did not say enough lacks nothing until a call has shown it: another consent would leave
     it as unknown as it is, so asking for one at every login would be a loop.
     """
-    needs = _needs(idp, resource)
-    coverage: Coverage = covers(idp.profile, grant, needs)
-    if not isinstance(coverage, Missing):
-        return ()
-    return tuple(Lack(scope, needs[scope]) for scope in coverage.scopes)
+    return judge(idp, grant, requirements(idp, resource if resource in idp.connectors else None)).lacks
+
+
+def worth_asking(idp: Idp, lacks: Iterable[Lack], ungiven: Iterable[Ungiven]) -> tuple[Lack, ...]:
+    """What of it another consent can bring: not what is withheld from logins, nor what was asked for twice in vain."""
+    in_vain = given_up(idp, ungiven) | set(canonical(idp.profile, idp.withheld))
+    return tuple(lack for lack in lacks if canonical_name(idp.profile, lack.scope) not in in_vain)
 
 
 class Reason(Struct, frozen=True):
@@ -103,14 +110,6 @@ def reasons(lacks: Sequence[Lack]) -> tuple[Reason, ...]:
 
 def _moment(because: Because) -> int:
     return because.cause.seq
-
-
-def _needs(idp: Idp, resource: str | None) -> Mapping[str, tuple[Because, ...]]:
-    every = requirements(idp)
-    if resource is None or resource not in idp.connectors:
-        return every
-    own = set(idp.connectors[resource].upstream_scopes)
-    return {scope: because for scope, because in every.items() if scope in own}
 
 
 class Granted(Struct, frozen=True):

@@ -7,14 +7,16 @@ once, however many users hold it, so a provisioned connector costs one judgement
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import aiosqlite
 import msgspec
 from msgspec import Struct
 
+from scopefold.auth.store.database import open_database
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import (
@@ -29,34 +31,13 @@ from scopefold.consent.reconsent import (
     requirements,
     row_of,
 )
+from scopefold.consent.ungiven import Ungiven
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
 from scopefold.runtime.logs import logger
-from scopefold.scopes.coverage import Grant
+from scopefold.scopes.canonical import canonical_name
+from scopefold.scopes.coverage import Grant, carries
 
-SCHEMA_VERSION: Final = 1
-PRAGMAS: Final = (
-    "journal_mode = WAL",
-    "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them
-    "cache_size = -131072",  # 128 MiB: users come in no order, so a rebuild touches pages all over the file
-    "wal_autocheckpoint = 16384",  # 64 MiB: a page that changes often is written back once, not often
-    "busy_timeout = 5000",
-)
-SCHEMA: Final = """
-CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), content BLOB NOT NULL) STRICT;
-CREATE TABLE idps (idp TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE grant_sets (
-    id INTEGER PRIMARY KEY, idp TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL,
-    users INTEGER NOT NULL, status TEXT NOT NULL, judgement BLOB NOT NULL, UNIQUE (idp, key)
-) STRICT;
-CREATE TABLE grants (
-    idp TEXT NOT NULL, user TEXT NOT NULL, grant_set INTEGER NOT NULL, held BLOB NOT NULL, PRIMARY KEY (idp, user)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX grants_by_set ON grants (grant_set, user);
-CREATE TABLE quarantine (
-    seq INTEGER PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
-) STRICT;
-"""
 log = logger(__name__)
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -68,6 +49,7 @@ class Held(Struct, frozen=True, array_like=True):
     known_by: str
     stored: Cause
     reports: tuple[Report, ...]
+    ungiven: tuple[Ungiven, ...]
 
 
 class GrantSet(Struct):
@@ -106,6 +88,7 @@ class Projection:
         self._sets: dict[tuple[str, str], GrantSet] = {}
         self._sets_by_id: dict[int, GrantSet] = {}
         self._next_set_id = 1
+        self._ungiven: Counter[tuple[str, str]] = Counter()
         self._moved = asyncio.Condition()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
         self._db: aiosqlite.Connection
@@ -118,26 +101,17 @@ class Projection:
             if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
                 raise
             log.warning("projection discarded, rebuilding from the log", path=str(path), reason=str(error))
-            await self.close()
             for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
                 file.unlink(missing_ok=True)
             await self._open(path)
 
     async def _open(self, path: Path) -> None:
-        # aiosqlite leaves a thread behind where a file cannot be opened, so that is found out before it is asked.
-        sqlite3.connect(path).close()
-        self._db = await aiosqlite.connect(path, isolation_level=None)
-        for pragma in PRAGMAS:
-            await self._db.execute(f"PRAGMA {pragma}")
-        (version,) = await self._one("PRAGMA user_version")
-        if version == 0:
-            await self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise LookupError(f"the file has schema version {version}, this program {SCHEMA_VERSION}")
-        (verdict,) = await self._one("PRAGMA quick_check(1)")
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        await self._load()
+        self._db = await open_database(path)
+        try:
+            await self._load()
+        except BaseException:
+            await self._db.close()
+            raise
 
     async def _load(self) -> None:
         rows = await self._db.execute_fetchall("SELECT content FROM checkpoint")
@@ -151,6 +125,8 @@ class Projection:
             grant = msgspec.json.decode(content, type=Grant)
             judged = msgspec.json.decode(judgement, type=Judgement)
             self._remember(GrantSet(number, idp, key, grant, users, judged))
+        counted = await self._db.execute_fetchall("SELECT idp, scope, users FROM ungiven")
+        self._ungiven = Counter({(idp, scope): users for idp, scope, users in counted})
         (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
         (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
 
@@ -199,7 +175,9 @@ class Projection:
         changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
         self.scopes = scopes
         await self._save_idps(changed)
+        counted = dict(self._ungiven)
         await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=changed)
+        await self._save_ungiven(counted)
         for one in aside:
             log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)
         await self._db.executemany(
@@ -227,13 +205,23 @@ class Projection:
     def _user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
         kept = _unpack_held(held)
         grant = self._sets_by_id[number].grant
-        return UserGrant(user, idp, grant, kept.generation, kept.known_by, kept.stored, kept.reports)
+        return UserGrant(user, idp, grant, kept.generation, kept.known_by, kept.stored, kept.reports, kept.ungiven)
 
     async def _save_idps(self, changed: Iterable[str]) -> None:
         await self._db.executemany(
             "INSERT OR REPLACE INTO idps VALUES (?, ?)",
             [(name, _json.encode(self.scopes.idps[name])) for name in changed],
         )
+
+    async def _save_ungiven(self, before: Mapping[tuple[str, str], int]) -> None:
+        moved = {key: users for key, users in self._ungiven.items() if users != before.get(key, 0)}
+        await self._db.executemany(
+            "INSERT OR REPLACE INTO ungiven VALUES (?, ?, ?)", [(*key, users) for key, users in moved.items() if users]
+        )
+        await self._db.executemany(
+            "DELETE FROM ungiven WHERE idp = ? AND scope = ?", [key for key, users in moved.items() if not users]
+        )
+        self._ungiven = +self._ungiven
 
     async def _save_grants(
         self, moves: Sequence[tuple[UserGrant | None, UserGrant]], *, rejudge: Iterable[str]
@@ -251,8 +239,10 @@ class Projection:
                 left.users -= 1
                 touched[left.id] = left
             found.users += 1
-            held = Held(grant.generation, grant.known_by, grant.stored, grant.reports)
+            held = Held(grant.generation, grant.known_by, grant.stored, grant.reports, grant.ungiven)
             rows.append((grant.idp, grant.user, found.id, _pack_held(held)))
+            if grant.ungiven or (before is not None and before.ungiven):
+                self._count_ungiven(before, grant)
         for name in rejudge:
             idp = self.scopes.idps[name]
             needs = requirements(idp)
@@ -266,6 +256,13 @@ class Projection:
             rows,
         )
         await self._save_sets(touched.values())
+
+    def _count_ungiven(self, before: UserGrant | None, after: UserGrant) -> None:
+        """Count the user over, from what was asked for in vain to what is now."""
+        for one in before.ungiven if before is not None else ():
+            self._ungiven[after.idp, one.scope] -= 1
+        for one in after.ungiven:
+            self._ungiven[after.idp, one.scope] += 1
 
     def _grant_set(self, grant: UserGrant) -> GrantSet:
         """The set that this grant belongs to, a new one where it is the first of its kind."""
@@ -310,6 +307,17 @@ class Projection:
         return sum(
             one.users for one in self._sets.values() if one.judgement.status == status and idp in (None, one.idp)
         )
+
+    def users_with(self, idp: str, scope: str) -> int:
+        """How many users' grants at an IdP carry a scope."""
+        profile = (self.scopes.idps.get(idp) or Idp(idp)).profile
+        sets = (one for one in self._sets.values() if one.idp == idp)
+        return sum(one.users for one in sets if carries(profile, one.grant, scope))
+
+    def users_without(self, idp: str, scope: str) -> int:
+        """How many users were asked for a scope at an IdP the last time they came, and did not give it."""
+        profile = (self.scopes.idps.get(idp) or Idp(idp)).profile
+        return self._ungiven[idp, canonical_name(profile, scope)]
 
     async def page(self, *, idp: str | None, after: tuple[str, str, str] | None, limit: int) -> Page:
         """Part of the worklist, ordered by IdP, grant set and user, after the place that `after` names."""
@@ -361,6 +369,7 @@ class Projection:
             "SELECT idp, key, content, users, status, judgement FROM grant_sets ORDER BY idp, key",
             "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g JOIN grant_sets s ON s.id = g.grant_set"
             " ORDER BY g.idp, g.user",
+            "SELECT idp, scope, users FROM ungiven ORDER BY idp, scope",
             "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq",
         ):
             async with self._db.execute(sql) as cursor:

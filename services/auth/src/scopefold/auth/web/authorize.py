@@ -15,6 +15,7 @@ from scopefold.auth.core.login import (
     present_grant,
     reasons,
     requested_scopes,
+    worth_asking,
 )
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
@@ -84,6 +85,7 @@ async def _go(
             scopes = taken_as_told(idp.profile, found[0].granted, found[0].requested)
             grant = present_grant(scopes, found[0].evidence, found[0].generation, held)
             lacks = lacking(idp, grant, parameters.get("resource"))
+            lacks = worth_asking(idp, lacks, held.ungiven if held else ())
             if not lacks:
                 return await with_code(
                     service, parameters, GrantedUser(session.user, idp.idp, session.authenticated_at)

@@ -12,6 +12,8 @@ from scopefold.contracts.events import (
     ConnectorProvisioned,
     ConsentDeclined,
     IdpRegistered,
+    ScopesRestored,
+    ScopesWithheld,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -68,6 +70,8 @@ def fold(state: State, recorded: Recorded) -> State:
             return State(scopes, {**state.answers, recorded.event_id: Answered(event, last)})
         case (
             IdpRegistered()
+            | ScopesWithheld()
+            | ScopesRestored()
             | UserLoggedIn()
             | TokenStored()
             | TokenInsufficient()

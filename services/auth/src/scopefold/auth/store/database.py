@@ -1,0 +1,61 @@
+"""The SQLite file that the projection is kept in: its tables, and how it is opened."""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+
+SCHEMA_VERSION: Final = 2
+PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them
+    "cache_size = -131072",  # 128 MiB: users come in no order, so a rebuild touches pages all over the file
+    "wal_autocheckpoint = 16384",  # 64 MiB: a page that changes often is written back once, not often
+    "busy_timeout = 5000",
+)
+SCHEMA: Final = """
+CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), content BLOB NOT NULL) STRICT;
+CREATE TABLE idps (idp TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE grant_sets (
+    id INTEGER PRIMARY KEY, idp TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL,
+    users INTEGER NOT NULL, status TEXT NOT NULL, judgement BLOB NOT NULL, UNIQUE (idp, key)
+) STRICT;
+CREATE TABLE grants (
+    idp TEXT NOT NULL, user TEXT NOT NULL, grant_set INTEGER NOT NULL, held BLOB NOT NULL, PRIMARY KEY (idp, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX grants_by_set ON grants (grant_set, user);
+CREATE TABLE ungiven (idp TEXT NOT NULL, scope TEXT NOT NULL, users INTEGER NOT NULL, PRIMARY KEY (idp, scope))
+    STRICT, WITHOUT ROWID;
+CREATE TABLE quarantine (
+    seq INTEGER PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
+) STRICT;
+"""
+
+
+async def open_database(path: Path) -> aiosqlite.Connection:
+    """Open the file, with its tables. Raises `sqlite3.Error` and `LookupError` where it is damaged or of another
+    version, and leaves nothing open then.
+    """
+    # aiosqlite leaves a thread behind where a file cannot be opened, so that is found out before it is asked.
+    sqlite3.connect(path).close()
+    database = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        for pragma in PRAGMAS:
+            await database.execute(f"PRAGMA {pragma}")
+        if (version := await _told(database, "PRAGMA user_version")) == 0:
+            await database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise LookupError(f"the file has schema version {version}, this program {SCHEMA_VERSION}")
+        if (verdict := await _told(database, "PRAGMA quick_check(1)")) != "ok":
+            raise sqlite3.DatabaseError(str(verdict))
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def _told(database: aiosqlite.Connection, sql: str) -> object:
+    async with database.execute(sql) as cursor:
+        row = await cursor.fetchone()
+    return row[0] if row else None

@@ -1,0 +1,84 @@
+"""What a user was asked for and did not give, how often, and who is to be asked about it next?
+
+A scope can be missing from a grant because it was never asked for, because the user did not allow it, or because the
+provider does not give it to this app at all. Only asking again helps the first, only the user the second, and only
+whoever runs the app at the provider the third.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from scopefold.consent.idp_scopes import Idp
+from scopefold.contracts.events import TokenStored
+from scopefold.contracts.recorded import Cause
+from scopefold.scopes.canonical import canonical, canonical_name
+from scopefold.scopes.classify import kind_of
+from scopefold.scopes.coverage import Grant, held
+from scopefold.scopes.profile import Profile
+
+ASKED_AT_MOST: Final = 2
+MANY_USERS: Final = 3
+
+Why = Literal["never-asked", "not-allowed", "not-given"]
+"""Never asked for; asked for, and this user did not allow it; asked for, and the provider gives it to nobody."""
+
+
+class Ungiven(Struct, frozen=True):
+    """A scope, by its canonical name, that a user was asked for this many times in a row, in vain; the last time."""
+
+    scope: str
+    times: int
+    last: Cause
+
+
+def asked_again(
+    before: tuple[Ungiven, ...], profile: Profile, event: TokenStored, grant: Grant, cause: Cause
+) -> tuple[Ungiven, ...]:
+    """What was asked for in vain after one more token, whose canonical grant is `grant`.
+
+    A refresh asks nobody, and a grant of which nothing is known says nothing.
+    """
+    if event.cause == "refresh" or grant.scopes is None:
+        return before
+    carried = held(profile, grant).carried
+    asked = _names(profile, event.requested)
+    if not before and asked <= carried:
+        return ()
+    times = {one.scope: one for one in before if one.scope not in carried}
+    for name in asked - carried:
+        times[name] = Ungiven(name, times[name].times + 1 if name in times else 1, cause)
+    return tuple(times[name] for name in sorted(times))
+
+
+def given_up(idp: Idp, ungiven: Iterable[Ungiven]) -> frozenset[str]:
+    """The canonical names of scopes that asking once more would not bring: it was tried twice.
+
+    What an operator has restored since is tried again.
+    """
+    return frozenset(
+        one.scope
+        for one in ungiven
+        if one.times >= ASKED_AT_MOST and (one.scope not in idp.restored or idp.restored[one.scope] < one.last)
+    )
+
+
+def why(profile: Profile, scope: str, ungiven: Iterable[Ungiven], *, users_with: int, users_without: int) -> Why:
+    """Why a user's grant lacks a scope. The counts are of the users at the IdP who were given it, and were not.
+
+    Where a provider asks for all or nothing, what it left out was not the user's to leave out.
+    """
+    name = canonical_name(profile, scope)
+    if all(one.scope != name for one in ungiven):
+        return "never-asked"
+    if users_with == 0 and (profile.consent == "whole" or users_without >= MANY_USERS):
+        return "not-given"
+    return "not-allowed"
+
+
+@lru_cache(maxsize=1024)
+def _names(profile: Profile, requested: tuple[str, ...]) -> frozenset[str]:
+    supported = (scope for scope in requested if kind_of(profile, scope) in ("grantable", "virtual"))
+    return frozenset(canonical(profile, supported))

@@ -1,0 +1,56 @@
+"""A connector that any one of several lists of scopes serves."""
+
+from scopefold.consent.reconsent import replay, worklist
+from scopefold.contracts.events import Event
+from tests.support.logs import log_of, provisioned, registered, restored, stored, withheld
+
+ALICE = "u_alice001"
+CLASSIC = ("read:jira-work",)
+GRANULAR = ("read:issue:jira", "read:project:jira")
+EITHER = provisioned("jira-user", CLASSIC, alternatives=[GRANULAR])
+
+
+def lacking(*events: Event) -> dict[str, list[str]]:
+    return {row.user: [lack.scope for lack in row.missing] for row in worklist(replay(log_of(registered(), *events)))}
+
+
+def test_only_the_first_list_is_asked_for() -> None:
+    idp = replay(log_of(registered(base=()), EITHER)).scopes.idps["atlassian"]
+    assert idp.union == CLASSIC
+    assert idp.connectors["urn:connector:identos:jira-user"].alternatives == (GRANULAR,)
+
+
+def test_either_list_serves() -> None:
+    assert lacking(EITHER, stored(ALICE, CLASSIC)) == {}
+    assert lacking(EITHER, stored(ALICE, GRANULAR)) == {}
+
+
+def test_a_part_of_each_serves_nothing_and_what_will_be_asked_for_is_what_is_missing() -> None:
+    """One more granular scope would do, but no login asks for it."""
+    assert lacking(EITHER, stored(ALICE, GRANULAR[:1])) == {ALICE: ["read:jira-work"]}
+
+
+def test_where_another_connector_asks_for_the_other_list_the_cheapest_is_missing() -> None:
+    wide = provisioned("jira-user", ("read:jira-work", "write:jira-work"), alternatives=[GRANULAR])
+    other = provisioned("search", GRANULAR)
+    assert lacking(wide, other, stored(ALICE, GRANULAR[:1])) == {ALICE: ["read:project:jira"]}
+    (row,) = worklist(replay(log_of(registered(), wide, other, stored(ALICE, GRANULAR[:1]))))
+    assert [because.connector for because in row.missing[0].because] == ["identos.search", "identos.jira-user"]
+
+
+def test_a_grant_of_which_nothing_is_known_is_not_on_the_list() -> None:
+    assert lacking(EITHER, stored(ALICE, None)) == {}
+
+
+def test_a_version_without_alternatives_takes_them_back() -> None:
+    narrow = provisioned("jira-user", CLASSIC, version="2.0.0")
+    assert lacking(EITHER, stored(ALICE, GRANULAR), narrow) == {ALICE: ["read:jira-work"]}
+
+
+def test_withholding_changes_no_need_and_no_union() -> None:
+    events = (registered(base=()), EITHER, stored(ALICE, ()), withheld("read:jira-work"))
+    state = replay(log_of(*events))
+    assert (state.scopes.idps["atlassian"].withheld, state.scopes.idps["atlassian"].union) == (CLASSIC, CLASSIC)
+    assert [row.user for row in worklist(state)] == [ALICE]
+    again = replay(log_of(*events, restored("read:jira-work")))
+    assert again.scopes.idps["atlassian"].withheld == ()

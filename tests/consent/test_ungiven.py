@@ -1,0 +1,94 @@
+"""What a user was asked for in vain, how often, and who can mend it."""
+
+from typing import Literal
+
+import pytest
+
+from scopefold.consent.reconsent import UserGrant, replay
+from scopefold.consent.ungiven import Ungiven, Why, given_up, why
+from scopefold.contracts.events import Event
+from scopefold.contracts.recorded import Cause
+from scopefold.scopes.shipped import profile_named
+from tests.support.logs import START, log_of, provisioned, registered, restored, stored
+
+BOB = "u_bob00001"
+MAIL, DRIVE = "https://www.googleapis.com/auth/gmail.modify", "https://www.googleapis.com/auth/drive"
+ASKED = ("openid", "email", MAIL, DRIVE)
+STORY: tuple[Event, ...] = (registered("google", "google"), provisioned("gmail", [MAIL, DRIVE], "google"))
+
+
+def came(granted: tuple[str, ...] | None, generation: int, cause: Literal["step-up", "refresh"] = "step-up") -> Event:
+    """Bob came back with a token. Who he is was granted in any case."""
+    told = None if granted is None else (*ASKED[:2], *granted)
+    return stored(BOB, told, generation=generation, cause=cause, idp="google", requested=ASKED)
+
+
+def held(*events: Event) -> UserGrant:
+    return replay(log_of(*STORY, *events)).grants["google", BOB]
+
+
+def counted(*events: Event) -> dict[str, int]:
+    return {one.scope: one.times for one in held(*events).ungiven}
+
+
+def in_vain(*events: Event) -> frozenset[str]:
+    idp = replay(log_of(*STORY, *events)).scopes.idps["google"]
+    return given_up(idp, held(*events).ungiven)
+
+
+def test_what_was_given_was_not_asked_for_in_vain() -> None:
+    assert counted(came((MAIL, DRIVE), 1)) == {}
+
+
+def test_each_time_in_a_row_counts() -> None:
+    assert counted(came((MAIL,), 1)) == {DRIVE: 1}
+    assert counted(came((MAIL,), 1), came((MAIL,), 2)) == {DRIVE: 2}
+    assert held(came((MAIL,), 1), came((MAIL,), 2)).ungiven[0].last.seq == 4
+
+
+def test_given_in_between_it_begins_anew() -> None:
+    assert counted(came((MAIL,), 1), came((MAIL, DRIVE), 2), came((MAIL,), 3)) == {DRIVE: 1}
+
+
+def test_a_refresh_asks_nobody() -> None:
+    assert counted(came((MAIL,), 1), came((MAIL,), 2, "refresh")) == {DRIVE: 1}
+
+
+def test_what_the_provider_did_not_say_counts_as_nothing() -> None:
+    assert counted(came(None, 1)) == {}
+    assert counted(came((MAIL,), 1), came(None, 2)) == {DRIVE: 1}
+
+
+def test_a_token_said_twice_counts_once() -> None:
+    again = came((MAIL,), 1)
+    assert counted(again, again) == {DRIVE: 1}
+
+
+def test_after_the_second_time_asking_once_more_is_in_vain_until_an_operator_says_otherwise() -> None:
+    twice = (came((MAIL,), 1), came((MAIL,), 2))
+    assert in_vain(*twice[:1]) == frozenset()
+    assert in_vain(*twice) == {DRIVE}
+    assert in_vain(*twice, restored(DRIVE, idp="google")) == frozenset()
+    assert in_vain(*twice, restored(DRIVE, idp="google"), came((MAIL,), 3)) == {DRIVE}
+
+
+LAST = Cause(9, START, "event-000009")
+
+
+@pytest.mark.parametrize(
+    ("profile", "ungiven", "users_with", "users_without", "expected"),
+    [
+        ("google", (), 5, 0, "never-asked"),
+        ("google", (Ungiven(DRIVE, 1, LAST),), 5, 1, "not-allowed"),
+        ("google", (Ungiven(DRIVE, 1, LAST),), 0, 2, "not-allowed"),
+        ("google", (Ungiven(DRIVE, 1, LAST),), 0, 3, "not-given"),
+        ("google", (Ungiven(DRIVE, 1, LAST),), 1, 300, "not-allowed"),
+        ("atlassian", (Ungiven(DRIVE, 1, LAST),), 0, 1, "not-given"),  # all or nothing: nobody unticks there
+        ("atlassian", (Ungiven(DRIVE, 1, LAST),), 7, 1, "not-allowed"),
+    ],
+)
+def test_who_is_to_be_asked(
+    profile: str, ungiven: tuple[Ungiven, ...], users_with: int, users_without: int, expected: Why
+) -> None:
+    counts = {"users_with": users_with, "users_without": users_without}
+    assert expected == why(profile_named(profile), DRIVE, ungiven, **counts)
