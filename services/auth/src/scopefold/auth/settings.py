@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from scopefold.auth.core.withholding import Standing
 from scopefold.contracts.words import IdpId, Tenant
 from scopefold.runtime.secret import Secret
 from scopefold.runtime.settings import BadSettings
@@ -26,6 +27,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     issuer: str = "http://127.0.0.1:8080"
     data_dir: Path = Path()
     default_idp: IdpId | None = None
+    on_suspect: Standing = "tell"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

@@ -66,16 +66,19 @@ def given_up(idp: Idp, ungiven: Iterable[Ungiven]) -> frozenset[str]:
 
 
 def why(profile: Profile, scope: str, ungiven: Iterable[Ungiven], *, users_with: int, users_without: int) -> Why:
-    """Why a user's grant lacks a scope. The counts are of the users at the IdP who were given it, and were not.
-
-    Where a provider asks for all or nothing, what it left out was not the user's to leave out.
-    """
+    """Why a user's grant lacks a scope. The counts are of the users at the IdP who were given it, and were not."""
     name = canonical_name(profile, scope)
     if all(one.scope != name for one in ungiven):
         return "never-asked"
-    if users_with == 0 and (profile.consent == "whole" or users_without >= MANY_USERS):
-        return "not-given"
-    return "not-allowed"
+    return "not-given" if nobody_gets(profile, users_with=users_with, users_without=users_without) else "not-allowed"
+
+
+def nobody_gets(profile: Profile, *, users_with: int, users_without: int) -> bool:
+    """Does the provider give a scope to nobody, so that it is not the users who leave it out?
+
+    Where a provider asks for all or nothing, what it left out was not the user's to leave out.
+    """
+    return users_with == 0 and (profile.consent == "whole" or users_without >= MANY_USERS)
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,7 @@ EVENT_IDS: Final = uuid.UUID("6a0d1f0e-3a0b-4b57-8c5a-6b0b5d1f7c11")
 
 MAX_LIFETIME_SECONDS: Final = 10 * 365 * 86400
 MAX_SCOPES: Final = 300
+NO_RETURN: Final = timedelta(seconds=10)
 
 
 class GoTo(Struct, frozen=True):
@@ -88,6 +89,18 @@ def worth_asking(idp: Idp, lacks: Iterable[Lack], ungiven: Iterable[Ungiven]) ->
     """What of it another consent can bring: not what is withheld from logins, nor what was asked for twice in vain."""
     in_vain = given_up(idp, ungiven) | set(canonical(idp.profile, idp.withheld))
     return tuple(lack for lack in lacks if canonical_name(idp.profile, lack.scope) not in in_vain)
+
+
+def asked_before(idp: Idp, lacks: Iterable[Lack], ungiven: Iterable[Ungiven]) -> dict[str, datetime]:
+    """What of it the user was asked for before and did not give, and when."""
+    last = {one.scope: one.last.at for one in ungiven}
+    named = ((lack.scope, canonical_name(idp.profile, lack.scope)) for lack in lacks)
+    return {scope: last[name] for scope, name in named if name in last}
+
+
+def never_came_back(began_at: datetime, now: datetime) -> bool:
+    """Is a login that the same browser began before, and that is still under way, given up? A double click is not."""
+    return now - began_at >= NO_RETURN
 
 
 class Reason(Struct, frozen=True):

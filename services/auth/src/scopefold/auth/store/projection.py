@@ -35,7 +35,6 @@ from scopefold.consent.ungiven import Ungiven
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
 from scopefold.runtime.logs import logger
-from scopefold.scopes.canonical import canonical_name
 from scopefold.scopes.coverage import Grant, carries
 
 log = logger(__name__)
@@ -314,10 +313,9 @@ class Projection:
         sets = (one for one in self._sets.values() if one.idp == idp)
         return sum(one.users for one in sets if carries(profile, one.grant, scope))
 
-    def users_without(self, idp: str, scope: str) -> int:
-        """How many users were asked for a scope at an IdP the last time they came, and did not give it."""
-        profile = (self.scopes.idps.get(idp) or Idp(idp)).profile
-        return self._ungiven[idp, canonical_name(profile, scope)]
+    def ungiven(self, idp: str) -> dict[str, int]:
+        """What users were asked for in vain at an IdP the last time they came, by canonical name, and how many."""
+        return {scope: users for (name, scope), users in sorted(self._ungiven.items()) if name == idp}
 
     async def page(self, *, idp: str | None, after: tuple[str, str, str] | None, limit: int) -> Page:
         """Part of the worklist, ordered by IdP, grant set and user, after the place that `after` names."""

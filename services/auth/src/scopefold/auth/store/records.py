@@ -36,6 +36,12 @@ class Attempt(Struct, frozen=True):
     began_at: datetime
 
 
+class Latest(Struct, frozen=True):
+    """The login that a browser began last at an IdP, by the hash of its state."""
+
+    attempt: str
+
+
 class Code(Struct, frozen=True):
     """An authorization code that was issued and not yet redeemed. Kept under its hash."""
 

@@ -23,6 +23,8 @@ from scopefold.auth.web.oauth import is_redirect_uri
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.reconsent import Row
+from scopefold.consent.trials import Trial
+from scopefold.consent.ungiven import nobody_gets
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.contracts.recorded import Cause, Quarantined
 from scopefold.contracts.subjects import idps_filter
@@ -46,6 +48,30 @@ class ConnectorView(Struct, frozen=True, kw_only=True):
     cause: Cause
 
 
+class TrialView(Struct, frozen=True, kw_only=True):
+    """What a provisioning newly asked for, with which nobody has come through yet."""
+
+    connector: str
+    title: str
+    scopes: tuple[str, ...]
+    failed: Annotated[int, Meta(description="How many people failed with it; counted up to 50.")]
+    suspect: Annotated[bool, Meta(description="So many failed that it is likely why.")]
+    last_error: str
+    cause: Cause
+
+
+class InVain(Struct, frozen=True, kw_only=True):
+    """A scope that users were asked for the last time they came, and did not give."""
+
+    scope: str
+    users_without: int
+    users_with: int
+    why: Annotated[
+        Literal["not-allowed", "not-given"],
+        Meta(description="The users did not allow it, or the provider gives it to nobody: its app lacks it."),
+    ]
+
+
 class IdpView(Struct, frozen=True, kw_only=True):
     """An IdP: how it is registered, what it must be asked for, and because of which connectors."""
 
@@ -59,6 +85,9 @@ class IdpView(Struct, frozen=True, kw_only=True):
     requested: Annotated[tuple[str, ...], Meta(description="What a login really asks of this IdP.")]
     callback: Annotated[str, Meta(description="The callback address to register at the IdP, byte for byte.")]
     connectors: tuple[ConnectorView, ...]
+    withheld: Annotated[tuple[str, ...], Meta(description="What logins leave out for now.")]
+    trials: Annotated[tuple[TrialView, ...], Meta(description="With what was newly asked for nobody has come through.")]
+    in_vain: Annotated[tuple[InVain, ...], Meta(description="What users were asked for and did not give.")]
     cause: Cause
 
 
@@ -143,7 +172,7 @@ async def register_idp(request: Request) -> Response:
         try:
             await bus.vault.put_idp_secret(command.idp, command.client_secret)
             if decision is None:
-                return json_response(_idp_view(service, service.scopes.idps[command.idp]))
+                return json_response(idp_view(service, service.scopes.idps[command.idp]))
             new = NewEvent(f"idp-registered-{secrets.token_hex(16)}", decision)
             expected = Expected(idps_filter(tenant), last)
             await append(bus.log, [new], tenant=tenant, publisher=PUBLISHER, now=now(), expected=expected)
@@ -153,7 +182,7 @@ async def register_idp(request: Request) -> Response:
         if not await service.projection.reached(appended, FOLD_SECONDS):
             raise LogUnavailable("the identity provider is registered, but the log is still being read")
         location = {"location": f"/v1/idps/{command.idp}"}
-        return json_response(_idp_view(service, service.scopes.idps[command.idp]), 201, location)
+        return json_response(idp_view(service, service.scopes.idps[command.idp]), 201, location)
     raise LogUnavailable("others were faster at every try")
 
 
@@ -162,21 +191,27 @@ async def list_idps(request: Request) -> Response:
     service = service_of(request)
     service.check_ready()
     found = [idp for _, idp in sorted(service.scopes.idps.items()) if idp.registration is not None]
-    return json_response(IdpViews(tuple(_idp_view(service, idp) for idp in found)))
+    return json_response(IdpViews(tuple(idp_view(service, idp) for idp in found)))
 
 
 async def show_idp(request: Request) -> Response:
     """`GET /v1/idps/{idp}`"""
-    service, name = service_of(request), request.path_params["idp"]
+    service = service_of(request)
     service.check_ready()
-    idp = service.scopes.idps.get(name)
+    return json_response(idp_view(service, registered_idp(service, request)))
+
+
+def registered_idp(service: Service, request: Request) -> Idp:
+    """The IdP that the request's path names. Raises `ProblemError`."""
+    idp = service.scopes.idps.get(request.path_params["idp"])
     if idp is None or idp.registration is None:
         known = ", ".join(sorted(service.scopes.idps)) or "none"
         raise ProblemError(404, "unknown-idp", "There is no such identity provider", f"Registered are: {known}.")
-    return json_response(_idp_view(service, idp))
+    return idp
 
 
-def _idp_view(service: Service, idp: Idp) -> IdpView:
+def idp_view(service: Service, idp: Idp) -> IdpView:
+    """An IdP as operators see it."""
     assert idp.registration is not None
     registered = idp.registration.event
     return IdpView(
@@ -190,7 +225,34 @@ def _idp_view(service: Service, idp: Idp) -> IdpView:
         requested=requested_scopes(idp),
         callback=callback_address(service, idp.idp),
         connectors=tuple(_connector_view(connector) for connector in idp.connectors.values()),
+        withheld=idp.withheld,
+        trials=tuple(_trial_view(trial) for trial in idp.trials),
+        in_vain=tuple(
+            _in_vain(service, idp, scope, users) for scope, users in service.projection.ungiven(idp.idp).items()
+        ),
         cause=idp.registration.cause,
+    )
+
+
+def _trial_view(trial: Trial) -> TrialView:
+    return TrialView(
+        connector=trial.connector,
+        title=trial.title,
+        scopes=trial.scopes,
+        failed=len(trial.failed),
+        suspect=trial.suspect,
+        last_error=trial.last_error,
+        cause=trial.cause,
+    )
+
+
+def _in_vain(service: Service, idp: Idp, scope: str, users: int) -> InVain:
+    holders = service.projection.users_with(idp.idp, scope)
+    return InVain(
+        scope=scope,
+        users_without=users,
+        users_with=holders,
+        why="not-given" if nobody_gets(idp.profile, users_with=holders, users_without=users) else "not-allowed",
     )
 
 

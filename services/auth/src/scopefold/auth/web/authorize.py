@@ -10,6 +10,7 @@ from scopefold.auth.core.login import (
     GoTo,
     LetChoose,
     NoIdp,
+    asked_before,
     choose_idp,
     lacking,
     present_grant,
@@ -19,6 +20,7 @@ from scopefold.auth.core.login import (
 )
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
+from scopefold.auth.web.abandoned import note_begun
 from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.browser import mark_browser, random_text, session_of
 from scopefold.auth.web.login_log import heal
@@ -35,6 +37,7 @@ from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.upstream import authorize_url
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
+from scopefold.consent.ungiven import Ungiven
 from scopefold.runtime.web import limited_body
 from scopefold.scopes.update import taken_as_told
 
@@ -77,6 +80,7 @@ async def _go(
     """Straight back with a code where the grant suffices, else to the IdP: at once, or after saying why."""
     silent = parameters.get("prompt") == "none"
     lacks: tuple[Lack, ...] = ()
+    ungiven: tuple[Ungiven, ...] = ()
     if session is not None:
         found = await service.bus.vault.token(session.user, idp.idp)
         if found is not None:
@@ -84,8 +88,10 @@ async def _go(
             held = await service.projection.held(idp.idp, session.user)
             scopes = taken_as_told(idp.profile, found[0].granted, found[0].requested)
             grant = present_grant(scopes, found[0].evidence, found[0].generation, held)
-            lacks = lacking(idp, grant, parameters.get("resource"))
-            lacks = worth_asking(idp, lacks, held.ungiven if held else ())
+            every = lacking(idp, grant, parameters.get("resource"))
+            ungiven = held.ungiven if held else ()
+            lacks = worth_asking(idp, every, ungiven)
+            service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
             if not lacks:
                 return await with_code(
                     service, parameters, GrantedUser(session.user, idp.idp, session.authenticated_at)
@@ -95,7 +101,14 @@ async def _go(
     response, address = await _begin(service, request, parameters, idp, session)
     if not lacks:
         return response
-    explained = page("step_up", idp=idp, reasons=reasons(lacks), address=address, title="More access is needed")
+    explained = page(
+        "step_up",
+        idp=idp,
+        reasons=reasons(lacks),
+        refused=asked_before(idp, lacks, ungiven),
+        address=address,
+        title="More access is needed",
+    )
     for cookie in response.headers.getlist("set-cookie"):
         explained.headers.append("set-cookie", cookie)
     return explained
@@ -110,17 +123,19 @@ async def _begin(
         idp, redirect_uri=callback_address(service, idp.idp), scopes=scopes, state=state, verifier=verifier
     )
     response = redirect(address)
+    browser = mark_browser(request, response)
     attempt = Attempt(
         attempt=f"a_{random_text()[:22]}",
         idp=idp.idp,
         request=AuthorizeRequest(dict(parameters)),
-        browser=mark_browser(request, response),
+        browser=browser,
         verifier=verifier,
         requested=scopes,
         user=session.user if session else None,
         began_at=now(),
     )
     await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
+    await note_begun(service, attempt, hashed(state))
     return response, address
 
 

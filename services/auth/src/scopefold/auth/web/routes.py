@@ -1,5 +1,6 @@
 """Every route of the auth service, and how what goes wrong is told there."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -9,7 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scopefold.auth.core.idps import RegisterIdp
-from scopefold.auth.web import admin, answers, metadata
+from scopefold.auth.core.withholding import Restore, Withhold
+from scopefold.auth.web import admin, answers, metadata, withholding
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
 from scopefold.auth.web.oauth import RedirectedError, ShownError
@@ -18,6 +20,7 @@ from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
 from scopefold.runtime.web import (
     Endpoint,
+    Handler,
     ProblemError,
     application,
     json_response,
@@ -27,6 +30,7 @@ from scopefold.runtime.web import (
     route,
 )
 
+Guard = Callable[[Handler], Handler]
 CLIENTS = "/api/v1/organizations/{org}/clients"
 
 
@@ -78,6 +82,10 @@ async def _away(request: Request, error: Exception) -> Response:
 
 def _admin(service: Service) -> list[Endpoint]:
     guard = require_bearer(service.settings.admin_token)
+    return [*_idps(guard), *_clients(guard), *_log(guard)]
+
+
+def _idps(guard: Guard) -> list[Endpoint]:
     return [
         Endpoint(
             method="POST",
@@ -106,6 +114,29 @@ def _admin(service: Service) -> list[Endpoint]:
         ),
         Endpoint(
             method="POST",
+            path="/v1/idps/{idp}/withheld",
+            summary="Leave scopes out of logins for now, since the provider refuses people over them",
+            handler=guard(withholding.withhold_scopes),
+            body=Withhold,
+            answers={201: admin.IdpView, 200: admin.IdpView},
+            problems=(400, 401, 404, 415, 422, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/idps/{idp}/restored",
+            summary="Ask for scopes again: of everybody who lacks them",
+            handler=guard(withholding.restore_scopes),
+            body=Restore,
+            answers={201: admin.IdpView, 200: admin.IdpView},
+            problems=(400, 401, 404, 415, 422, 503),
+        ),
+    ]
+
+
+def _clients(guard: Guard) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="POST",
             path=CLIENTS,
             summary="Register a client",
             handler=guard(admin.register_client),
@@ -121,6 +152,11 @@ def _admin(service: Service) -> list[Endpoint]:
             answers={200: admin.ClientViews},
             problems=(401, 404, 503),
         ),
+    ]
+
+
+def _log(guard: Guard) -> list[Endpoint]:
+    return [
         Endpoint(
             method="GET",
             path="/v1/reconsent",

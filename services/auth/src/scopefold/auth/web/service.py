@@ -1,5 +1,6 @@
 """What every handler works with: the parts of this service, wired once in `app`."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import httpx
@@ -13,8 +14,12 @@ from scopefold.auth.store.records import Client
 from scopefold.auth.store.vault import Vault
 from scopefold.auth.web.clients import Clients
 from scopefold.auth.web.oauth import Keys, Loaded
-from scopefold.consent.idp_scopes import State
+from scopefold.consent.idp_scopes import Idp, State
+from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable
+from scopefold.runtime.logs import logger
+
+log = logger(__name__)
 
 
 class Connected:
@@ -42,6 +47,20 @@ class Service:
         self.connected: Connected | None = None
         self.waiting_for: str | None = "the bus has not been reached yet"
         self.broken: str | None = None
+        self._told_in_vain: set[tuple[str, str]] = set()
+
+    def tell_in_vain(self, idp: Idp, lacks: Iterable[Lack]) -> None:
+        """Tell the operator, once a process and scope, of what users are not asked for another time."""
+        for lack in lacks:
+            if (idp.idp, lack.scope) not in self._told_in_vain:
+                self._told_in_vain.add((idp.idp, lack.scope))
+                log.warning(
+                    "a scope is needed that asking for does not bring",
+                    idp=idp.idp,
+                    scope=lack.scope,
+                    needed_by=[because.title for because in lack.because],
+                    what_to_do=f"scopefold idp doctor {idp.idp}",
+                )
 
     @property
     def bus(self) -> Connected:
