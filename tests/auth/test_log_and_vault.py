@@ -14,10 +14,11 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from scopefold.auth.core.seal import read_key
+from scopefold.auth.oauth.loaded import Keys, Loaded
+from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store import buckets, records
 from scopefold.auth.store.history import History
 from scopefold.auth.store.vault import StoredToken, Vault
-from scopefold.auth.web.oauth import Keys, Loaded, redeem
 from scopefold.contracts.events import TokenStored, UserLoggedIn
 from scopefold.ledger.log import Log, LogUnavailable, last_seq_on
 from scopefold.ledger.read import read

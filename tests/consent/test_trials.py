@@ -2,6 +2,7 @@
 
 import pytest
 
+from scopefold.consent.failures import MAX_KINDS
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import replay
 from scopefold.consent.trials import MAX_FAILED, Trial
@@ -79,3 +80,18 @@ def test_what_an_operator_has_restored_begins_anew() -> None:
 
 def test_however_many_fail_what_is_kept_is_bounded() -> None:
     assert len(trial(*STORY, WIKI, *(failed(f"attempt-{n}", ASKED) for n in range(200))).failed) == MAX_FAILED
+
+
+def test_failures_are_counted_by_kind_the_latest_last() -> None:
+    down = failed("attempt-9", JIRA, stage="token", error="http_503")
+    found = at(*STORY, failed("attempt-1", JIRA), down, failed("attempt-2", JIRA)).failures
+    assert [("token", "http_503", 1), ("authorize", "invalid_scope", 2)] == [
+        (one.stage, one.error, one.count) for one in found
+    ]
+    assert found[-1].last.seq == 6
+
+
+def test_however_many_kinds_there_are_what_is_kept_is_bounded() -> None:
+    found = at(*STORY, *(failed("attempt-1", JIRA, error=f"error-{n}") for n in range(MAX_KINDS + 10))).failures
+    assert len(found) == MAX_KINDS + 1
+    assert ("other", 10) == (found[-1].error, found[-1].count)

@@ -9,9 +9,9 @@ from joserfc.jwk import ECKey, RSAKey
 from msgspec import json
 
 from scopefold.auth.core.seal import CannotOpen
+from scopefold.auth.oauth.loaded import Keys
 from scopefold.auth.store import buckets
 from scopefold.auth.store.vault import Vault
-from scopefold.auth.web.oauth import Keys
 from scopefold.auth.web.service import Connected, Service
 from scopefold.ledger.follow import LogReplaced, follow
 from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable

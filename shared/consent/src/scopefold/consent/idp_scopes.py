@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.consent import trials
+from scopefold.consent.failures import Failures, counted
 from scopefold.consent.trials import Trials
 from scopefold.contracts.events import (
     AuthorizationFailed,
@@ -64,7 +65,7 @@ class Idp(Struct, frozen=True):
     """One identity provider. `union` only grows, in the order of first sight.
 
     `withheld` is what logins leave out for now, `restored` since when people are asked anew for a scope, by its
-    canonical name, `trials` what was newly asked for and has not proved itself.
+    canonical name, `trials` what was newly asked for and has not proved itself, `failures` how logins failed.
     """
 
     idp: str
@@ -74,6 +75,7 @@ class Idp(Struct, frozen=True):
     withheld: tuple[str, ...] = ()
     restored: dict[str, Cause] = {}
     trials: Trials = ()
+    failures: tuple[Failures, ...] = ()
 
     @property
     def profile(self) -> Profile:
@@ -163,13 +165,14 @@ def _restored(idp: Idp, event: ScopesRestored, cause: Cause) -> Idp:
 
 def _tried(state: State, event: AuthorizationFailed | TokenStored, cause: Cause) -> State:
     """Somebody came through, or did not: it matters while something that was newly asked for has not proved itself."""
-    idp = state.idps.get(event.idp)
-    if idp is None or not idp.trials:
+    if (idp := state.idps.get(event.idp)) is None:
         return state
-    if isinstance(event, TokenStored):
-        after = trials.came_through(idp.trials, idp.profile, event)
-    else:
+    if isinstance(event, AuthorizationFailed):
         after = trials.failed(idp.trials, idp.profile, event, cause)
+        return _with(state, replace(idp, trials=after, failures=counted(idp.failures, event, cause)))
+    if not idp.trials:
+        return state
+    after = trials.came_through(idp.trials, idp.profile, event)
     return state if after is idp.trials else _with(state, replace(idp, trials=after))
 
 

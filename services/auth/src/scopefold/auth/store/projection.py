@@ -73,6 +73,13 @@ _pack_held = msgspec.msgpack.Encoder().encode
 _unpack_held = msgspec.msgpack.Decoder(Held).decode
 
 
+def _needs_differ(before: Idp | None, after: Idp) -> bool:
+    """Whether what grants are judged against has changed, and not only how logins fare."""
+    return before is None or any(
+        getattr(before, name) is not getattr(after, name) for name in ("registration", "union", "connectors")
+    )
+
+
 class Projection:
     """One SQLite file, its one writer, and the small part of it that is kept in memory.
 
@@ -172,10 +179,11 @@ class Projection:
                 if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
                     after[key] = grant
         changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
+        rejudge = {name for name in changed if _needs_differ(self.scopes.idps.get(name), scopes.idps[name])}
         self.scopes = scopes
         await self._save_idps(changed)
         counted = dict(self._ungiven)
-        await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=changed)
+        await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
         await self._save_ungiven(counted)
         for one in aside:
             log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)

@@ -13,13 +13,13 @@ from scopefold.auth.core.idps import Refused, RegisterIdp, decide
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
+from scopefold.auth.oauth.client import is_redirect_uri
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.history import NoSuchMoment
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.login_log import PUBLISHER
-from scopefold.auth.web.oauth import is_redirect_uri
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.reconsent import Row

@@ -6,8 +6,10 @@ from authlib.common.urls import add_params_to_uri
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.oauth.loaded import GrantedUser
+from scopefold.auth.oauth.request import RedirectedError, ShownError
+from scopefold.auth.oauth.server import issue_code
 from scopefold.auth.store.buckets import hashed
-from scopefold.auth.web.oauth import GrantedUser, RedirectedError, ShownError, issue_code
 from scopefold.auth.web.pages import error_page, redirect
 from scopefold.auth.web.service import Service
 from scopefold.ledger.append import AppendRefused, LogFull

@@ -18,20 +18,15 @@ from scopefold.auth.core.login import (
     requested_scopes,
     worth_asking,
 )
+from scopefold.auth.oauth.loaded import GrantedUser
+from scopefold.auth.oauth.request import RedirectedError, ShownError, form_parameters, single_parameters
+from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
 from scopefold.auth.web.abandoned import note_begun
 from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.browser import mark_browser, random_text, session_of
 from scopefold.auth.web.login_log import heal
-from scopefold.auth.web.oauth import (
-    GrantedUser,
-    RedirectedError,
-    ShownError,
-    check_authorization_request,
-    form_parameters,
-    single_parameters,
-)
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.upstream import authorize_url

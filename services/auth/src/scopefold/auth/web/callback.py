@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from scopefold.auth.core.login import Granted, clocks, read_grant
 from scopefold.auth.core.seal import keyed_hash
+from scopefold.auth.oauth.loaded import GrantedUser
+from scopefold.auth.oauth.request import RedirectedError, ShownError, single_parameters
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Attempt
 from scopefold.auth.store.vault import Identity, StoredToken
@@ -15,7 +17,6 @@ from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.browser import begin_session, browser_of, random_text
 from scopefold.auth.web.login_log import of_attempt, stored_event, write
-from scopefold.auth.web.oauth import GrantedUser, RedirectedError, ShownError, single_parameters
 from scopefold.auth.web.pages import error_page
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.upstream import TokenAnswer, UpstreamFailed, error_code, exchange, identify

@@ -5,7 +5,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.web.oauth import AUTH_METHODS
+from scopefold.auth.oauth.client import AUTH_METHODS
 from scopefold.auth.web.pages import page
 from scopefold.auth.web.service import service_of
 from scopefold.ledger.log import LogUnavailable

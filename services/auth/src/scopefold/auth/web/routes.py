@@ -11,10 +11,10 @@ from starlette.routing import Route
 
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.withholding import Restore, Withhold
+from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.web import admin, answers, metadata, withholding
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
-from scopefold.auth.web.oauth import RedirectedError, ShownError
 from scopefold.auth.web.pages import style
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import httpx
 from starlette.requests import Request
 
+from scopefold.auth.oauth.loaded import Keys, Loaded
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
 from scopefold.auth.store.history import History
@@ -13,7 +14,6 @@ from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client
 from scopefold.auth.store.vault import Vault
 from scopefold.auth.web.clients import Clients
-from scopefold.auth.web.oauth import Keys, Loaded
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable

@@ -8,9 +8,10 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.oauth.request import ShownError, form_parameters
+from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Code
-from scopefold.auth.web.oauth import ShownError, form_parameters, redeem
 from scopefold.auth.web.service import service_of
 from scopefold.runtime.web import ProblemError, json_response, limited_body
 

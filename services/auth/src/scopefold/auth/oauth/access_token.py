@@ -1,0 +1,23 @@
+"""Access tokens as JWTs (RFC 9068)."""
+
+from typing import Any
+
+from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
+from joserfc.jwk import KeySet
+
+from scopefold.auth.oauth.client import RegisteredClient
+from scopefold.auth.oauth.loaded import ACCESS_SECONDS, Loaded
+
+
+class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
+    """JWT access tokens (RFC 9068)."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__(issuer=loaded.issuer, alg="ES256", expires_generator=lambda client, grant_type: ACCESS_SECONDS)
+        self._keys = loaded.keys
+
+    def get_jwks(self) -> KeySet:
+        return KeySet([self._keys.es256])
+
+    def get_audiences(self, client: RegisteredClient, user: Any, scope: str) -> str:
+        return str(self.issuer)

@@ -1,0 +1,48 @@
+"""ID tokens (OpenID Connect Core 1.0, section 2)."""
+
+from typing import Any
+
+from authlib.oidc.core import OpenIDCode, UserInfo
+from joserfc.jwk import RSAKey
+
+from scopefold.auth.oauth.client import RegisteredClient
+from scopefold.auth.oauth.loaded import ID_TOKEN_SECONDS, GrantedUser, Loaded
+
+
+class IdToken(OpenIDCode):  # type: ignore[misc]
+    """OpenID Connect on top of the code grant."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__(require_nonce=False)
+        self._loaded = loaded
+
+    def exists_nonce(self, nonce: str, request: Any) -> bool:
+        """Nonces are for the client to check; a code, which carries one, is redeemed once."""
+        return False
+
+    def get_client_algorithm(self, client: RegisteredClient) -> str:
+        return "RS256"
+
+    def get_encode_header(self, client: RegisteredClient) -> dict[str, str]:
+        return {"alg": "RS256", "kid": self._loaded.keys.rs256.thumbprint()}
+
+    def resolve_client_private_key(self, client: RegisteredClient) -> RSAKey:
+        return self._loaded.keys.rs256
+
+    def get_client_claims(self, client: RegisteredClient) -> dict[str, Any]:
+        now = int(self._loaded.now.timestamp())
+        audience = [client.get_client_id()]
+        return {"iss": self._loaded.issuer, "aud": audience, "iat": now, "exp": now + ID_TOKEN_SECONDS}
+
+    def get_compatible_claims(self, request: Any) -> dict[str, Any]:
+        return self.get_client_claims(request.client)
+
+    def generate_user_info(self, user: GrantedUser, scope: str) -> UserInfo:
+        claims = UserInfo(sub=user.user)
+        identity, scopes = self._loaded.identity, scope.split()
+        if identity is not None and "profile" in scopes and identity.name is not None:
+            claims["name"] = identity.name
+            claims["preferred_username"] = identity.email or identity.name
+        if identity is not None and "email" in scopes and identity.email is not None:
+            claims["email"] = identity.email
+        return claims

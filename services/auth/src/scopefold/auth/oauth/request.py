@@ -1,0 +1,84 @@
+"""A request as Authlib reads it, and the two ways in which a wrong one is answered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+
+
+class Payload(OAuth2Payload):  # type: ignore[misc]
+    """The parameters of a request, each given once."""
+
+    def __init__(self, parameters: Mapping[str, str]) -> None:
+        self._data = dict(parameters)
+
+    @property
+    def data(self) -> dict[str, str]:
+        return self._data
+
+    @property
+    def datalist(self) -> dict[str, list[str]]:
+        return {name: [value] for name, value in self._data.items()}
+
+
+class GrammarRequest(OAuth2Request):  # type: ignore[misc]
+    """Authlib checks the address it is given for https; that is a matter of the issuer's settings, checked there."""
+
+    def __init__(self, method: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        super().__init__(method, "https://authorization-server.invalid/", headers=headers)
+        self.payload = Payload(parameters)
+
+    @property
+    def args(self) -> dict[str, str]:
+        return dict(self.payload.data)
+
+    @property
+    def form(self) -> dict[str, str]:
+        return dict(self.payload.data) if self.method == "POST" else {}
+
+
+class ShownError(Exception):
+    """A wrong request that must be shown here: there is no place that it could safely be redirected to."""
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+
+
+class RedirectedError(Exception):
+    """A wrong or refused request that the client is told of, at its registered redirect address."""
+
+    def __init__(self, redirect_uri: str, error: str, description: str, state: str | None) -> None:
+        super().__init__(description)
+        self.redirect_uri = redirect_uri
+        self.error = error
+        self.description = description
+        self.state = state
+
+
+def single_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Parameters by name. Raises `ShownError` where one is given twice (RFC 6749, section 3.1)."""
+    parameters: dict[str, str] = {}
+    for name, value in pairs:
+        if name in parameters:
+            raise ShownError("invalid_request", f"The parameter {name[:60]!r} is given more than once.")
+        parameters[name] = value
+    return parameters
+
+
+def form_parameters(body: bytes) -> dict[str, str]:
+    """The parameters of a form body. Raises `ShownError`."""
+    try:
+        return single_parameters(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))
+    except (UnicodeDecodeError, ValueError):
+        raise ShownError("invalid_request", "The body is no form.") from None
+
+
+def told(error: Any, parameters: Mapping[str, str]) -> ShownError | RedirectedError:
+    """Authlib's error as one of ours: only where a registered redirect address is certain is the client told."""
+    description = str(error.get_error_description() or error.error or "")
+    if error.redirect_uri:
+        return RedirectedError(error.redirect_uri, error.error, description, parameters.get("state"))
+    return ShownError(error.error, description)

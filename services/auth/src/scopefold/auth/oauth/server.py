@@ -1,0 +1,77 @@
+"""An authorization server for one request, and what a request is asked of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
+
+from scopefold.auth.oauth.access_token import AccessToken
+from scopefold.auth.oauth.client import RegisteredClient
+from scopefold.auth.oauth.code import CodeGrant, RequireS256
+from scopefold.auth.oauth.id_token import IdToken
+from scopefold.auth.oauth.loaded import GrantedUser, Loaded
+from scopefold.auth.oauth.request import GrammarRequest, told
+from scopefold.auth.store.records import Code
+
+
+class Server(AuthorizationServer):  # type: ignore[misc]
+    """An authorization server for one request."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__()
+        self.loaded = loaded
+        self.register_grant(CodeGrant, [RequireS256(required=True), IdToken(loaded)])
+        self.register_token_generator("default", AccessToken(loaded))
+
+    def query_client(self, client_id: str) -> RegisteredClient | None:
+        client = self.loaded.client
+        if client is None or client.client_id != client_id:
+            return None
+        return RegisteredClient(client, self.loaded.client_secret_key)
+
+    def save_token(self, token: dict[str, Any], request: Any) -> None:
+        """Access tokens are self-contained: nothing is stored."""
+
+    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Nobody listens."""
+
+    def create_oauth2_request(self, request: GrammarRequest) -> GrammarRequest:
+        return request
+
+    def handle_response(self, status: int, body: Any, headers: Any) -> tuple[int, Any, dict[str, str]]:
+        return status, body, dict(headers)
+
+
+def check_authorization_request(loaded: Loaded, parameters: Mapping[str, str], user: GrantedUser | None) -> str:
+    """The scope that a valid authorization request is allowed. Raises `ShownError` or `RedirectedError`."""
+    server = Server(loaded)
+    try:
+        grant = server.get_consent_grant(GrammarRequest("GET", parameters, {}), end_user=user)
+    except OAuth2Error as error:
+        raise told(error, parameters) from None
+    return str(grant.request.scope or "")
+
+
+def issue_code(loaded: Loaded, parameters: Mapping[str, str], user: GrantedUser) -> tuple[str, str, Code]:
+    """The address to send the browser to, the code in it, and what to store under the code's hash."""
+    server = Server(loaded)
+    request = GrammarRequest("GET", parameters, {})
+    try:
+        request.user = user
+        grant = server.get_authorization_grant(request)
+        redirect_uri = grant.validate_authorization_request()
+        _, _, headers = grant.create_authorization_response(redirect_uri, user)
+    except OAuth2Error as error:
+        raise told(error, parameters) from None
+    assert loaded.issued is not None
+    code, stored = loaded.issued
+    return dict(headers)["Location"], code, stored
+
+
+Answer = tuple[int, Any, dict[str, str]]
+
+
+def redeem(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+    """The token endpoint's answer: status, body and headers. On status 200 the caller must first claim the code."""
+    answer: Answer = Server(loaded).create_token_response(GrammarRequest("POST", parameters, headers))
+    return answer
