@@ -39,15 +39,17 @@ ATLASSIAN = profile_named("atlassian")
 TWO = (registered("a"), registered("b"), provisioned("jira-user", JIRA, "b"), provisioned("wiki", JIRA, "unregistered"))
 JIRA_KIND, WIKI_KIND = "urn:connector:identos:jira-user", "urn:connector:identos:wiki"
 
-CHOICES: list[tuple[str, tuple[Event, ...], dict[str, str], GoTo | LetChoose | type[NoIdp]]] = [
+CHOICES: list[tuple[str, tuple[Event, ...], dict[str, Any], GoTo | LetChoose | type[NoIdp]]] = [
     (
         "the resource before all",
         TWO,
-        {"resource": JIRA_KIND, "hint": "a", "session_idp": "a", "default": "a"},
+        {"resources": [JIRA_KIND], "hint": "a", "session_idp": "a", "default": "a"},
         GoTo("b"),
     ),
-    ("a resource that nobody serves", TWO, {"resource": "urn:connector:x:y", "hint": "a", "default": "a"}, NoIdp),
-    ("a resource at an IdP that is not registered", TWO, {"resource": WIKI_KIND, "hint": "a"}, NoIdp),
+    ("an app's own resource", TWO, {"resources": ["https://api.example"], "hint": "a"}, GoTo("a")),
+    ("an app's own beside a connector's", TWO, {"resources": ["https://api.example", JIRA_KIND]}, GoTo("b")),
+    ("a resource at an IdP that is not registered", TWO, {"resources": [WIKI_KIND], "hint": "a"}, NoIdp),
+    ("resources of two IdPs", TWO, {"resources": [WIKI_KIND, JIRA_KIND], "hint": "a"}, NoIdp),
     ("the hint before the session", TWO, {"hint": "a", "session_idp": "b", "default": "b"}, GoTo("a")),
     ("a hint at nothing", TWO, {"hint": "c", "session_idp": "b", "default": "b"}, NoIdp),
     ("a hint at what is not registered", TWO, {"hint": "unregistered"}, NoIdp),
@@ -64,8 +66,8 @@ CHOICES: list[tuple[str, tuple[Event, ...], dict[str, str], GoTo | LetChoose | t
 
 
 @pytest.mark.parametrize(("case", "events", "asked", "expected"), CHOICES)
-def test_which_idp(case: str, events: tuple[Event, ...], asked: dict[str, str], expected: Any) -> None:
-    every = dict.fromkeys(("resource", "hint", "session_idp", "default"))
+def test_which_idp(case: str, events: tuple[Event, ...], asked: dict[str, Any], expected: Any) -> None:
+    every: dict[str, Any] = {"resources": (), "hint": None, "session_idp": None, "default": None}
     choice = choose_idp(replay(log_of(*events)).scopes, **{**every, **asked})
     assert expected == (type(choice) if isinstance(choice, NoIdp) else choice), case
 
@@ -94,7 +96,7 @@ def test_what_a_grant_lacks(
     """
     connectors = (provisioned("jira-user", ["read:jira-work", "offline_access"]), provisioned("wiki", ["write:x"]))
     idp = replay(log_of(registered(), *connectors)).scopes.idps["atlassian"]
-    found = lacking(idp, Grant(granted, evidence), resource)
+    found = lacking(idp, Grant(granted, evidence), [resource] if resource else [])
     assert expected == tuple(lack.scope for lack in found)
     assert all(lack.because for lack in found)
 

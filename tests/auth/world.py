@@ -207,10 +207,11 @@ class Person:
         self.world = world
         self.name = name
         self.browser = Window(world.auth.url)
+        self.address: str | None = None  # where to begin, in place of the app's address
 
     async def at_consent(self, app: App, **changed: str | None) -> httpx.Response:
         """Open the app's address and log in upstream; the consent page."""
-        answer = await self.browser.get(app.address(**changed))
+        answer = await self.browser.get(self.address or app.address(**changed))
         if answer.status_code == 200:  # the page that explains a step-up
             found = re.search(r'id="continue" href="([^"]+)"', answer.text)
             assert found is not None, answer.text

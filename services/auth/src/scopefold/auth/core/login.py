@@ -1,7 +1,7 @@
 """The decisions of a login: to which IdP, asking for what, and what came back."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -43,15 +43,18 @@ class NoIdp(Struct, frozen=True):
 
 
 def choose_idp(
-    state: State, *, resource: str | None, hint: str | None, session_idp: str | None, default: str | None
+    state: State, *, resources: Collection[str], hint: str | None, session_idp: str | None, default: str | None
 ) -> GoTo | LetChoose | NoIdp:
-    """Which IdP: that of the resource, else the hinted, else the session's, else the default, else the only one."""
+    """Which IdP: that of the resources, else the hinted, else the session's, else the default, else the only one.
+
+    A resource that no connector serves, such as an app's own, says nothing of where to log in.
+    """
     registered = tuple(name for name, idp in sorted(state.idps.items()) if idp.registration is not None)
-    if resource is not None:
-        routed = state.routes.get(resource)
-        if routed in registered and routed is not None:
-            return GoTo(routed)
-        return NoIdp(f"no connector is provisioned for the resource {resource}")
+    if routed := {state.routes[one] for one in resources if one in state.routes}:
+        if len(routed) > 1:
+            return NoIdp("the resources belong to several identity providers: ask for those of one at a time")
+        (idp,) = routed
+        return GoTo(idp) if idp in registered else NoIdp("the identity provider of the resource is not registered")
     if hint is not None:
         return GoTo(hint) if hint in registered else NoIdp(f"there is no identity provider {hint}")
     for preferred in (session_idp, default):
@@ -76,13 +79,19 @@ def authorize_parameters(idp: Idp) -> dict[str, str]:
     return {**idp.profile.authorize_params, **idp.registration.event.authorize_params}
 
 
-def lacking(idp: Idp, grant: Grant, resource: str | None) -> tuple[Lack, ...]:
-    """What a grant is known to lack for a resource type, or for everything that the IdP's connectors need.
+def lacking(idp: Idp, grant: Grant, resources: Iterable[str]) -> tuple[Lack, ...]:
+    """What a grant is known to lack for some resource types, or for everything that the IdP's connectors need.
 
     A grant of which the IdP did not say enough lacks nothing until a call has shown it: another consent would leave
     it as unknown as it is, so asking for one at every login would be a loop.
     """
-    return judge(idp, grant, requirements(idp, resource if resource in idp.connectors else None)).lacks
+    kinds: list[str | None] = [one for one in resources if one in idp.connectors]
+    found: dict[str, Lack] = {}
+    for kind in kinds or [None]:
+        for lack in judge(idp, grant, requirements(idp, kind)).lacks:
+            known = found.get(lack.scope, Lack(lack.scope, ()))
+            found[lack.scope] = Lack(lack.scope, tuple(dict.fromkeys((*known.because, *lack.because))))
+    return tuple(found.values())
 
 
 def worth_asking(idp: Idp, lacks: Iterable[Lack], ungiven: Iterable[Ungiven]) -> tuple[Lack, ...]:

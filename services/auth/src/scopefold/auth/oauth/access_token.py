@@ -14,10 +14,12 @@ class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
 
     def __init__(self, loaded: Loaded) -> None:
         super().__init__(issuer=loaded.issuer, alg="ES256", expires_generator=lambda client, grant_type: ACCESS_SECONDS)
+        self._loaded = loaded
         self._keys = loaded.keys
 
     def get_jwks(self) -> KeySet:
         return KeySet([self._keys.es256])
 
-    def get_audiences(self, client: RegisteredClient, user: Any, scope: str) -> str:
-        return str(self.issuer)
+    def get_audiences(self, client: RegisteredClient, user: Any, scope: str) -> str | list[str]:
+        audience = self._loaded.audience or (self._loaded.issuer,)
+        return audience[0] if len(audience) == 1 else list(audience)

@@ -7,7 +7,8 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
-from scopefold.auth.oauth.loaded import CODE_SECONDS, GrantedUser
+from scopefold.auth.oauth.loaded import CODE_SECONDS, Bound, GrantedUser
+from scopefold.auth.oauth.resource import resources_of
 from scopefold.auth.store.records import Code
 
 
@@ -31,6 +32,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
                 code_challenge=asked.get("code_challenge"),
                 authenticated_at=user.authenticated_at,
                 issued_at=self.server.loaded.now,
+                resources=resources_of(asked),
+                dpop_jkt=asked.get("dpop_jkt"),
             ),
         )
 
@@ -40,6 +43,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
             return None
         if (self.server.loaded.now - found.issued_at).total_seconds() > CODE_SECONDS:
             return None
+        self.server.loaded.bound = Bound(found.resources, found.dpop_jkt)
         return _StoredCode(found)
 
     def delete_authorization_code(self, authorization_code: "_StoredCode") -> None:

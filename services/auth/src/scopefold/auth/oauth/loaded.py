@@ -1,5 +1,6 @@
 """What one request needs of the store, and whom a code is issued for."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -25,6 +26,13 @@ class Keys(Struct, frozen=True):
         return KeySet([self.rs256, self.es256]).as_dict(private=False)
 
 
+class Bound(Struct, frozen=True):
+    """What a code or a refresh token that is redeemed is bound to. No resources: this issuer alone."""
+
+    resources: tuple[str, ...] = ()
+    dpop_jkt: str | None = None
+
+
 class Loaded(Struct, kw_only=True):
     """What one request may need from the store, and what it wants stored. `code` is still to be claimed."""
 
@@ -36,6 +44,14 @@ class Loaded(Struct, kw_only=True):
     code: Code | None = None
     identity: Identity | None = None
     issued: tuple[str, Code] | None = None
+    connectors: Collection[str] = ()
+    """The resource types that a connector is provisioned for: every client may name them."""
+    pushed: bool = False
+    """Was the authorization request pushed before (RFC 9126)?"""
+    bound: Bound | None = None
+    """Set by the grant that redeems something; None where nothing is redeemed."""
+    audience: tuple[str, ...] = ()
+    """Whom the access token is for; nobody named: this issuer."""
 
 
 class GrantedUser(Struct, frozen=True):

@@ -59,9 +59,18 @@ class RedirectedError(Exception):
 
 
 def single_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Parameters by name. Raises `ShownError` where one is given twice (RFC 6749, section 3.1)."""
+    """Parameters by name. Raises `ShownError` where one is given twice (RFC 6749, section 3.1).
+
+    Several resources become one text, parted by spaces: see `oauth.resource`.
+    """
     parameters: dict[str, str] = {}
     for name, value in pairs:
+        if name == "resource":  # the one parameter that may come again, with another value (RFC 8707, section 2)
+            one = value.replace(" ", "%20")
+            given = parameters["resource"].split(" ") if "resource" in parameters else []
+            if one not in given:
+                parameters["resource"] = " ".join([*given, one])
+                continue
         if name in parameters:
             raise ShownError("invalid_request", f"The parameter {name[:60]!r} is given more than once.")
         parameters[name] = value

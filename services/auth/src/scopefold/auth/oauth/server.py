@@ -10,7 +10,9 @@ from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.code import CodeGrant, RequireS256
 from scopefold.auth.oauth.id_token import IdToken
 from scopefold.auth.oauth.loaded import GrantedUser, Loaded
+from scopefold.auth.oauth.plain_request import PlainRequests
 from scopefold.auth.oauth.request import GrammarRequest, told
+from scopefold.auth.oauth.resource import ResourceIndicators
 from scopefold.auth.store.records import Code
 
 
@@ -20,7 +22,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]
     def __init__(self, loaded: Loaded) -> None:
         super().__init__()
         self.loaded = loaded
-        self.register_grant(CodeGrant, [RequireS256(required=True), IdToken(loaded)])
+        self.register_extension(PlainRequests(loaded))
+        self.register_grant(CodeGrant, [RequireS256(required=True), ResourceIndicators(loaded), IdToken(loaded)])
         self.register_token_generator("default", AccessToken(loaded))
 
     def query_client(self, client_id: str) -> RegisteredClient | None:
@@ -50,6 +53,14 @@ def check_authorization_request(loaded: Loaded, parameters: Mapping[str, str], u
     except OAuth2Error as error:
         raise told(error, parameters) from None
     return str(grant.request.scope or "")
+
+
+def check_pushed_request(loaded: Loaded, parameters: Mapping[str, str]) -> None:
+    """Raises `ShownError` or `RedirectedError` where a request that a client pushes is not valid. Who the user is will
+    be seen when the browser comes, so nothing is judged here that depends on it.
+    """
+    loaded.pushed = True
+    check_authorization_request(loaded, {k: v for k, v in parameters.items() if k != "prompt"}, None)
 
 
 def issue_code(loaded: Loaded, parameters: Mapping[str, str], user: GrantedUser) -> tuple[str, str, Code]:

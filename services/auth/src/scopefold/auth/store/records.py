@@ -54,6 +54,20 @@ class Code(Struct, frozen=True):
     code_challenge: str | None
     authenticated_at: datetime
     issued_at: datetime
+    resources: tuple[str, ...] = ()
+    """Whom access tokens may be for (RFC 8707); none: this issuer."""
+    dpop_jkt: str | None = None
+    """The thumbprint of the key that alone may redeem it (RFC 9449, section 10)."""
+
+
+class Pushed(Struct, frozen=True):
+    """An authorization request that a client pushed (RFC 9126). Kept under the hash of its `request_uri`."""
+
+    client_id: str
+    parameters: dict[str, str]
+    pushed_at: datetime
+    browser: str | None = None
+    """The hash of the mark of the browser that came with it in time: its login may take longer than the lifetime."""
 
 
 class Client(Struct, frozen=True):
@@ -66,3 +80,8 @@ class Client(Struct, frozen=True):
     scopes: tuple[str, ...]
     token_endpoint_auth_method: str
     secret_hash: str | None = None
+    require_pushed_authorization_requests: bool = False
+    resources: tuple[str, ...] = ()
+    """Resources of its own that it may ask tokens for, beside the connectors' (RFC 8707)."""
+    id_token_signed_response_alg: str = "RS256"
+    dpop_bound_access_tokens: bool = False

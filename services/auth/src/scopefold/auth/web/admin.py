@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide
+from scopefold.auth.core.keys import SigningAlgorithm
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
 from scopefold.auth.oauth.client import is_redirect_uri
+from scopefold.auth.oauth.resource import RESOURCE_PATTERN
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.history import NoSuchMoment
 from scopefold.auth.store.projection import Projection
@@ -106,6 +108,13 @@ class RegisterClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grant_types: tuple[Literal["authorization_code"], ...] = ("authorization_code",)
     scopes: Scopes = ("openid", "profile", "email")
     token_endpoint_auth_method: Literal["none", "client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    require_pushed_authorization_requests: bool = False
+    resources: Annotated[
+        tuple[Annotated[str, Meta(pattern=RESOURCE_PATTERN)], ...],
+        Meta(max_length=20, description="Absolute URIs that it may ask tokens for, beside the connectors'."),
+    ] = ()
+    id_token_signed_response_alg: SigningAlgorithm = "RS256"
+    dpop_bound_access_tokens: bool = False
 
 
 class ClientView(Struct, frozen=True, kw_only=True):
@@ -117,6 +126,10 @@ class ClientView(Struct, frozen=True, kw_only=True):
     grant_types: tuple[str, ...]
     scopes: tuple[str, ...]
     token_endpoint_auth_method: str
+    require_pushed_authorization_requests: bool
+    resources: tuple[str, ...]
+    id_token_signed_response_alg: str
+    dpop_bound_access_tokens: bool
     client_secret: str | UnsetType = UNSET
 
 
@@ -284,6 +297,10 @@ async def register_client(request: Request) -> Response:
         scopes=asked.scopes,
         token_endpoint_auth_method=asked.token_endpoint_auth_method,
         secret_hash=keyed_hash(service.bus.vault.client_secret_key, secret) if secret else None,
+        require_pushed_authorization_requests=asked.require_pushed_authorization_requests,
+        resources=asked.resources,
+        id_token_signed_response_alg=asked.id_token_signed_response_alg,
+        dpop_bound_access_tokens=asked.dpop_bound_access_tokens,
     )
     existing = await service.clients.add(client)
     if existing is None:
@@ -323,6 +340,10 @@ def _client_view(client: Client, secret: str | None = None) -> ClientView:
         grant_types=client.grant_types,
         scopes=client.scopes,
         token_endpoint_auth_method=client.token_endpoint_auth_method,
+        require_pushed_authorization_requests=client.require_pushed_authorization_requests,
+        resources=client.resources,
+        id_token_signed_response_alg=client.id_token_signed_response_alg,
+        dpop_bound_access_tokens=client.dpop_bound_access_tokens,
         client_secret=secret or UNSET,
     )
 

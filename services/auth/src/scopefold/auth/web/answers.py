@@ -11,6 +11,7 @@ from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.oauth.server import issue_code
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.web.pages import error_page, redirect
+from scopefold.auth.web.pushed import use_up
 from scopefold.auth.web.service import Service
 from scopefold.ledger.append import AppendRefused, LogFull
 from scopefold.ledger.log import LogNotDeclared, LogUnavailable
@@ -22,7 +23,10 @@ log = logger(__name__)
 async def with_code(service: Service, parameters: Mapping[str, str], user: GrantedUser) -> Response:
     """Back to the client with a code, its state, and who issued it (RFC 9207)."""
     client = await service.clients.get(parameters.get("client_id", ""))
-    address, code, stored = issue_code(service.loaded(client), parameters, user)
+    loaded = service.loaded(client)
+    loaded.pushed = "request_uri" in parameters  # only what was resolved comes so far
+    address, code, stored = issue_code(loaded, parameters, user)
+    await use_up(service, parameters)
     await service.bus.buckets.flows.create(f"code.{hashed(code)}", stored)
     return redirect(add_params_to_uri(address, [("iss", service.settings.issuer)]))
 

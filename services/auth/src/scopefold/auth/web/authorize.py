@@ -1,7 +1,6 @@
 """The authorization endpoint: who is it, where must they go, and does what they granted already suffice?"""
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +19,7 @@ from scopefold.auth.core.login import (
 )
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import RedirectedError, ShownError, form_parameters, single_parameters
+from scopefold.auth.oauth.resource import resources_of
 from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
@@ -28,6 +28,7 @@ from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.browser import mark_browser, random_text, session_of
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
+from scopefold.auth.web.pushed import again, keep_for, resolved
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.upstream import authorize_url
 from scopefold.consent.idp_scopes import Idp
@@ -41,17 +42,20 @@ async def authorize(request: Request) -> Response:
     """`GET` or `POST /authorize` (RFC 6749, section 3.1)."""
     service = service_of(request)
     if request.method == "POST":
-        parameters = form_parameters(await limited_body(request))
+        sent = form_parameters(await limited_body(request))
     else:
-        parameters = single_parameters(request.query_params.multi_items())
+        sent = single_parameters(request.query_params.multi_items())
+    parameters, pushed = await resolved(service, request, sent)
     session = await session_of(request, service.bus.buckets.sessions)
     if "login" in parameters.get("prompt", "").split():
         session = None
     client = await service.clients.get(parameters.get("client_id", ""))
-    check_authorization_request(service.loaded(client), parameters, _user(session))
+    loaded = service.loaded(client)
+    loaded.pushed = pushed
+    check_authorization_request(loaded, parameters, _user(session))
     choice = choose_idp(
         service.scopes,
-        resource=parameters.get("resource"),
+        resources=resources_of(parameters),
         hint=parameters.get("idp_hint"),
         session_idp=session.idps[-1] if session and session.idps else None,
         default=service.settings.default_idp,
@@ -60,7 +64,7 @@ async def authorize(request: Request) -> Response:
         case NoIdp():
             raise _refused(parameters, "invalid_target" if "resource" in parameters else "server_error", choice.reason)
         case LetChoose():
-            return _chooser(service, parameters, choice.idps)
+            return await _chooser(service, request, parameters, choice.idps)
         case GoTo():
             return await _go(service, request, parameters, service.scopes.idps[choice.idp], session)
 
@@ -83,7 +87,7 @@ async def _go(
             held = await service.projection.held(idp.idp, session.user)
             scopes = taken_as_told(idp.profile, found[0].granted, found[0].requested)
             grant = present_grant(scopes, found[0].evidence, found[0].generation, held)
-            every = lacking(idp, grant, parameters.get("resource"))
+            every = lacking(idp, grant, resources_of(parameters))
             ungiven = held.ungiven if held else ()
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
@@ -131,6 +135,7 @@ async def _begin(
     )
     await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
     await note_begun(service, attempt, hashed(state))
+    await keep_for(service, parameters, browser)
     return response, address
 
 
@@ -139,14 +144,15 @@ def callback_address(service: Service, idp: str) -> str:
     return f"{service.settings.issuer}/oauth2/callback/{idp}"
 
 
-def _chooser(service: Service, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:
+async def _chooser(
+    service: Service, request: Request, parameters: Mapping[str, str], idps: tuple[str, ...]
+) -> Response:
     if parameters.get("prompt") == "none":
         raise _refused(parameters, "interaction_required", "The user must choose an identity provider.")
-    choices = [
-        (service.scopes.idps[name].profile.title, name, f"/authorize?{urlencode({**parameters, 'idp_hint': name})}")
-        for name in idps
-    ]
-    return page("choose", title="Choose where to log in", choices=choices)
+    choices = [(service.scopes.idps[name].profile.title, name, again(parameters, idp_hint=name)) for name in idps]
+    chooser = page("choose", title="Choose where to log in", choices=choices)
+    await keep_for(service, parameters, mark_browser(request, chooser))
+    return chooser
 
 
 def _refused(parameters: Mapping[str, str], error: str, description: str) -> RedirectedError | ShownError:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from authlib.common.urls import add_params_to_uri
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +17,7 @@ from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.browser import begin_session, browser_of, random_text
 from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.pages import error_page
+from scopefold.auth.web.pushed import again
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.upstream import TokenAnswer, UpstreamFailed, error_code, exchange, identify
 from scopefold.consent.idp_scopes import Idp
@@ -179,14 +179,13 @@ async def _holds_another_account(service: Service, user: str, idp: Idp, identity
 async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Response:
     """The browser is logged in as one user and came back as another: neither is taken for the other."""
     await _failed(service, attempt, UpstreamFailed("identity", "account_mismatch"))
-    again = add_params_to_uri("/authorize", {**attempt.request.parameters, "prompt": "login"}.items())
     return error_page(
         409,
         "You logged in as somebody else",
         f"This browser is logged in here as one person, and at {idp.profile.title} you chose an account that belongs "
         "to another. Nothing was changed.",
         code="account_mismatch",
-        link=("Log in anew as the other person", again),
+        link=("Log in anew as the other person", again(attempt.request.parameters, prompt="login")),
     )
 
 

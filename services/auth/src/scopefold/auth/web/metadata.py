@@ -20,6 +20,8 @@ def document(issuer: str) -> dict[str, Any]:
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/oauth2/token",
+        "pushed_authorization_request_endpoint": f"{issuer}/oauth2/par",
+        "require_pushed_authorization_requests": False,
         "jwks_uri": f"{issuer}/oauth2/jwks",
         "scopes_supported": ["openid", "profile", "email"],
         "response_types_supported": ["code"],

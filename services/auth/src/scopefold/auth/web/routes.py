@@ -15,7 +15,9 @@ from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.web import admin, answers, metadata, withholding
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
+from scopefold.auth.web.client_authentication import EndpointError, endpoint_refused
 from scopefold.auth.web.pages import style
+from scopefold.auth.web.pushed import push
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
 from scopefold.runtime.web import (
@@ -48,6 +50,7 @@ def build(service: Service) -> Starlette:
             Route("/oauth2/callback", callback),
             Route("/oauth2/callback/{idp}", callback),
             Route("/oauth2/token", token, methods=["POST"]),
+            Route("/oauth2/par", push, methods=["POST"]),
             Route("/oauth2/jwks", metadata.jwks),
             Route("/.well-known/openid-configuration", metadata.metadata),
             Route("/.well-known/oauth-authorization-server", metadata.metadata),
@@ -60,6 +63,7 @@ def build(service: Service) -> Starlette:
         exception_handlers={
             RedirectedError: answers.redirected,
             ShownError: answers.shown,
+            EndpointError: endpoint_refused,
             **dict.fromkeys(answers.AWAY, _away),
         },
     )

@@ -97,6 +97,7 @@ class Service:
             client_secret_key=bus.vault.client_secret_key,
             now=now(),
             client=client,
+            connectors=self.scopes.routes,
         )
 
 
