@@ -9,12 +9,11 @@ from typing import Any
 import httpx
 import nats
 import pytest
-from joserfc.jwk import ECKey, RSAKey
 from msgspec.structs import replace
 from nats.aio.client import Client
 
 from scopefold.auth.core.seal import read_key
-from scopefold.auth.oauth.loaded import Keys, Loaded
+from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store import buckets, records
 from scopefold.auth.store.history import History
@@ -22,6 +21,7 @@ from scopefold.auth.store.vault import StoredToken, Vault
 from scopefold.contracts.events import TokenStored, UserLoggedIn
 from scopefold.ledger.log import Log, LogUnavailable, last_seq_on
 from scopefold.ledger.read import read
+from tests.auth.holders import some_keys
 from tests.auth.world import (
     APP_REDIRECT,
     KEK,
@@ -165,7 +165,7 @@ def test_B04_a_code_dies_after_a_minute(age_seconds: int, status: int) -> None:
     )
     loaded = Loaded(
         issuer="https://login.example",
-        keys=Keys(RSAKey.generate_key(2048, auto_kid=True), ECKey.generate_key("P-256", auto_kid=True)),
+        keys=some_keys(),
         client_secret_key=b"k" * 32,
         now=now,
         client=records.Client("app", "App", (APP_REDIRECT,), ("authorization_code",), ("openid",), "none"),

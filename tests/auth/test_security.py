@@ -228,14 +228,14 @@ async def test_D13_D14_D15_the_metadata_tells_the_truth_and_no_private_key(world
         ]
     private = {"d", "p", "q", "dp", "dq", "qi", "k"}
     assert [set()] * len(keys) == [private & key.keys() for key in keys]
-    assert 2 == len({key["kid"] for key in keys})
+    assert 6 == len({key["kid"] for key in keys}), "a current and a next one of each kind"
     assert documents[0] == documents[1]
     document = documents[0]
     assert world.auth.url == document["issuer"]
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
         assert document[name].startswith(f"{world.auth.url}/")
     assert (["code"], ["S256"]) == (document["response_types_supported"], document["code_challenge_methods_supported"])
-    assert (["authorization_code"], ["RS256"]) == (
+    assert (["authorization_code"], ["RS256", "ES256", "EdDSA"]) == (
         document["grant_types_supported"],
         document["id_token_signing_alg_values_supported"],
     )

@@ -34,6 +34,7 @@ from tests.support.process import Service
 
 DEADLINE_SECONDS: Final = 15.0
 KEK: Final = base64.urlsafe_b64encode(bytes(range(7, 39))).decode()
+NO_LIMITS: Final = {"logins_per_minute": "1000000", "failures_per_minute": "1000000"}  # one address has all tests
 APP_REDIRECT: Final = "https://app.example/callback"
 VERIFIER: Final = "a-verifier-of-the-tests-" + "v" * 40
 JIRA_SCOPES: Final = tuple(scope for scope in JIRA if scope != "offline_access")
@@ -283,7 +284,7 @@ def auth(directory: Path, **settings: str) -> Iterator[Service]:
     """An auth process, not necessarily ready. Where no issuer is set, it is its own address."""
     directory.mkdir(exist_ok=True)
     port = settings.pop("port", None) or str(process.free_port())
-    own = {"port": port, "issuer": f"http://127.0.0.1:{port}", "kek": KEK, "data_dir": str(directory)}
+    own = {"port": port, "issuer": f"http://127.0.0.1:{port}", "kek": KEK, "data_dir": str(directory), **NO_LIMITS}
     with process.running("auth", directory, **{**own, **settings}) as service:
         yield service
 

@@ -14,6 +14,7 @@ from scopefold.auth.settings import Settings, check
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.routes import build
 from scopefold.auth.web.service import Service
+from scopefold.auth.web.signing_keys import keep_keys
 from scopefold.auth.web.withholding import keep_watch
 from scopefold.runtime.bus import Bus
 from scopefold.runtime.serve import check_port, serve
@@ -40,6 +41,7 @@ async def main(settings: Settings) -> None:
         asyncio.create_task(bus.keep_connected(stream.subscribe(settings.tenant, wake))),
         asyncio.create_task(keep_folding(service, bus, kek, wake)),
         asyncio.create_task(keep_watch(service)),
+        asyncio.create_task(keep_keys(service)),
     ]
     try:
         await serve(build(service), settings.host, settings.port)

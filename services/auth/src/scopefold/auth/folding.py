@@ -5,14 +5,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from joserfc.jwk import ECKey, RSAKey
-from msgspec import json
-
 from scopefold.auth.core.seal import CannotOpen
-from scopefold.auth.oauth.loaded import Keys
 from scopefold.auth.store import buckets
 from scopefold.auth.store.vault import Vault
 from scopefold.auth.web.service import Connected, Service
+from scopefold.auth.web.signing_keys import first_keys
 from scopefold.ledger.follow import LogReplaced, follow
 from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
 from scopefold.ledger.read import LogGap
@@ -62,21 +59,4 @@ async def _connect(service: Service, reached: Log, kek: bytes) -> Connected:
     found = await buckets.connect(reached.js)
     vault = Vault(found.vault, service.settings.tenant, kek)
     await vault.open()
-    return Connected(reached, found, vault, await _keys(vault))
-
-
-async def _keys(vault: Vault) -> Keys:
-    """The signing keys, made once for all replicas."""
-    rs256 = await vault.signing_key("rs256", lambda: _text(RSAKey.generate_key(2048)))
-    es256 = await vault.signing_key("es256", lambda: _text(ECKey.generate_key("P-256")))
-    loaded = Keys(
-        RSAKey.import_key(json.decode(rs256), {"use": "sig", "alg": "RS256"}),
-        ECKey.import_key(json.decode(es256), {"use": "sig", "alg": "ES256"}),
-    )
-    for key in (loaded.rs256, loaded.es256):
-        key.ensure_kid()
-    return loaded
-
-
-def _text(key: RSAKey | ECKey) -> str:
-    return json.encode(key.as_dict(private=True)).decode()
+    return Connected(reached, found, vault, await first_keys(vault))

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from scopefold.auth.core.rate import read_networks
 from scopefold.auth.core.withholding import Standing
 from scopefold.contracts.words import IdpId, Tenant
 from scopefold.runtime.secret import Secret
@@ -16,7 +17,11 @@ MIN_ADMIN_TOKEN: Final = 24
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Read from the environment: `nats_url` from `SCOPEFOLD_NATS_URL`, and so on."""
+    """Read from the environment: `nats_url` from `SCOPEFOLD_NATS_URL`, and so on.
+
+    `trusted_proxies` are networks, parted by commas, whose X-Forwarded-For is believed. The limits are per address, of
+    failures also per client, and each replica counts for itself.
+    """
 
     admin_token: Secret
     kek: Secret
@@ -28,6 +33,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: Path = Path()
     default_idp: IdpId | None = None
     on_suspect: Standing = "tell"
+    dpop_nonce: Literal["optional", "required"] = "optional"
+    key_rotation_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    trusted_proxies: str = ""
+    logins_per_minute: Annotated[int, Meta(ge=1)] = 300
+    failures_per_minute: Annotated[int, Meta(ge=1)] = 30
+    registrations_per_minute: Annotated[int, Meta(ge=1)] = 30
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
@@ -40,5 +51,11 @@ def check(settings: Settings) -> None:
         raise BadSettings("SCOPEFOLD_ISSUER: must be https, except on a loopback address (RFC 8414, section 2)")
     if len(settings.admin_token.reveal()) < MIN_ADMIN_TOKEN:
         raise BadSettings(f"SCOPEFOLD_ADMIN_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
+    try:
+        read_networks(settings.trusted_proxies)
+    except ValueError as error:
+        raise BadSettings(
+            f"SCOPEFOLD_TRUSTED_PROXIES: networks parted by commas, such as 10.0.0.0/8: {error}"
+        ) from None
     if not settings.data_dir.is_dir():
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: {settings.data_dir} is no directory")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from authlib.oidc.core import OpenIDCode, UserInfo
-from joserfc.jwk import RSAKey
+from joserfc.jwk import Key
 
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.loaded import ID_TOKEN_SECONDS, GrantedUser, Loaded
@@ -21,13 +21,14 @@ class IdToken(OpenIDCode):  # type: ignore[misc]
         return False
 
     def get_client_algorithm(self, client: RegisteredClient) -> str:
-        return "RS256"
+        return str(client.client.id_token_signed_response_alg)
 
     def get_encode_header(self, client: RegisteredClient) -> dict[str, str]:
-        return {"alg": "RS256", "kid": self._loaded.keys.rs256.thumbprint()}
+        key = self.resolve_client_private_key(client)
+        return {"alg": self.get_client_algorithm(client), "kid": str(key.kid)}
 
-    def resolve_client_private_key(self, client: RegisteredClient) -> RSAKey:
-        return self._loaded.keys.rs256
+    def resolve_client_private_key(self, client: RegisteredClient) -> Key:
+        return self._loaded.keys.signing[self.get_client_algorithm(client)]
 
     def get_client_claims(self, client: RegisteredClient) -> dict[str, Any]:
         now = int(self._loaded.now.timestamp())

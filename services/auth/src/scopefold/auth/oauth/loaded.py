@@ -4,26 +4,16 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from joserfc.jwk import ECKey, KeySet, KeySetSerialization, RSAKey
 from msgspec import Struct
 
+from scopefold.auth.oauth.dpop_proof import Proof
+from scopefold.auth.oauth.keys import Keys
 from scopefold.auth.store.records import Client, Code
 from scopefold.auth.store.vault import Identity
 
 CODE_SECONDS: Final = 60
 ACCESS_SECONDS: Final = 600
 ID_TOKEN_SECONDS: Final = 600
-
-
-class Keys(Struct, frozen=True):
-    """The signing keys, loaded once."""
-
-    rs256: RSAKey
-    es256: ECKey
-
-    def public(self) -> KeySetSerialization:
-        """The JWKS document (RFC 7517, section 5): public parts only."""
-        return KeySet([self.rs256, self.es256]).as_dict(private=False)
 
 
 class Bound(Struct, frozen=True):
@@ -52,6 +42,12 @@ class Loaded(Struct, kw_only=True):
     """Set by the grant that redeems something; None where nothing is redeemed."""
     audience: tuple[str, ...] = ()
     """Whom the access token is for; nobody named: this issuer."""
+    url: str = ""
+    """The address that the request came to, as its sender knows it."""
+    nonce_key: bytes = b""
+    nonce_required: bool = False
+    proof: Proof | None = None
+    """The DPoP proof that came along and holds (RFC 9449), still to be kept so that it is seen once."""
 
 
 class GrantedUser(Struct, frozen=True):

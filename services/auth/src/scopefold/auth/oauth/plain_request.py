@@ -7,6 +7,8 @@ from authlib.oauth2.rfc9101.errors import RequestNotSupportedError, RequestUriNo
 
 from scopefold.auth.oauth.loaded import Loaded
 
+MAX_REQUEST: Final = 8192
+"""Characters of a request, which is kept while its login is under way; browsers carry no longer address safely."""
 REQUEST_URI_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
 
 
@@ -27,6 +29,8 @@ class PlainRequests:
         """Raises Authlib's errors; they are redirected where the redirect address is certain."""
         asked = request.payload.data
         address = self._certain_address(server, request)
+        if sum(len(name) + len(value) for name, value in asked.items()) > MAX_REQUEST:
+            raise InvalidRequestError("The request is too long.")
         if "request" in asked:
             raise RequestNotSupportedError(redirect_uri=address)
         if "request_uri" in asked and not self._loaded.pushed:

@@ -8,6 +8,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
 from scopefold.auth.oauth.access_token import AccessToken
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.code import CodeGrant, RequireS256
+from scopefold.auth.oauth.dpop import DPoP
 from scopefold.auth.oauth.id_token import IdToken
 from scopefold.auth.oauth.loaded import GrantedUser, Loaded
 from scopefold.auth.oauth.plain_request import PlainRequests
@@ -23,7 +24,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         super().__init__()
         self.loaded = loaded
         self.register_extension(PlainRequests(loaded))
-        self.register_grant(CodeGrant, [RequireS256(required=True), ResourceIndicators(loaded), IdToken(loaded)])
+        extensions = [RequireS256(required=True), ResourceIndicators(loaded), DPoP(loaded), IdToken(loaded)]
+        self.register_grant(CodeGrant, extensions)
         self.register_token_generator("default", AccessToken(loaded))
 
     def query_client(self, client_id: str) -> RegisteredClient | None:

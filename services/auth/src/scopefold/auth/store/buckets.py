@@ -20,6 +20,9 @@ CLIENTS: Final = "clients"
 FLOWS: Final = "flows"
 SESSION_SECONDS: Final = 12 * 3600
 FLOW_SECONDS: Final = 600
+PROOFS: Final = "proofs"
+PROOF_SECONDS: Final = 180
+"""Longer than a proof of a key is good for: a minute before its time and a minute after."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 _GIB: Final = 1024**3
@@ -37,6 +40,14 @@ _BUCKETS: Final = (
         description="Logins under way and authorization codes: losing them costs a user one repeated login.",
         history=1,
         ttl=FLOW_SECONDS,
+        max_bytes=_GIB // 8,
+        storage=StorageType.MEMORY,
+    ),
+    KeyValueConfig(
+        bucket=PROOFS,
+        description="Proofs of a key that were seen, so that none is taken twice.",
+        history=1,
+        ttl=PROOF_SECONDS,
         max_bytes=_GIB // 8,
         storage=StorageType.MEMORY,
     ),
@@ -137,11 +148,12 @@ class Bucket:
 class Buckets:
     """All buckets of one connection."""
 
-    def __init__(self, vault: Bucket, sessions: Bucket, clients: Bucket, flows: Bucket) -> None:
+    def __init__(self, vault: Bucket, sessions: Bucket, clients: Bucket, flows: Bucket, proofs: Bucket) -> None:
         self.vault = vault
         self.sessions = sessions
         self.clients = clients
         self.flows = flows
+        self.proofs = proofs
 
 
 async def connect(js: JetStreamContext) -> Buckets:
@@ -156,6 +168,7 @@ async def connect(js: JetStreamContext) -> Buckets:
     try:
         vault, sessions, clients = [Bucket(await js.key_value(name)) for name in (VAULT, SESSIONS, CLIENTS)]
         await remake()
-        return Buckets(vault, sessions, clients, flows=Bucket(await js.key_value(FLOWS), remake))
+        flows, proofs = [Bucket(await js.key_value(name), remake) for name in (FLOWS, PROOFS)]
+        return Buckets(vault, sessions, clients, flows, proofs)
     except (nats.js.errors.Error, *_AWAY) as error:
         raise LogUnavailable(f"the buckets are not there yet; run: scopefold bus init ({error})") from None

@@ -70,6 +70,12 @@ class Pushed(Struct, frozen=True):
     """The hash of the mark of the browser that came with it in time: its login may take longer than the lifetime."""
 
 
+class Seen(Struct, frozen=True):
+    """Something that may come once: that it came."""
+
+    at: datetime
+
+
 class Client(Struct, frozen=True):
     """An OAuth client: an app that logs its users in here."""
 

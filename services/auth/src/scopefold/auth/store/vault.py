@@ -5,13 +5,13 @@ the one destroys the others.
 """
 
 import os
-from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from scopefold.auth.core.keys import Ring
 from scopefold.auth.core.seal import NONCE_BYTES, Place, Sealed, derive, keyed_hash, seal, unseal
 from scopefold.auth.store.buckets import VAULT, Bucket, Taken
 
@@ -80,6 +80,11 @@ class Vault:
         return derive(self._root, "fingerprint")
 
     @property
+    def dpop_nonce_key(self) -> bytes:
+        """Keys the nonces that clients put into their proofs."""
+        return derive(self._root, "dpop nonce")
+
+    @property
     def client_secret_key(self) -> bytes:
         """Keys the hashes of client secrets."""
         return derive(self._root, "client secret")
@@ -119,18 +124,14 @@ class Vault:
         before = await self._bucket.get(name, Sealed)
         await self._put(name, "service", idp, _Text(secret), before[1] if before else 0)
 
-    async def signing_key(self, name: str, new_key: Callable[[], str]) -> str:
-        """A signing key as a JWK text: what `new_key` gives where there is none of this name yet."""
-        for _ in range(2):
-            if (found := await self._get(f"signing.{name}", "service", "", _Text)) is not None:
-                return found[0].text
-            made = new_key()
-            try:
-                await self._put(f"signing.{name}", "service", "", _Text(made), 0)
-            except Taken:
-                continue  # another replica made it first: use that one
-            return made
-        raise Taken(name)
+    async def signing_ring(self) -> tuple[Ring, int]:
+        """The signing keys, and the revision to replace them by; an empty ring where there are none yet."""
+        found = await self._get("signing.ring", "service", "", Ring)
+        return found or (Ring(), 0)
+
+    async def put_signing_ring(self, ring: Ring, *, revision: int) -> None:
+        """Store the signing keys where `revision` is still the present one (0: none). Raises `Taken`."""
+        await self._put("signing.ring", "service", "", ring, revision)
 
     async def _get(self, name: str, owner: str, idp: str, kind: type[T]) -> tuple[T, int] | None:
         found = await self._bucket.get(name, Sealed)

@@ -41,6 +41,7 @@ from scopefold.scopes.update import taken_as_told
 async def authorize(request: Request) -> Response:
     """`GET` or `POST /authorize` (RFC 6749, section 3.1)."""
     service = service_of(request)
+    service.limits.logins.take(service.limits.address(request))
     if request.method == "POST":
         sent = form_parameters(await limited_body(request))
     else:

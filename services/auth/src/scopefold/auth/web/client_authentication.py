@@ -14,6 +14,7 @@ from scopefold.auth.oauth.client import AUTH_METHODS
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.request import GrammarRequest, ShownError, form_parameters
 from scopefold.auth.oauth.server import Server
+from scopefold.auth.web.rate import TooManyError
 from scopefold.auth.web.service import Service
 from scopefold.runtime.web import ProblemError, json_response, limited_body
 
@@ -45,6 +46,12 @@ async def endpoint_refused(_: Request, error: Exception) -> Response:
     return endpoint_error(error)
 
 
+def too_many_for_clients(error: TooManyError) -> EndpointError:
+    """Too many requests, told to a program."""
+    headers = {"retry-after": error.retry_after}
+    return EndpointError(429, "temporarily_unavailable", "Too many failed or begun requests; wait.", headers)
+
+
 async def form_of(request: Request) -> dict[str, str]:
     """The parameters of a form, each given once. Raises `EndpointError`."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -58,26 +65,44 @@ async def form_of(request: Request) -> dict[str, str]:
         raise EndpointError(error.status, "invalid_request", str(error)) from None
 
 
+def named_client(service: Service, request: Request, parameters: Mapping[str, str]) -> str:
+    """Which client a request says it comes from; may be empty. Raises `EndpointError`, also where that client failed
+    too often from this address.
+    """
+    authorization = request.headers.get("authorization")
+    if authorization is None:
+        client_id = parameters.get("client_id", "")
+    elif "client_secret" in parameters:
+        raise EndpointError(400, "invalid_request", "Authenticate in one way, not in two (RFC 6749, section 2.3).")
+    elif (found := basic_client(authorization)) is None:
+        raise EndpointError(401, "invalid_client", "The Authorization header holds no client's name and secret.")
+    else:
+        client_id = found
+    if parameters.get("client_id", client_id) != client_id:
+        raise EndpointError(401, "invalid_client", "The request names two clients.")
+    try:
+        service.limits.check_client(request, client_id)
+    except TooManyError as error:
+        raise too_many_for_clients(error) from None
+    return client_id
+
+
 async def client_of(service: Service, request: Request, parameters: Mapping[str, str]) -> Loaded:
     """The client that a request comes from, in what is loaded for it: it has proved itself as it is registered to.
 
     Raises `EndpointError`.
     """
-    authorization = request.headers.get("authorization")
-    if authorization is not None and "client_secret" in parameters:
-        raise EndpointError(400, "invalid_request", "Authenticate in one way, not in two (RFC 6749, section 2.3).")
-    named = parameters.get("client_id")
-    client_id = named if authorization is None else basic_client(authorization)
-    wrong = EndpointError(401, "invalid_client", "The client is not known, or did not prove itself as registered.")
-    if client_id is None or (named is not None and named != client_id):
-        raise wrong
+    client_id = named_client(service, request, parameters)
     loaded = service.loaded(await service.clients.get(client_id))
+    authorization = request.headers.get("authorization")
     headers = {"Authorization": authorization} if authorization is not None else {}
     asked = GrammarRequest("POST", {**parameters, "client_id": client_id}, headers)
     try:
         Server(loaded).authenticate_client(asked, list(AUTH_METHODS))
     except OAuth2Error:
-        raise wrong from None
+        service.limits.client_failed(request, client_id)
+        description = "The client is not known, or did not prove itself as it is registered to."
+        raise EndpointError(401, "invalid_client", description) from None
     return loaded
 
 

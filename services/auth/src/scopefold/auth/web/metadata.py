@@ -5,12 +5,16 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.core.keys import ALGORITHMS as SIGNING_ALGORITHMS
 from scopefold.auth.oauth.client import AUTH_METHODS
+from scopefold.auth.oauth.dpop_proof import ALGORITHMS as DPOP_ALGORITHMS
 from scopefold.auth.web.pages import page
 from scopefold.auth.web.service import service_of
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.web import ProblemError, json_response
 
+JWKS_SECONDS: Final = 60
+"""How long a cache may keep the keys: so long may one that was revoked be believed elsewhere."""
 CLAIMS: Final = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "name", "preferred_username", "email"]
 
 
@@ -28,7 +32,8 @@ def document(issuer: str) -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code"],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["RS256"],
+        "id_token_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login"],
@@ -46,7 +51,8 @@ async def metadata(request: Request) -> Response:
 
 async def jwks(request: Request) -> Response:
     """`GET /oauth2/jwks`: public keys only."""
-    return json_response(service_of(request).bus.keys.public())
+    keys = service_of(request).bus.keys.public()
+    return json_response(keys, headers={"cache-control": f"public, max-age={JWKS_SECONDS}"})
 
 
 async def home(request: Request) -> Response:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
+from authlib.oauth2.rfc6749 import OAuth2Error
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.oauth.dpop import judged
+from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.plain_request import REQUEST_URI_PREFIX
 from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.oauth.resource import resources_of
@@ -14,7 +17,9 @@ from scopefold.auth.oauth.server import check_pushed_request
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Pushed
 from scopefold.auth.web.browser import browser_of, random_text
-from scopefold.auth.web.client_authentication import EndpointError, client_of, form_of
+from scopefold.auth.web.client_authentication import EndpointError, client_of, form_of, too_many_for_clients
+from scopefold.auth.web.dpop import address_of, is_first_sight, nonce_headers, proof_in
+from scopefold.auth.web.rate import TooManyError
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.runtime.web import json_response
 
@@ -25,6 +30,10 @@ _CREDENTIALS: Final = ("client_secret", "client_assertion", "client_assertion_ty
 async def push(request: Request) -> Response:
     """`POST /oauth2/par`"""
     service = service_of(request)
+    try:
+        service.limits.logins.take(service.limits.address(request))
+    except TooManyError as error:
+        raise too_many_for_clients(error) from None
     sent = await form_of(request)
     loaded = await client_of(service, request, sent)
     assert loaded.client is not None
@@ -32,13 +41,34 @@ async def push(request: Request) -> Response:
         raise EndpointError(400, "invalid_request", "A request that is pushed cannot name another by request_uri.")
     client_id = loaded.client.client_id
     parameters = {name: value for name, value in sent.items() if name not in _CREDENTIALS} | {"client_id": client_id}
+    headers = await _bind_to_key(service, request, loaded, parameters)
     try:
         check_pushed_request(loaded, parameters)
     except (ShownError, RedirectedError) as error:
         raise EndpointError(400, error.error, error.description) from None
     request_uri = f"{REQUEST_URI_PREFIX}{random_text()}"
     await service.bus.buckets.flows.create(_key(request_uri), Pushed(client_id, parameters, now()))
-    return json_response({"request_uri": request_uri, "expires_in": PUSHED_SECONDS}, 201, {"pragma": "no-cache"})
+    return json_response({"request_uri": request_uri, "expires_in": PUSHED_SECONDS}, 201, headers)
+
+
+async def _bind_to_key(
+    service: Service, request: Request, loaded: Loaded, parameters: dict[str, str]
+) -> dict[str, str]:
+    """A proof that comes along stands for `dpop_jkt` (RFC 9449, section 10.1). The answer's headers."""
+    headers = {"pragma": "no-cache"}
+    if (text := proof_in(request)) is None:
+        return headers
+    loaded.url = address_of(service, request)
+    headers |= nonce_headers(loaded)
+    try:
+        proof = judged(loaded, text, method="POST")
+    except OAuth2Error as error:
+        raise EndpointError(400, error.error, error.description, headers) from None
+    if parameters.setdefault("dpop_jkt", proof.jkt) != proof.jkt:
+        raise EndpointError(400, "invalid_dpop_proof", "The DPoP proof is of another key than dpop_jkt.", headers)
+    if not await is_first_sight(service, proof):
+        raise EndpointError(400, "invalid_dpop_proof", "The DPoP proof was used already.", headers)
+    return headers
 
 
 async def resolved(service: Service, request: Request, sent: Mapping[str, str]) -> tuple[dict[str, str], bool]:

@@ -11,13 +11,16 @@ from starlette.routing import Route
 
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.withholding import Restore, Withhold
+from scopefold.auth.oauth.protected import AccessRefused
 from scopefold.auth.oauth.request import RedirectedError, ShownError
-from scopefold.auth.web import admin, answers, metadata, withholding
+from scopefold.auth.web import admin, answers, metadata, signing_keys, withholding
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
 from scopefold.auth.web.client_authentication import EndpointError, endpoint_refused
 from scopefold.auth.web.pages import style
+from scopefold.auth.web.protected import access_refused
 from scopefold.auth.web.pushed import push
+from scopefold.auth.web.rate import TooManyError, too_many
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
 from scopefold.runtime.web import (
@@ -64,6 +67,8 @@ def build(service: Service) -> Starlette:
             RedirectedError: answers.redirected,
             ShownError: answers.shown,
             EndpointError: endpoint_refused,
+            AccessRefused: access_refused,
+            TooManyError: too_many,
             **dict.fromkeys(answers.AWAY, _away),
         },
     )
@@ -86,7 +91,7 @@ async def _away(request: Request, error: Exception) -> Response:
 
 def _admin(service: Service) -> list[Endpoint]:
     guard = require_bearer(service.settings.admin_token)
-    return [*_idps(guard), *_clients(guard), *_log(guard)]
+    return [*_idps(guard), *_clients(guard), *_keys(guard), *_log(guard)]
 
 
 def _idps(guard: Guard) -> list[Endpoint]:
@@ -154,6 +159,35 @@ def _clients(guard: Guard) -> list[Endpoint]:
             summary="List the clients",
             handler=guard(admin.list_clients),
             answers={200: admin.ClientViews},
+            problems=(401, 404, 503),
+        ),
+    ]
+
+
+def _keys(guard: Guard) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="GET",
+            path="/v1/keys",
+            summary="List the signing keys, without anything secret",
+            handler=guard(signing_keys.list_keys),
+            answers={200: signing_keys.KeyViews},
+            problems=(401, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/keys/rotate",
+            summary="Sign with the next key of every algorithm, and announce another",
+            handler=guard(signing_keys.rotate_keys),
+            answers={200: signing_keys.KeyViews},
+            problems=(401, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/keys/{kid}/revoke",
+            summary="Take a key that leaked out of use: nothing that it signed is believed any more",
+            handler=guard(signing_keys.revoke_key),
+            answers={200: signing_keys.KeyViews},
             problems=(401, 404, 503),
         ),
     ]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import httpx
 from starlette.requests import Request
 
-from scopefold.auth.oauth.loaded import Keys, Loaded
+from scopefold.auth.oauth.keys import Keys
+from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
 from scopefold.auth.store.history import History
@@ -14,6 +15,7 @@ from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client
 from scopefold.auth.store.vault import Vault
 from scopefold.auth.web.clients import Clients
+from scopefold.auth.web.rate import Limits
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable
@@ -43,6 +45,7 @@ class Service:
         self.settings = settings
         self.projection = projection
         self.http = http
+        self.limits = Limits(settings)
         self.history = History(settings.tenant, settings.data_dir)
         self.connected: Connected | None = None
         self.waiting_for: str | None = "the bus has not been reached yet"
@@ -98,6 +101,8 @@ class Service:
             now=now(),
             client=client,
             connectors=self.scopes.routes,
+            nonce_key=bus.vault.dpop_nonce_key,
+            nonce_required=self.settings.dpop_nonce == "required",
         )
 
 

@@ -1,0 +1,159 @@
+"""What a request to a protected resource of ours must bring: an access token, perhaps bound to a key (RFC 9449), of a
+login that is recent and strong enough (RFC 9470).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from authlib.oauth2.rfc6749 import OAuth2Error
+from authlib.oauth2.rfc6750 import InvalidTokenError
+from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from msgspec import Struct
+
+from scopefold.auth.oauth.dpop import judged
+from scopefold.auth.oauth.dpop_proof import ALGORITHMS, Proof
+from scopefold.auth.oauth.loaded import Loaded
+
+MAX_TOKEN: Final = 16384
+
+
+class Needs(Struct, frozen=True):
+    """What a resource asks for beyond a token that holds. `acr_values`: any of them will do."""
+
+    scopes: tuple[str, ...] = ()
+    acr_values: tuple[str, ...] = ()
+    max_age_seconds: int | None = None
+
+
+NOTHING_MORE: Final = Needs()
+
+
+class Access(Struct, frozen=True):
+    """What the token says. `proof` is still to be kept, so that it is seen only once."""
+
+    claims: Mapping[str, Any]
+    proof: Proof | None
+
+    @property
+    def subject(self) -> str:
+        """The user, or the client where there is none."""
+        return str(self.claims["sub"])
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the token allows."""
+        return tuple(str(self.claims.get("scope") or "").split())
+
+
+class AccessRefused(Exception):
+    """The request is not let through. `told` are the parameters of the challenge (RFC 6750, section 3).
+
+    `scheme` is the one that was used, or None where there was none: then every scheme is offered.
+    """
+
+    def __init__(self, status: int, scheme: str | None, **told: str) -> None:
+        super().__init__(told.get("error_description", "An access token is needed."))
+        self.status = status
+        self.scheme = scheme
+        self.told = told
+
+    def challenge(self) -> str:
+        """The value of `WWW-Authenticate`."""
+        told = ", ".join(f'{name}="{value}"' for name, value in self.told.items())
+        offered = {"Bearer": 'Bearer realm="scopefold"', "DPoP": f'DPoP algs="{" ".join(ALGORITHMS)}"'}
+        wanted = offered.values() if self.scheme is None else [offered[self.scheme]]
+        return ", ".join(f"{one}, {told}" if told else one for one in wanted)
+
+
+def check_access(
+    loaded: Loaded, *, method: str, authorization: str | None, proof: str | None, needs: Needs = NOTHING_MORE
+) -> Access:
+    """Who may come in. Raises `AccessRefused`.
+
+    A token is sent in the `Authorization` header and nowhere else. One that is bound to a key is refused without a
+    proof of it, whatever scheme names it, and one that is not bound is no DPoP token.
+    """
+    if authorization is None:
+        raise AccessRefused(401, None)
+    named, _, token = authorization.partition(" ")
+    scheme = {"bearer": "Bearer", "dpop": "DPoP"}.get(named.lower())
+    if scheme is None:
+        raise AccessRefused(401, None)
+    claims = _claims(loaded, token.strip(), scheme)
+    bound = claims.get("cnf", {}).get("jkt") if isinstance(claims.get("cnf"), dict) else None
+    if (scheme == "DPoP") is not (bound is not None):
+        raise _invalid(scheme, "The token is of another type than it was sent as.")
+    held = _proof(loaded, method, token.strip(), proof) if bound is not None else None
+    if held is not None and held.jkt != bound:
+        raise _invalid(scheme, "The token is bound to another key.")
+    _check_scopes(claims, scheme, needs)
+    _check_login(loaded, claims, scheme, needs)
+    return Access(claims, held)
+
+
+class _Validator(JWTBearerTokenValidator):  # type: ignore[misc]  # Authlib has no types
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__(loaded.issuer, loaded.issuer)
+        self._keys = loaded.keys.verifying
+
+    def get_jwks(self) -> KeySet:
+        return self._keys
+
+
+def _claims(loaded: Loaded, token: str, scheme: str) -> Mapping[str, Any]:
+    """The claims of an access token that this server gave for itself, by a key that still counts."""
+    refused = _invalid(scheme, "The token is none of ours, is not for this resource, or has expired.")
+    if len(token) > MAX_TOKEN:
+        raise refused
+    try:
+        found = _Validator(loaded).authenticate_token(token)
+        found.validate(now=int(loaded.now.timestamp()))
+    except (InvalidTokenError, JoseError, ValueError, TypeError, KeyError, RecursionError):  # whatever is sent
+        raise refused from None
+    if str(found.header.get("typ")).lower() not in ("at+jwt", "application/at+jwt"):
+        raise refused
+    return dict(found)
+
+
+def _proof(loaded: Loaded, method: str, token: str, proof: str | None) -> Proof:
+    if proof is None:
+        raise AccessRefused(
+            401, "DPoP", error="invalid_dpop_proof", error_description="A DPoP proof is needed with this token."
+        )
+    try:
+        return judged(loaded, proof, method=method, access_token=token)
+    except OAuth2Error as error:
+        raise AccessRefused(401, "DPoP", error=error.error, error_description=error.description) from None
+
+
+def _check_scopes(claims: Mapping[str, Any], scheme: str, needs: Needs) -> None:
+    if not set(needs.scopes) <= set(str(claims.get("scope") or "").split()):
+        raise AccessRefused(
+            403,
+            scheme,
+            error="insufficient_scope",
+            error_description="The token does not allow this.",
+            scope=" ".join(needs.scopes),
+        )
+
+
+def _check_login(loaded: Loaded, claims: Mapping[str, Any], scheme: str, needs: Needs) -> None:
+    """RFC 9470, section 3: what the client is to ask for at the authorization endpoint."""
+    told: dict[str, str] = {}
+    if needs.acr_values and claims.get("acr") not in needs.acr_values:
+        told["acr_values"] = " ".join(needs.acr_values)
+    if needs.max_age_seconds is not None:
+        at = claims.get("auth_time")
+        if not isinstance(at, int | float) or loaded.now.timestamp() - at > needs.max_age_seconds:
+            told["max_age"] = str(needs.max_age_seconds)
+    if told:
+        description = "Another login is needed: a more recent or a stronger one."
+        raise AccessRefused(
+            401, scheme, error="insufficient_user_authentication", error_description=description, **told
+        )
+
+
+def _invalid(scheme: str, description: str) -> AccessRefused:
+    return AccessRefused(401, scheme, error="invalid_token", error_description=description)

@@ -1,0 +1,95 @@
+"""Rate limits, counted by this replica alone, in bounded memory: see docs/adr/0014."""
+
+import math
+import time
+from collections import OrderedDict
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.core.rate import Rate, client_address, counted, read_networks, wait_seconds
+from scopefold.auth.settings import Settings
+from scopefold.auth.web.pages import error_page
+
+MOST_KEYS: Final = 20_000
+ADDRESS_FACTOR: Final = 10
+"""One address may fail so many times more often than one client from there: many apps share an office."""
+
+
+class TooManyError(Exception):
+    """More than is allowed; after so many seconds it may be tried again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Too many requests.")
+        self.retry_after = str(max(1, math.ceil(seconds)))
+
+
+class Limit:
+    """One limit, with a count for each key. The key that was used longest ago is forgotten where there are too many."""
+
+    def __init__(self, per_minute: int, most_keys: int = MOST_KEYS) -> None:
+        self._rate = Rate(per_minute)
+        self._most = most_keys
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def check(self, key: str) -> None:
+        """Raises `TooManyError` where there was too much already; counts nothing."""
+        now = time.monotonic()
+        if (wait := wait_seconds(self._rate, self._full_at.get(key, 0.0), now)) > 0:
+            raise TooManyError(wait)
+
+    def count(self, key: str) -> None:
+        """One more has happened."""
+        self._full_at[key] = counted(self._rate, self._full_at.get(key, 0.0), time.monotonic())
+        self._full_at.move_to_end(key)
+        while len(self._full_at) > self._most:
+            self._full_at.popitem(last=False)
+
+    def take(self, key: str) -> None:
+        """One more is to happen. Raises `TooManyError`, and then counts nothing: who waits gets through."""
+        self.check(key)
+        self.count(key)
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+
+class Limits:
+    """All limits of this replica."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._trusted = read_networks(settings.trusted_proxies)
+        self.logins = Limit(settings.logins_per_minute)
+        self.registrations = Limit(settings.registrations_per_minute)
+        self._failures = Limit(settings.failures_per_minute)
+        self._failures_from = Limit(settings.failures_per_minute * ADDRESS_FACTOR)
+
+    def address(self, request: Request) -> str:
+        """Who a request is from, as far as limits go."""
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+        peer = request.client.host if request.client else ""
+        return client_address(peer, tuple(forwarded.split(",")) if forwarded else (), self._trusted)
+
+    def check_client(self, request: Request, client_id: str) -> None:
+        """Before a client's proof is looked at. Raises `TooManyError` where it failed too often from this address, and
+        only from there: nobody can lock a client out everywhere.
+        """
+        address = self.address(request)
+        self._failures.check(f"{address} {client_id}")
+        self._failures_from.check(address)
+
+    def client_failed(self, request: Request, client_id: str) -> None:
+        """A client did not prove itself."""
+        address = self.address(request)
+        self._failures.count(f"{address} {client_id}")
+        self._failures_from.count(address)
+
+
+async def too_many(request: Request, error: Exception) -> Response:
+    """Answers a `TooManyError` to people."""
+    assert isinstance(error, TooManyError)
+    text = f"Too many logins were begun from your network. Wait {error.retry_after} seconds, then try again."
+    response = error_page(429, "Too many logins at once", text, code="too_many_requests")
+    response.headers["retry-after"] = error.retry_after
+    return response

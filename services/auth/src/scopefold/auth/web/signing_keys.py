@@ -1,0 +1,126 @@
+"""The signing keys at work: read again and again, turned by schedule or by an operator, taken out when they leak."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.core.keys import Ring, begun, cleaned, due, revoked, rotated
+from scopefold.auth.oauth.keys import Keys, keys_of, new_key
+from scopefold.auth.store.buckets import Taken
+from scopefold.auth.store.vault import Vault
+from scopefold.auth.web.service import Service, now, service_of
+from scopefold.ledger.log import LogUnavailable
+from scopefold.runtime.logs import logger
+from scopefold.runtime.web import ProblemError, json_response
+
+READ_SECONDS: Final = 5.0
+"""A change that another replica made is seen after so long at the latest."""
+TRIES: Final = 8
+log = logger(__name__)
+
+
+class KeyView(Struct, frozen=True):
+    """A signing key, without anything that is secret."""
+
+    kid: str
+    alg: str
+    state: str
+    created_at: datetime
+    since: datetime
+
+
+class KeyViews(Struct, frozen=True):
+    """All signing keys, the oldest first."""
+
+    items: tuple[KeyView, ...]
+
+
+async def changed(vault: Vault, change: Callable[[Ring], Ring | None]) -> Ring | None:
+    """Change the ring by compare and set: what `change` makes of it; None where it makes nothing.
+
+    `change` may make keys, which takes a moment, so it runs in a thread.
+    """
+    for _ in range(TRIES):
+        before, revision = await vault.signing_ring()
+        after = await asyncio.to_thread(change, before)
+        if after is None or after == before:
+            return after
+        try:
+            await vault.put_signing_ring(after, revision=revision)
+        except Taken:
+            continue
+        return after
+    raise LogUnavailable("others changed the signing keys at every try")
+
+
+async def first_keys(vault: Vault) -> Keys:
+    """The signing keys, made once for all replicas. Raises `LogUnavailable`."""
+    ring = await changed(vault, lambda ring: begun(ring, new_key, now()))
+    assert ring is not None
+    return keys_of(ring)
+
+
+async def keep_keys(service: Service) -> None:
+    """Follow what other replicas and operators do to the keys, and turn those that are due. Ends with the process."""
+    every = timedelta(days=service.settings.key_rotation_days)
+    while True:
+        await asyncio.sleep(READ_SECONDS)
+        connected = service.connected
+        if connected is None:
+            continue
+        try:
+            ring, _ = await connected.vault.signing_ring()
+            if turning := due(ring, now(), every):
+                turned = await changed(connected.vault, lambda ring: _turned(ring, every))
+                ring = turned or ring
+                log.info("signing keys rotated", algorithms=turning)
+            connected.keys = keys_of(ring)
+        except LogUnavailable as error:
+            log.warning("the signing keys could not be read again", reason=str(error))
+
+
+def _turned(ring: Ring, every: timedelta) -> Ring:
+    moment = now()
+    return rotated(ring, new_key, moment, due(ring, moment, every))
+
+
+async def list_keys(request: Request) -> Response:
+    """`GET /v1/keys`"""
+    ring, _ = await service_of(request).bus.vault.signing_ring()
+    return _answer(ring)
+
+
+async def rotate_keys(request: Request) -> Response:
+    """`POST /v1/keys/rotate`"""
+    service = service_of(request)
+    return await _applied(service, lambda ring: rotated(ring, new_key, now()))
+
+
+async def revoke_key(request: Request) -> Response:
+    """`POST /v1/keys/{kid}/revoke`"""
+    service, kid = service_of(request), request.path_params["kid"]
+    answer = await _applied(service, lambda ring: revoked(ring, kid, new_key, now()))
+    log.warning("signing key revoked", kid=kid)
+    return answer
+
+
+async def _applied(service: Service, change: Callable[[Ring], Ring | None]) -> Response:
+    """Change the ring; this replica works with it at once."""
+    connected = service.bus
+    ring = await changed(connected.vault, change)
+    if ring is None:
+        raise ProblemError(404, "unknown-key", "There is no such signing key", "See: scopefold keys list")
+    connected.keys = keys_of(ring)
+    return _answer(ring)
+
+
+def _answer(ring: Ring) -> Response:
+    kept = cleaned(ring, now()).keys
+    return json_response(
+        KeyViews(tuple(KeyView(key.kid, key.alg, key.state, key.created_at, key.since) for key in kept))
+    )
