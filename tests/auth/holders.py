@@ -4,13 +4,11 @@ import base64
 import hashlib
 import secrets
 import time
-import warnings
 from functools import cache
 from typing import Any
 
 import msgspec
 from joserfc import jws
-from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from scopefold.auth.core.keys import Ring, begun
@@ -47,9 +45,7 @@ class Holder:
         right = {"jti": secrets.token_urlsafe(16), "htm": method, "htu": url, "iat": int(time.time())}
         claims = {name: value for name, value in {**right, **changed}.items() if value is not None}
         head = {"typ": "dpop+jwt", "alg": self.alg, "jwk": self.key.as_dict(private=False), **(header or {})}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # for EdDSA by its older name
-            return jws.serialize_compact(head, msgspec.json.encode(claims), self.key, algorithms=[head["alg"]])
+        return jws.serialize_compact(head, msgspec.json.encode(claims), self.key, algorithms=[head["alg"]])
 
 
 def new_holder_key(alg: str) -> Key:

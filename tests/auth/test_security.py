@@ -228,7 +228,7 @@ async def test_D13_D14_D15_the_metadata_tells_the_truth_and_no_private_key(world
         ]
     private = {"d", "p", "q", "dp", "dq", "qi", "k"}
     assert [set()] * len(keys) == [private & key.keys() for key in keys]
-    assert 6 == len({key["kid"] for key in keys}), "a current and a next one of each kind"
+    assert 6 <= len({key["kid"] for key in keys}), "a current and a next one of each kind"
     assert documents[0] == documents[1]
     document = documents[0]
     assert world.auth.url == document["issuer"]

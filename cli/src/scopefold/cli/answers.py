@@ -112,3 +112,18 @@ class Client(Struct, frozen=True):
 
     client_id: str
     client_secret: str | None = None
+
+
+class Key(Struct, frozen=True):
+    """A signing key of the auth service."""
+
+    kid: str
+    alg: str
+    state: str
+    since: datetime
+
+
+class Keys(Struct, frozen=True):
+    """All of them."""
+
+    items: tuple[Key, ...]

@@ -7,6 +7,7 @@ from scopefold.cli.answers import Client
 from scopefold.cli.where import Where, as_json, located
 
 PATH = "/api/v1/organizations/default/clients"
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
 METHODS = ("none", "client_secret_basic", "client_secret_post")
 
 
@@ -19,6 +20,10 @@ class Registration(Struct, kw_only=True):
     grant_types: tuple[str, ...] = ("authorization_code",)
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     token_endpoint_auth_method: str = "none"
+    require_pushed_authorization_requests: bool = False
+    resources: tuple[str, ...] = ()
+    id_token_signed_response_alg: str = "RS256"
+    dpop_bound_access_tokens: bool = False
 
 
 @click.group()
@@ -38,6 +43,10 @@ def client() -> None:
     show_default=True,
     help="How it proves itself at the token endpoint; `none` is a public client.",
 )
+@click.option("--resource", "resources", multiple=True, help="An API of its own that tokens may be for. Repeatable.")
+@click.option("--id-token-alg", type=click.Choice(ALGORITHMS), default="RS256", show_default=True)
+@click.option("--require-par", is_flag=True, help="It must push its authorization requests.")
+@click.option("--require-dpop", is_flag=True, help="Its access tokens must be bound to a key.")
 @as_json
 @located
 def register(
@@ -48,6 +57,10 @@ def register(
     redirect_uris: tuple[str, ...],
     scopes: tuple[str, ...],
     auth_method: str,
+    resources: tuple[str, ...],
+    id_token_alg: str,
+    require_par: bool,
+    require_dpop: bool,
     json_wanted: bool,
 ) -> None:
     """Register a client. A confidential one gets a secret, which is shown this once."""
@@ -56,6 +69,10 @@ def register(
         client_name=name or client_id,
         redirect_uris=redirect_uris,
         token_endpoint_auth_method=auth_method,
+        require_pushed_authorization_requests=require_par,
+        resources=resources,
+        id_token_signed_response_alg=id_token_alg,
+        dpop_bound_access_tokens=require_dpop,
     )
     if scopes:
         registration.scopes = scopes

@@ -13,6 +13,7 @@ from scopefold.cli.connector import connector
 from scopefold.cli.demo import demo
 from scopefold.cli.failure import Failure, defect, usage
 from scopefold.cli.idp import idp
+from scopefold.cli.keys import keys
 from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
@@ -29,7 +30,7 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, reconsent, log, bus):
+for command in (up, demo, idp, connector, client, keys, reconsent, log, bus):
     scopefold.add_command(command)
 
 

@@ -146,7 +146,7 @@ def _check_login(loaded: Loaded, claims: Mapping[str, Any], scheme: str, needs: 
         told["acr_values"] = " ".join(needs.acr_values)
     if needs.max_age_seconds is not None:
         at = claims.get("auth_time")
-        if not isinstance(at, int | float) or loaded.now.timestamp() - at > needs.max_age_seconds:
+        if not isinstance(at, int | float) or int(loaded.now.timestamp()) - at > needs.max_age_seconds:
             told["max_age"] = str(needs.max_age_seconds)
     if told:
         description = "Another login is needed: a more recent or a stronger one."

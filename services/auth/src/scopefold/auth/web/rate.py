@@ -1,4 +1,4 @@
-"""Rate limits, counted by this replica alone, in bounded memory: see docs/adr/0014."""
+"""Rate limits, counted by this replica alone, in bounded memory."""
 
 import math
 import time

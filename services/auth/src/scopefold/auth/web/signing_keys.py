@@ -13,12 +13,12 @@ from scopefold.auth.core.keys import Ring, begun, cleaned, due, revoked, rotated
 from scopefold.auth.oauth.keys import Keys, keys_of, new_key
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.vault import Vault
-from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.service import Connected, Service, now, service_of
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.logs import logger
 from scopefold.runtime.web import ProblemError, json_response
 
-READ_SECONDS: Final = 5.0
+READ_SECONDS: Final = 2.0
 """A change that another replica made is seen after so long at the latest."""
 TRIES: Final = 8
 log = logger(__name__)
@@ -68,20 +68,30 @@ async def first_keys(vault: Vault) -> Keys:
 async def keep_keys(service: Service) -> None:
     """Follow what other replicas and operators do to the keys, and turn those that are due. Ends with the process."""
     every = timedelta(days=service.settings.key_rotation_days)
+    known: tuple[Connected, Ring] | None = None
+    failing = False
     while True:
         await asyncio.sleep(READ_SECONDS)
-        connected = service.connected
-        if connected is None:
-            continue
+        if (connected := service.connected) is None or not connected.log.nc.is_connected:
+            continue  # this replica serves nobody now
         try:
-            ring, _ = await connected.vault.signing_ring()
-            if turning := due(ring, now(), every):
-                turned = await changed(connected.vault, lambda ring: _turned(ring, every))
-                ring = turned or ring
-                log.info("signing keys rotated", algorithms=turning)
-            connected.keys = keys_of(ring)
-        except LogUnavailable as error:
-            log.warning("the signing keys could not be read again", reason=str(error))
+            ring = await _read_and_turned(connected.vault, every)
+            if known is None or known[0] is not connected or known[1] != ring:
+                known, connected.keys = (connected, ring), keys_of(ring)
+            failing = False
+        except Exception as error:  # who stopped looking would believe a key that leaked for ever
+            if not failing:
+                log.error("the signing keys cannot be read again", error=type(error).__name__, reason=str(error))
+            failing = True
+
+
+async def _read_and_turned(vault: Vault, every: timedelta) -> Ring:
+    """The ring as it is now, after the keys that were due have taken their turn."""
+    ring, _ = await vault.signing_ring()
+    if turning := due(ring, now(), every):
+        ring = await changed(vault, lambda ring: _turned(ring, every)) or ring
+        log.info("signing keys rotated", algorithms=turning)
+    return cleaned(ring, now())
 
 
 def _turned(ring: Ring, every: timedelta) -> Ring:
