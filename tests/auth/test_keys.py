@@ -19,6 +19,7 @@ from scopefold.auth.core.keys import (
     begun,
     cleaned,
     due,
+    is_full,
     revoked,
     rotated,
 )
@@ -95,6 +96,15 @@ def test_the_list_of_revoked_keys_is_bounded() -> None:
         assert after is not None
         ring = after
     assert MOST_REVOKED == sum(key.state == "revoked" for key in ring.keys)
+
+
+def test_keys_cannot_be_turned_without_end() -> None:
+    ring, forge = one_of_each()
+    turns = 0
+    while not is_full(ring):
+        ring, turns = rotated(ring, forge, NOW), turns + 1
+    assert 10 == turns
+    assert not is_full(cleaned(ring, NOW + RETIRING))
 
 
 DUE: list[tuple[int, tuple[str, ...]]] = [(0, ()), (89, ()), (90, ALGORITHMS), (400, ALGORITHMS)]

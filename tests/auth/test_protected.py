@@ -86,6 +86,7 @@ TOKENS: list[tuple[str, dict[str, Any]]] = [
     ("C18-aud-list", {"aud": ["https://api.example"]}),
     ("C18-iss", {"iss": "https://evil.example"}),
     ("D08-typ", {"header": {"typ": "JWT"}}),
+    ("D08-no-typ", {"header": {"typ": ""}}),
     ("D02-symmetric", {"key": OctKey.import_key("s" * 40, {"kid": "x"}), "header": {"alg": "HS256"}}),
     ("D01-other-key", {"key": ECKey.generate_key("P-256", auto_kid=True)}),
     (

@@ -162,6 +162,26 @@ async def test_the_resources_survive_the_choice_of_an_idp(world: World) -> None:
     assert [API, OTHER_API] == httpx.URL(link).params.get_list("resource")
 
 
+async def test_A12_more_than_ten_resources_and_more_than_8_kib_are_too_many(world: World) -> None:
+    app, browser = await world.register_client(), Window(world.auth.url)
+    many = "&".join(f"resource=urn:x:{n}" for n in range(11))
+    answer = await browser.get(f"{app.address()}&{many}")
+    assert (400, False) == (answer.status_code, "location" in answer.headers)
+    told = redirected_to_app(await browser.post("/authorize", data=app.request(login_hint="x" * 9000)))
+    assert ("invalid_request", world.auth.url) == (told["error"], told["iss"])
+    pushed = await browser.post("/oauth2/par", data=app.request(login_hint="x" * 9000))
+    assert (400, "invalid_request") == (pushed.status_code, pushed.json()["error"])
+
+
+async def test_D14_D15_the_metadata_names_what_is_done_and_nothing_else(world: World) -> None:
+    async with httpx.AsyncClient(base_url=world.auth.url) as http:
+        told = (await http.get("/.well-known/oauth-authorization-server")).json()
+    assert f"{world.auth.url}/oauth2/par" == told["pushed_authorization_request_endpoint"]
+    assert {"ES256", "Ed25519", "EdDSA", "PS256", "RS256"} == set(told["dpop_signing_alg_values_supported"])
+    assert (False, False) == (told["request_parameter_supported"], told["request_uri_parameter_supported"])
+    assert ["query"] == told["response_modes_supported"]
+
+
 async def test_A31_unknown_parameters_are_ignored_and_kept_out_of_the_answer(world: World) -> None:
     app, browser = await world.register_client(), Window(world.auth.url)
     told = redirected_to_app(await browser.get(app.address(prompt="none", extra="1", **{"a.b[]": "x", "é": "ü"})))

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from scopefold.cli.answers import Idp, Idps, ManagedResources, Manifests, Worklist
+from scopefold.cli.answers import Idp, Idps, Keys, ManagedResources, Manifests, Worklist
 from tests.cli.command import Up, problem_of, scopefold, told
 
 UNION = "openid email profile read:me read:jira-user read:jira-work write:jira-work offline_access"
@@ -29,6 +29,7 @@ def test_a_newcomer_finds_atlassian_registered_with_jira(up: Up) -> None:
         (("reconsent", "list"), "Nobody must consent again"),
         (("reconsent", "list", "--at", "1"), "as of event 1"),
         (("reconsent", "count", "--idp", "atlassian"), "Nobody must consent again"),
+        (("keys", "list"), "EdDSA"),
         (("log", "read"), "connector-provisioned"),
         (("log", "verify"), "without a gap"),
     ],
@@ -43,6 +44,7 @@ def test_people_read_plain_text(up: Up, arguments: tuple[str, ...], shown: str) 
     ("arguments", "kind"),
     [
         (("idp", "list"), Idps),
+        (("keys", "list"), Keys),
         (("connector", "list"), Manifests),
         (("connector", "provisioned"), ManagedResources),
         (("reconsent", "list", "--all"), Worklist),
@@ -63,6 +65,30 @@ def test_provisioning_what_is_provisioned_changes_nothing(up: Up) -> None:
 def test_registering_a_client_twice_changes_nothing(up: Up) -> None:
     line = ("client", "register", "wiki", "--redirect-uri", "https://wiki.example/callback", "--data", str(up.data))
     assert ["Registered wiki.", "wiki was there just so."] == [scopefold(*line).stdout.strip() for _ in range(2)]
+
+
+def test_keys_take_turns_and_one_that_leaked_is_taken_out(up: Up) -> None:
+    data = ("--data", str(up.data))
+    turned = msgspec.json.decode(scopefold("keys", "rotate", "--json", *data).stdout, type=Keys)
+    assert {"retiring", "current", "next"} == {key.state for key in turned.items}
+    leaked = turned.items[0].kid
+    done = scopefold("keys", "revoke", leaked, *data)
+    assert (0, 0) == told(done), done.stderr
+    (line,) = [one for one in done.stdout.splitlines() if leaked in one]
+    assert "revoked" in line
+    assert 1 == scopefold("keys", "revoke", "no-such", *data).returncode
+
+
+def test_a_client_says_what_it_needs(up: Up) -> None:
+    options = ("--resource", "https://api.example", "--id-token-alg", "ES256", "--require-par", "--require-dpop")
+    line = ("client", "register", "strict", "--redirect-uri", "https://strict.example/callback", *options)
+    found = msgspec.json.decode(scopefold(*line, "--json", "--data", str(up.data)).stdout)
+    assert ["https://api.example"] == found["resources"]
+    assert ("ES256", True, True) == (
+        found["id_token_signed_response_alg"],
+        found["require_pushed_authorization_requests"],
+        found["dpop_bound_access_tokens"],
+    )
 
 
 def test_a_confidential_client_is_told_its_secret(up: Up) -> None:

@@ -18,6 +18,8 @@ ALGORITHMS: Final[tuple[SigningAlgorithm, ...]] = ("RS256", "ES256", "EdDSA")
 RETIRING: Final = timedelta(hours=13)
 """Longer than a session: an ID token that is signed today may come back as a hint for as long as its session lives."""
 MOST_REVOKED: Final = 20
+MOST_RETIRING: Final = 30
+"""More turns than this in thirteen hours are a mistake, and the document with all keys must stay small."""
 
 
 class SigningKey(Struct, frozen=True):
@@ -73,6 +75,11 @@ def rotated(ring: Ring, new_key: NewKey, now: datetime, algorithms: Iterable[Sig
         for key in ring.keys
     ]
     return cleaned(Ring((*keys, *(_made(new_key, alg, "next", now) for alg in turning))), now)
+
+
+def is_full(ring: Ring) -> bool:
+    """Did the keys take their turns so often that no more may be retired for now?"""
+    return sum(key.state == "retiring" for key in ring.keys) >= MOST_RETIRING
 
 
 def revoked(ring: Ring, kid: str, new_key: NewKey, now: datetime) -> Ring | None:

@@ -30,7 +30,7 @@ class PlainRequests:
         asked = request.payload.data
         address = self._certain_address(server, request)
         if sum(len(name) + len(value) for name, value in asked.items()) > MAX_REQUEST:
-            raise InvalidRequestError("The request is too long.")
+            raise InvalidRequestError("The request is too long.", redirect_uri=address)
         if "request" in asked:
             raise RequestNotSupportedError(redirect_uri=address)
         if "request_uri" in asked and not self._loaded.pushed:

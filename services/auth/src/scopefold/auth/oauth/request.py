@@ -1,10 +1,12 @@
 """A request as Authlib reads it, and the two ways in which a wrong one is answered."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+
+MAX_RESOURCES: Final = 10
 
 
 class Payload(OAuth2Payload):  # type: ignore[misc]
@@ -68,6 +70,8 @@ def single_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
         if name == "resource":  # the one parameter that may come again, with another value (RFC 8707, section 2)
             one = value.replace(" ", "%20")
             given = parameters["resource"].split(" ") if "resource" in parameters else []
+            if len(given) == MAX_RESOURCES:
+                raise ShownError("invalid_request", f"At most {MAX_RESOURCES} resources can be asked for at once.")
             if one not in given:
                 parameters["resource"] = " ".join([*given, one])
                 continue

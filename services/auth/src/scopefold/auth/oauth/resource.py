@@ -11,7 +11,6 @@ from authlib.oauth2.rfc6749 import OAuth2Error
 
 from scopefold.auth.oauth.loaded import Loaded
 
-MAX_RESOURCES: Final = 10
 RESOURCE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9+.\-]*:[\x21\x22\x24-\x7e]{1,500}\Z"
 _ABSOLUTE: Final = re.compile(RESOURCE_PATTERN)
 
@@ -63,8 +62,6 @@ class ResourceIndicators:
         self._loaded.audience = asked or bound.resources
 
     def _check(self, asked: tuple[str, ...]) -> None:
-        if len(asked) > MAX_RESOURCES:
-            raise InvalidTargetError(f"At most {MAX_RESOURCES} resources can be asked for at once.")
         if not all(is_resource(one) for one in asked):
             raise InvalidTargetError("A resource must be an absolute URI without a fragment.")
         own = self._loaded.client.resources if self._loaded.client else ()

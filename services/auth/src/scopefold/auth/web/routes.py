@@ -180,7 +180,7 @@ def _keys(guard: Guard) -> list[Endpoint]:
             summary="Sign with the next key of every algorithm, and announce another",
             handler=guard(signing_keys.rotate_keys),
             answers={200: signing_keys.KeyViews},
-            problems=(401, 503),
+            problems=(401, 409, 503),
         ),
         Endpoint(
             method="POST",

@@ -9,7 +9,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.keys import Ring, begun, cleaned, due, revoked, rotated
+from scopefold.auth.core.keys import Ring, begun, cleaned, due, is_full, revoked, rotated
 from scopefold.auth.oauth.keys import Keys, keys_of, new_key
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.vault import Vault
@@ -108,6 +108,12 @@ async def list_keys(request: Request) -> Response:
 async def rotate_keys(request: Request) -> Response:
     """`POST /v1/keys/rotate`"""
     service = service_of(request)
+    ring, _ = await service.bus.vault.signing_ring()
+    if is_full(cleaned(ring, now())):
+        detail = (
+            "What the keys before signed must be believed for 13 hours. A key that leaked can be revoked at any time."
+        )
+        raise ProblemError(409, "rotated-too-often", "The signing keys were rotated too often", detail)
     return await _applied(service, lambda ring: rotated(ring, new_key, now()))
 
 
