@@ -138,6 +138,7 @@ class Stack:
         }
         if name == "auth":
             ours |= {"KEK_FILE": str(self.directory.kek), "DATA_DIR": str(self.directory.auth)}
+            ours |= {"LOGINS_PER_MINUTE": "60000"}  # everybody who comes to this machine has its one address
         if name == "sandbox":
             ours |= {"PUBLIC_URL": self._urls["sandbox"]}
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("SCOPEFOLD_")}
