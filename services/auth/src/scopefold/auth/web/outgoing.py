@@ -13,7 +13,7 @@ from msgspec import Struct
 from scopefold.scopes.addresses import is_private_way
 
 MAX_ANSWER_BYTES: Final = 256 * 1024
-ANSWER_SECONDS: Final = 15.0
+ANSWER_SECONDS: Final = 10.0
 """For a whole answer; the client's own limits are for a single step of it."""
 
 DOCUMENT_SECONDS: Final = 3600.0
