@@ -15,6 +15,7 @@ from scopefold.auth.core.idps import (
     ToDiscover,
     decide,
     discovery_address,
+    from_another_issuer,
     known_issuer,
     read_discovery,
     to_discover,
@@ -34,13 +35,22 @@ from scopefold.auth.core.login import (
     read_grant,
 )
 from scopefold.auth.core.seal import BadKey, CannotOpen, Place, Sealed, derive, keyed_hash, read_key, seal, unseal
+from scopefold.auth.core.tokens import (
+    MAX_REQUESTS,
+    BadTokenAnswer,
+    Token,
+    joined,
+    request_scope,
+    requests,
+    tokens_in,
+)
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
 from scopefold.consent.idp_scopes import State
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import EndpointOverrides, Event, IdpRegistered
 from scopefold.scopes.coverage import Grant
 from scopefold.scopes.grammar import MAX_TEXT_LENGTH, BadScope
-from scopefold.scopes.profile import RefreshClock
+from scopefold.scopes.profile import Profile, RefreshClock
 from scopefold.scopes.shipped import profile_named
 from tests.support.logs import JIRA, insufficient, log_of, provisioned, registered, stored
 
@@ -317,6 +327,104 @@ def test_keys_are_read_only_where_they_speak_for_the_tokens(
 ) -> None:
     microsoft = profile_named("microsoft")
     assert (address, issuer) == (discovery_address(microsoft, own), known_issuer(microsoft, own))
+
+
+TENANT = "5a4db0c5-0000-4000-8000-000000000365"
+LOGIN = "https://login.microsoftonline.com"
+ANSWERS: list[tuple[str, EndpointOverrides, str | None, bool]] = [
+    # the profile and what is registered, the `iss` of an answer, and whether it is another's
+    ("google", EndpointOverrides(), None, False),
+    ("google", EndpointOverrides(), "https://accounts.google.com", False),
+    ("google", EndpointOverrides(), "https://accounts.google.com/", False),
+    ("google", EndpointOverrides(), "https://evil.example", True),
+    ("google", EndpointOverrides(), "", True),
+    ("google", EndpointOverrides(issuer=ISSUER), ISSUER, False),
+    ("google", EndpointOverrides(issuer=ISSUER), f"{ISSUER}/", True),
+    ("google", BY_HAND, "https://a.example", False),
+    ("atlassian", EndpointOverrides(), "https://a.example", False),
+    ("microsoft", EndpointOverrides(), f"{LOGIN}/{TENANT}/v2.0", False),
+    ("microsoft", EndpointOverrides(), f"{LOGIN}/acme.example/v2.0", True),
+    ("microsoft", EndpointOverrides(), f"{LOGIN}/{{tenantid}}/v2.0", True),
+    ("microsoft", EndpointOverrides(issuer=f"{LOGIN}/{{tenantid}}/v2.0"), f"{LOGIN}/{TENANT}/v2.0", False),
+    ("microsoft", EndpointOverrides(issuer=f"{LOGIN}/{{tenantid}}/v2.0"), f"https://evil.example/{TENANT}/v2.0", True),
+]
+
+
+@pytest.mark.parametrize(("profile", "own", "told", "another"), ANSWERS)
+def test_F03_whose_answer_it_is(profile: str, own: EndpointOverrides, told: str | None, another: bool) -> None:
+    idp = replay(log_of(replace(EVENT, profile=profile, endpoints=own))).scopes.idps["atlassian"]
+    assert another == from_another_issuer(idp, told)
+
+
+MICROSOFT, SLACK = profile_named("microsoft"), profile_named("slack")
+MAIL, GRAPH = "https://outlook.office.com/", "https://graph.microsoft.com/"
+TOKENS: list[tuple[Profile, tuple[str, ...], dict[str, Any], list[Token] | type[Exception]]] = [
+    # the profile, what was asked, the answer, and the tokens in it
+    (ATLASSIAN, ("a",), {"access_token": "t", "scope": "a b"}, [Token("", "t", None, None, ("a", "b"))]),
+    (ATLASSIAN, ("a",), {"access_token": "t", "expires_in": "60"}, [Token("", "t", None, 60, None)]),
+    (ATLASSIAN, ("a",), {}, BadTokenAnswer),
+    (ATLASSIAN, ("a",), {"access_token": ""}, BadTokenAnswer),
+    (ATLASSIAN, ("a",), {"access_token": 7}, BadTokenAnswer),
+    (ATLASSIAN, ("a",), {"access_token": "t", "expires_in": "soon"}, BadTokenAnswer),
+    (ATLASSIAN, ("a",), {"access_token": "t", "scope": "a\x00"}, BadScope),
+    (MICROSOFT, (f"{MAIL}IMAP", "openid"), {"access_token": "t"}, [Token(MAIL, "t")]),
+    (MICROSOFT, ("openid", "Mail.Read"), {"access_token": "t"}, [Token(GRAPH, "t")]),
+    (MICROSOFT, ("openid",), {"access_token": "t"}, [Token(GRAPH, "t")]),
+    (
+        SLACK,
+        ("a", "user:b"),
+        {
+            "access_token": "t",
+            "scope": "a,c",
+            "authed_user": {"access_token": "u", "refresh_token": "r", "scope": "b", "expires_in": 9},
+        },
+        [Token("bot", "t", None, None, ("a", "c")), Token("user", "u", "r", 9, ("user:b",))],
+    ),
+    (SLACK, ("a",), {"access_token": "t", "authed_user": {"id": "U"}}, [Token("bot", "t")]),
+    (SLACK, ("user:b",), {"authed_user": {"access_token": "u", "scope": ""}}, [Token("user", "u", None, None, ())]),
+    (SLACK, ("a",), {"authed_user": "U"}, BadTokenAnswer),
+    (SLACK, ("user:b",), {"authed_user": {"access_token": "u", "scope": "b\x00"}}, BadScope),
+]
+
+
+@pytest.mark.parametrize(("profile", "asked", "answer", "expected"), TOKENS)
+def test_which_tokens_an_answer_carries(
+    profile: Profile, asked: tuple[str, ...], answer: dict[str, Any], expected: list[Token] | type[Exception]
+) -> None:
+    if isinstance(expected, list):
+        assert expected == list(tokens_in(profile, asked, answer))
+        return
+    with pytest.raises(expected):
+        tokens_in(profile, asked, answer)
+
+
+FIRST, SECOND = ("identity",), ("identity", "refresh_token")
+JOINS: list[tuple[list[Granted], Granted | type[BadScope]]] = [
+    ([Granted(("a",), FIRST, "echoed")], Granted(("a",), FIRST, "echoed")),
+    (
+        [Granted(("b", "a"), SECOND, "echoed"), Granted(("A", "b"), FIRST, "echoed")],
+        Granted(("b", "a", "A"), SECOND, "echoed"),
+    ),
+    ([Granted(("a",), FIRST, "echoed"), Granted(None, SECOND, "assumed")], Granted(None, SECOND, "assumed")),
+    ([Granted(MOST, FIRST, "echoed"), Granted(("s1",), FIRST, "echoed")], Granted(MOST, FIRST, "echoed")),
+    ([Granted(MOST, FIRST, "echoed"), Granted(("more",), FIRST, "echoed")], BadScope),
+]
+
+
+@pytest.mark.parametrize(("grants", "expected"), JOINS)
+def test_what_several_answers_grant_together(grants: list[Granted], expected: Granted | type[BadScope]) -> None:
+    if isinstance(expected, Granted):
+        assert expected == joined(grants)
+        return
+    with pytest.raises(expected):
+        joined(grants)
+
+
+def test_a_login_makes_a_bounded_number_of_token_requests() -> None:
+    asked = [f"https://r{number}.example/scope" for number in range(50)]
+    assert [(one,) for one in asked[:MAX_REQUESTS]] == list(requests(MICROSOFT, asked))
+    assert (("a", "b"),) == requests(ATLASSIAN, ("a", "b"))
+    assert (None, "a b") == (request_scope(ATLASSIAN, ("a",)), request_scope(MICROSOFT, ("a", "b")))
 
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))

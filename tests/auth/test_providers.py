@@ -3,9 +3,12 @@
 import httpx
 import pytest
 
-from scopefold.contracts.events import AuthorizationFailed, TokenStored
-from tests.auth.providers import Visitor, registered_at, row_of, switch, told_of
+from scopefold.auth.web.upstream import UpstreamFailed, exchange
+from scopefold.consent.reconsent import replay
+from scopefold.contracts.events import AuthorizationFailed, EndpointOverrides, IdpRegistered, TokenStored
+from tests.auth.providers import Visitor, registered_at, row_of, stand_in, switch, told_of
 from tests.auth.world import APP_REDIRECT, World, query_of
+from tests.support.logs import log_of
 
 IMAP = "https://outlook.office.com/IMAP.AccessAsUser.All"
 GMAIL = "https://www.googleapis.com/auth/gmail.readonly"
@@ -149,6 +152,34 @@ async def test_F03_an_answer_that_names_another_issuer_redeems_nothing(world: Wo
     )
     (failed,) = await world.said(AuthorizationFailed, idp)
     assert ("authorize", "issuer_mismatch") == (failed.stage, failed.error)
+
+
+async def test_what_an_idp_says_in_words_is_known_but_told_to_no_log(world: World) -> None:
+    told = await stand_in(world, "microsoft")
+    token = f"{world.sandbox.url}/microsoft/common/oauth2/v2.0/token"
+    endpoints = EndpointOverrides(token=token, **told["endpoints"])
+    event = IdpRegistered(idp="ms", profile="microsoft", client_id=told["client_id"], endpoints=endpoints)
+    idp = replay(log_of(event)).scopes.idps["ms"]
+    async with httpx.AsyncClient() as http:
+        with pytest.raises(UpstreamFailed) as failed:
+            await exchange(
+                http,
+                idp,
+                client_secret="wrong",
+                code="c",
+                verifier="v" * 43,
+                redirect_uri="https://us.example",
+                requested=("openid",),
+            )
+    failure = failed.value
+    assert ("token", "invalid_client", 401) == (failure.stage, failure.error, failure.status)
+    assert "AADSTS7000215" in failure.description
+    assert "AADSTS" not in f"{failure}{failure!r}"
+    name = await registered_at(world, "microsoft", "Mail.Read", client_secret="wrong")
+    answer = await (alice := Visitor(world)).browser.get(await alice.callback(await world.register_client(), name))
+    assert "AADSTS" not in answer.headers["location"]
+    assert ["invalid_client"] == [one.error for one in await world.said(AuthorizationFailed, name)]
+    assert "AADSTS" not in world.auth.said() + str(await world.events())
 
 
 async def test_a_client_that_insists_on_consent_is_always_sent_upstream(world: World) -> None:

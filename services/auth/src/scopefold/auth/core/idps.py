@@ -6,18 +6,20 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from scopefold.consent.idp_scopes import State
+from scopefold.consent.idp_scopes import Idp, State
 from scopefold.contracts.codec import encode
 from scopefold.contracts.events import EndpointOverrides, IdpRegistered
 from scopefold.contracts.recorded import MAX_PAYLOAD_BYTES
 from scopefold.contracts.words import ClientId, IdpId, ProfileName, Scopes
 from scopefold.scopes.addresses import (
+    TENANT,
     WELL_KNOWN,
     BadDiscovery,
     BadParameter,
     Discovered,
     addresses,
     discovered,
+    is_issuer,
     is_private_way,
     issuer_at,
 )
@@ -207,6 +209,23 @@ def discovery_address(profile: Profile, own: EndpointOverrides) -> str:
 def known_issuer(profile: Profile, own: EndpointOverrides) -> str | None:
     """The issuer that an IdP is known to be, perhaps by its discovery address alone."""
     return own.issuer or issuer_at(discovery_address(profile, own))
+
+
+def from_another_issuer(idp: Idp, told: str | None) -> bool:
+    """Whether an authorization response names another issuer than this IdP (RFC 9207, section 2.4). Many name none.
+
+    Where only the address of its document tells the issuer, a slash at the end is not known.
+    """
+    assert idp.registration is not None
+    profile, own = idp.profile, idp.registration.event.endpoints
+    known = known_issuer(profile, own)
+    if told is None or known is None:
+        return False
+    if TENANT in told:
+        return True  # a template is what a document may name; an answer comes from one tenant
+    if own.issuer is None:
+        told = told.removesuffix("/")
+    return not (is_issuer(known, told) or is_issuer(told, known, tenant_issuers=profile.identity.tenant_issuers))
 
 
 def _usual_addresses(profile: Profile) -> Endpoints:

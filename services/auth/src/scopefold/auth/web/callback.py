@@ -7,7 +7,7 @@ from authlib.common.urls import add_params_to_uri
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.idps import known_issuer
+from scopefold.auth.core.idps import from_another_issuer
 from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.store.buckets import Taken, hashed
@@ -24,7 +24,6 @@ from scopefold.auth.web.upstream import Brought, UpstreamFailed, error_code, exc
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, UserLoggedIn
 from scopefold.runtime.logs import logger
-from scopefold.scopes.addresses import is_issuer
 
 log = logger(__name__)
 STORE_TRIES: Final = 5
@@ -38,7 +37,7 @@ async def callback(request: Request) -> Response:
     idp = service.scopes.idps.get(attempt.idp)
     if idp is None or idp.registration is None:
         raise _failure(attempt, "server_error", "The identity provider is not registered any more.")
-    if _sent_by_another(idp, parameters.get("iss")):
+    if from_another_issuer(idp, parameters.get("iss")):
         raise await _failed(service, attempt, UpstreamFailed("authorize", "issuer_mismatch"))
     if "error" in parameters:
         raise await _refused_upstream(service, attempt, parameters)
@@ -80,16 +79,6 @@ async def _claim(service: Service, request: Request, state: str) -> Attempt:
     except Taken:
         raise wrong from None
     return attempt
-
-
-def _sent_by_another(idp: Idp, issuer: str | None) -> bool:
-    """Whether the answer names another issuer than this IdP (RFC 9207, section 2.4). Many name none."""
-    assert idp.registration is not None
-    known = known_issuer(idp.profile, idp.registration.event.endpoints)
-    if issuer is None or known is None:
-        return False
-    tenants = idp.profile.identity.tenant_issuers
-    return not (is_issuer(known, issuer) or is_issuer(issuer, known, tenant_issuers=tenants))
 
 
 async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tuple[Brought, Identity]:
