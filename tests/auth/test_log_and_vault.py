@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import nats
 import pytest
 from joserfc.jwk import ECKey, RSAKey
@@ -18,7 +19,7 @@ from scopefold.auth.oauth.loaded import Keys, Loaded
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store import buckets, records
 from scopefold.auth.store.history import History
-from scopefold.auth.store.vault import StoredToken, Vault
+from scopefold.auth.store.vault import Identity, StoredToken, TokenPart, Vault
 from scopefold.contracts.events import TokenStored, UserLoggedIn
 from scopefold.ledger.log import Log, LogUnavailable, last_seq_on
 from scopefold.ledger.read import read
@@ -89,6 +90,22 @@ async def test_a_token_that_the_log_does_not_know_is_told_to_it_once(world: Worl
     assert [303] * 5 == [answer.status_code for answer in answers]
     assert [1, 2] == [event.generation for event in await world.said(TokenStored, idp)]
     assert 1 == len(await world.said(UserLoggedIn, idp))
+
+
+def test_rows_of_before_are_read_as_they_were_meant() -> None:
+    """A token without parts is one that carries everything; a login under way that knew no nonce."""
+    moment = datetime.now(UTC)
+    row = StoredToken(
+        Identity("subject"), "access", "refresh", ("a",), ("a",), ("identity",), "echoed", "login", 1, "f" * 22,
+        None, moment, None, None, (TokenPart("x", "y"),),
+    )  # fmt: skip
+    old = msgspec.to_builtins(row, builtin_types=(datetime,))
+    del old["parts"]
+    assert replace(row, parts=()) == msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=StoredToken)
+    begun = records.Attempt("a", "idp", records.AuthorizeRequest({}), "b", "v", (), None, moment, "nonce")
+    old = msgspec.to_builtins(begun, builtin_types=(datetime,))
+    del old["nonce"]
+    assert replace(begun, nonce=None) == msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=records.Attempt)
 
 
 async def test_the_worklist_of_an_earlier_moment(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -73,6 +74,21 @@ def test_a_confidential_client_is_told_its_secret(up: Up) -> None:
     assert "Its secret, shown only now: " in done.stdout
 
 
+def test_a_stand_in_is_registered_without_another_word(up: Up) -> None:
+    line = ("idp", "register", "mail", "--profile", "microsoft", "--sandbox", "--data", str(up.data))
+    first, again = scopefold(*line), scopefold(*line)
+    assert [(0, 0)] * 2 == [told(first), told(again)], first.stderr
+    assert ["Registered mail.", "mail was registered just so already."] == [
+        done.stdout.splitlines()[0] for done in (first, again)
+    ]
+    found = msgspec.json.decode(scopefold("idp", "show", "mail", "--json", "--data", str(up.data)).stdout, type=Idp)
+    sandbox = up.endpoints().sandbox
+    assert f"{sandbox}/microsoft/common/oauth2/v2.0/token" == found.endpoints.token
+    assert f"discovery:        {sandbox}/microsoft/common/v2.0/" in first.stdout
+    app = httpx.get(f"{sandbox}/microsoft/console/apps/sandbox-microsoft", timeout=20).json()
+    assert 1 == app["callbacks"].count(found.callback)
+
+
 REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id", "x")
 
 
@@ -88,6 +104,9 @@ REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id",
         (REGISTER, {}, 2, "--client-secret-file"),
         ((*REGISTER, "--client-secret", "s"), {}, 2, "--client-secret"),
         ((*REGISTER, "--param", "audience"), {"SCOPEFOLD_CLIENT_SECRET": "s"}, 2, "NAME=VALUE"),
+        (("idp", "register", "x", "--profile", "atlassian"), {}, 2, "--sandbox"),
+        ((*REGISTER, "--sandbox"), {}, 2, "Leave out"),
+        (("idp", "register", "x", "--profile", "asana", "--sandbox"), {}, 2, "slack"),
         (("reconsent", "list", "--limit", "0"), {}, 2, "--limit"),
         (("log", "read", "--from", "0"), {}, 2, "--from"),
         (("idp", "list", "--auth-url", "http://127.0.0.1:1"), {}, 3, "scopefold up"),

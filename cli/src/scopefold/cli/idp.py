@@ -7,9 +7,11 @@ from urllib.parse import quote
 import click
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from scopefold.cli.answers import Idp, Idps
 from scopefold.cli.failure import usage
+from scopefold.cli.stand_ins import StandIn, allow_callback, stand_in_for
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import EndpointOverrides
@@ -55,7 +57,7 @@ def idp() -> None:
 @idp.command("register")
 @click.argument("name", metavar="IDP")
 @click.option("--profile", required=True, help="What kind of provider it is, such as atlassian.")
-@click.option("--client-id", required=True, help="The client id of your OAuth app there.")
+@click.option("--client-id", help="The client id of your OAuth app there.")
 @click.option(
     "--client-secret-file",
     type=click.Path(path_type=Path),
@@ -67,6 +69,9 @@ def idp() -> None:
 @click.option("--authorize-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--token-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--identity-endpoint", metavar="URL", help="Where it differs from the profile's.")
+@click.option("--discovery-endpoint", metavar="URL", help="The discovery document, which tells the others.")
+@click.option("--issuer", metavar="URL", help="Where the discovery document's address does not tell it.")
+@click.option("--sandbox", is_flag=True, help="The sandbox's stand-in for it, with its app; no other option is needed.")
 @as_json
 @located
 def register(
@@ -74,7 +79,7 @@ def register(
     where: Where,
     name: str,
     profile: str,
-    client_id: str,
+    client_id: str | None,
     client_secret_file: Path | None,
     base_scopes: tuple[str, ...],
     params: tuple[str, ...],
@@ -82,25 +87,60 @@ def register(
     authorize_endpoint: str | None,
     token_endpoint: str | None,
     identity_endpoint: str | None,
+    discovery_endpoint: str | None,
+    issuer: str | None,
+    sandbox: bool,
     json_wanted: bool,
 ) -> None:
     """Register an identity provider, with the OAuth app that you made there."""
-    registration = Registration(
-        idp=name,
-        profile=profile,
-        client_id=client_id,
-        client_secret=_client_secret(client_secret_file),
-        base_scopes=base_scopes,
-        authorize_params=_parameters(params),
-        parameters=_parameters(settings),
-        endpoints=EndpointOverrides(authorize=authorize_endpoint, token=token_endpoint, identity=identity_endpoint),
+    endpoints = EndpointOverrides(
+        authorize=authorize_endpoint,
+        token=token_endpoint,
+        identity=identity_endpoint,
+        discovery=discovery_endpoint,
+        issuer=issuer,
     )
+    stand_in = stand_in_for(where.sandbox(), profile) if sandbox else None
+    if stand_in is not None:
+        if endpoints != EndpointOverrides() or client_id or client_secret_file or settings:
+            raise usage("--sandbox says all of this", "Leave out the client, the endpoints and --set")
+        registration = of_stand_in(name, profile, stand_in)
+    elif client_id is None:
+        raise usage("No client id", "Give --client-id, or --sandbox for the sandbox's stand-in")
+    else:
+        registration = Registration(
+            idp=name,
+            profile=profile,
+            client_id=client_id,
+            client_secret=_client_secret(client_secret_file),
+            base_scopes=(),
+            authorize_params={},
+            endpoints=endpoints,
+            parameters=_parameters(settings),
+        )
+    registration.base_scopes = base_scopes
+    registration.authorize_params = _parameters(params)
     reply = where.auth().call("POST", "/v1/idps", body=registration)
+    if stand_in is not None:
+        allow_callback(stand_in, reply.decoded(Idp).callback)
     if json_wanted:
         click.echo(reply.body)
         return
     click.echo(f"Registered {name}." if reply.status == 201 else f"{name} was registered just so already.")
     _show(reply.decoded(Idp))
+
+
+def of_stand_in(name: str, profile: str, stand_in: StandIn) -> Registration:
+    """A stand-in of the sandbox, as an IdP of this name that asks for nothing by itself."""
+    return Registration(
+        idp=name,
+        profile=profile,
+        client_id=stand_in.client_id,
+        client_secret=stand_in.client_secret,
+        base_scopes=(),
+        authorize_params={},
+        endpoints=stand_in.endpoints,
+    )
 
 
 @idp.command("list")
@@ -170,6 +210,7 @@ def _show(found: Idp) -> None:
         ("profile", found.profile),
         ("client id", found.client_id),
         ("callback", found.callback),
+        *((name, address) for name, address in asdict(found.endpoints).items() if address),
         ("base scopes", " ".join(found.base_scopes) or "none"),
         ("union of scopes", " ".join(found.union) or "none"),
         ("requested there", " ".join(found.requested) or "none"),

@@ -44,6 +44,13 @@ class EndpointOverrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
     authorize: Url | None = None
     token: Url | None = None
     identity: Url | None = None
+    discovery: Annotated[
+        Url | None, Meta(description="The discovery document: where the other addresses and the keys are read.")
+    ] = None
+    issuer: Annotated[
+        Url | None,
+        Meta(description="The issuer as that document names it; at Microsoft `{tenantid}` stands for any tenant."),
+    ] = None
 
 
 class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):

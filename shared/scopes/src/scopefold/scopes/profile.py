@@ -50,6 +50,9 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["endpoint", "id_token", "token_answer"],
         Meta(description="Where they stand: the identity endpoint's answer, the ID token, or the token answer."),
     ] = "endpoint"
+    tenant_issuers: Annotated[
+        bool, Meta(description="Every tenant is an issuer, named by its id; the address asked may name it otherwise.")
+    ] = False
     method: Literal["GET", "POST"] = "GET"
     body: Annotated[str, Meta(description="What a POST carries, as JSON.")] = ""
 

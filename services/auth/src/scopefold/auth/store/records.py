@@ -34,6 +34,8 @@ class Attempt(Struct, frozen=True):
     user: str | None
     """Who was logged in when it began: only the same user may come back."""
     began_at: datetime
+    nonce: str | None = None
+    """What the ID token must repeat, where it says who the user is."""
 
 
 class Latest(Struct, frozen=True):

@@ -27,8 +27,25 @@ class Identity(Struct, frozen=True):
     name: str | None = None
 
 
+class TokenPart(Struct, frozen=True):
+    """One of several access tokens of a user at one IdP, where one cannot carry everything."""
+
+    part: str
+    """What it is for, as `scopes.partition` names it: a resource at Microsoft, `bot` or `user` at Slack."""
+    access_token: str
+    refresh_token: str | None = None
+    """Only where it has one of its own, as at Slack."""
+    scopes: tuple[str, ...] | None = None
+    """What its answer said that it carries, in the IdP's spelling; None where it did not say."""
+    access_expires_at: datetime | None = None
+
+
 class StoredToken(Struct, frozen=True):
-    """A user's upstream token at one IdP, and what its `TokenStored` event says or will say."""
+    """A user's upstream token at one IdP, and what its `TokenStored` event says or will say.
+
+    Where `parts` are named, `access_token` is the first one's, and `refresh_token` renews all that have none of
+    their own; `access_expires_at` is the earliest of all.
+    """
 
     identity: Identity
     access_token: str
@@ -44,6 +61,7 @@ class StoredToken(Struct, frozen=True):
     access_expires_at: datetime | None
     idle_expires_at: datetime | None
     absolute_expires_at: datetime | None
+    parts: tuple[TokenPart, ...] = ()
 
 
 class Linked(Struct, frozen=True):

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.idps import Refused, RegisterIdp, decide
+from scopefold.auth.core.idps import Refused, RegisterIdp, decide, read_discovery, to_discover
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
@@ -20,6 +20,7 @@ from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.login_log import PUBLISHER
+from scopefold.auth.web.outgoing import NoAnswer
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.reconsent import Row
@@ -32,6 +33,7 @@ from scopefold.contracts.words import ClientId, IdpId, Scopes, Tenant, Url
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
 from scopefold.ledger.log import LogUnavailable, last_seq_on
 from scopefold.runtime.web import ProblemError, json_body, json_response, query
+from scopefold.scopes.addresses import Discovered
 
 TRIES: Final = 8
 FOLD_SECONDS: Final = 5.0
@@ -162,13 +164,14 @@ async def register_idp(request: Request) -> Response:
     """`POST /v1/idps`"""
     service, command = service_of(request), await json_body(request, RegisterIdp)
     bus, tenant = service.bus, service.settings.tenant
+    discovery = await _discover(service, command)
     for _ in range(TRIES):
         last = await last_seq_on(bus.log, idps_filter(tenant))
         if not await service.projection.reached(last, FOLD_SECONDS):
             raise LogUnavailable("the log is still being read")
-        decision = decide(service.scopes, command)
+        decision = decide(service.scopes, command, discovery)
         if isinstance(decision, Refused):
-            raise ProblemError(422, decision.kind, decision.title, decision.detail)
+            raise _problem(decision)
         try:
             await bus.vault.put_idp_secret(command.idp, command.client_secret)
             if decision is None:
@@ -184,6 +187,31 @@ async def register_idp(request: Request) -> Response:
         location = {"location": f"/v1/idps/{command.idp}"}
         return json_response(idp_view(service, service.scopes.idps[command.idp]), 201, location)
     raise LogUnavailable("others were faster at every try")
+
+
+async def _discover(service: Service, command: RegisterIdp) -> Discovered | None:
+    """What the IdP's discovery document says, where it is needed. Raises `ProblemError`."""
+    wanted = to_discover(command)
+    if isinstance(wanted, Refused):
+        raise _problem(wanted)
+    if wanted is None:
+        return None
+    try:
+        document = await service.documents.get(wanted.address, anew=True)
+    except NoAnswer as error:
+        detail = (
+            f"{wanted.address[:200]}: {error.code}. Check the address, and that this service can reach it; or give "
+        )
+        detail += "endpoints.authorize, endpoints.token and endpoints.identity."
+        raise ProblemError(422, "bad-discovery", "The discovery document cannot be read", detail) from None
+    found = read_discovery(command, wanted, document)
+    if isinstance(found, Refused):
+        raise _problem(found)
+    return found
+
+
+def _problem(refused: Refused) -> ProblemError:
+    return ProblemError(422, refused.kind, refused.title, refused.detail)
 
 
 async def list_idps(request: Request) -> Response:

@@ -29,7 +29,7 @@ from scopefold.auth.web.browser import mark_browser, random_text, session_of
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.service import Service, now, service_of
-from scopefold.auth.web.upstream import authorize_url
+from scopefold.auth.web.upstream import authorize_url, needs_nonce
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
 from scopefold.consent.ungiven import Ungiven
@@ -65,6 +65,11 @@ async def authorize(request: Request) -> Response:
             return await _go(service, request, parameters, service.scopes.idps[choice.idp], session)
 
 
+def _insists_on_consent(parameters: Mapping[str, str]) -> bool:
+    """`prompt=consent`: whatever was granted, the IdP must ask again (OpenID Connect Core 1.0, section 3.1.2.1)."""
+    return "consent" in parameters.get("prompt", "").split()
+
+
 def _user(session: Session | None) -> GrantedUser | None:
     return GrantedUser(session.user, session.idps[-1], session.authenticated_at) if session else None
 
@@ -76,7 +81,7 @@ async def _go(
     silent = parameters.get("prompt") == "none"
     lacks: tuple[Lack, ...] = ()
     ungiven: tuple[Ungiven, ...] = ()
-    if session is not None:
+    if session is not None and not _insists_on_consent(parameters):
         found = await service.bus.vault.token(session.user, idp.idp)
         if found is not None:
             await heal(service, session.user, idp.idp, found[0])
@@ -114,8 +119,15 @@ async def _begin(
 ) -> tuple[Response, str]:
     """Remember the login under way, bound to this browser; the redirect upstream, and its address."""
     state, verifier, scopes = random_text(), random_text(), requested_scopes(idp)
+    nonce = random_text() if needs_nonce(idp) else None
     address = authorize_url(
-        idp, redirect_uri=callback_address(service, idp.idp), scopes=scopes, state=state, verifier=verifier
+        idp,
+        redirect_uri=callback_address(service, idp.idp),
+        scopes=scopes,
+        state=state,
+        verifier=verifier,
+        nonce=nonce,
+        consent=_insists_on_consent(parameters),
     )
     response = redirect(address)
     browser = mark_browser(request, response)
@@ -128,6 +140,7 @@ async def _begin(
         requested=scopes,
         user=session.user if session else None,
         began_at=now(),
+        nonce=nonce,
     )
     await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
     await note_begun(service, attempt, hashed(state))

@@ -14,6 +14,7 @@ from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client
 from scopefold.auth.store.vault import Vault
 from scopefold.auth.web.clients import Clients
+from scopefold.auth.web.outgoing import Documents
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable
@@ -43,6 +44,7 @@ class Service:
         self.settings = settings
         self.projection = projection
         self.http = http
+        self.documents = Documents(http)
         self.history = History(settings.tenant, settings.data_dir)
         self.connected: Connected | None = None
         self.waiting_for: str | None = "the bus has not been reached yet"
