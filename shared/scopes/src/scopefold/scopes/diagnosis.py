@@ -119,12 +119,12 @@ def recognise(profile: Profile, seen: str, facts: Facts) -> tuple[Diagnosis, ...
 
     None, where nothing known is in it. Of a longer text, the first `MAX_SEEN_LENGTH` characters are read.
     """
-    words, where = _words_of(seen[:MAX_SEEN_LENGTH], facts)
+    words, places = _words_of(seen[:MAX_SEEN_LENGTH], facts)
     for errors in (profile.errors, general_errors()):
         found = [
             ((*likeness, _is_ruled_out(error, facts)), error)
             for error in errors
-            if (likeness := _likeness(error.met, words, where)) is not None
+            if (likeness := _likeness(error.met, words, places)) is not None
         ]
         if found:
             found.sort(key=lambda one: one[0])
@@ -138,7 +138,7 @@ def named(profile: Profile, diagnosis: str, facts: Facts) -> Diagnosis | None:
     return next((_told(profile, error, facts) for error in found), None)
 
 
-_Key = tuple[bool, int, int, int, bool]
+_Key = tuple[bool, int, int, int, bool, bool]
 
 
 @cache
@@ -153,9 +153,9 @@ def _in_one_form(failure: Failure) -> Failure:
     return Failure(failure.where, error, _flat(failure.text[:MAX_SEEN_LENGTH]), status)
 
 
-def _best_fit(signs: Iterable[Sign], seen: Failure) -> tuple[int, int] | None:
-    """How the best of the signs fits, and of wordings the longest: AADSTS700082 is not AADSTS70008."""
-    fits = [(fit, -len(sign.text)) for sign in signs if (fit := _fit(sign, seen)) is not None]
+def _best_fit(signs: Iterable[Sign], seen: Failure) -> tuple[int, int, bool] | None:
+    """How the best of the signs fits: by its kind, then the longest wording, then rather one that names the place."""
+    fits = [(fit, -len(sign.text), sign.where is None) for sign in signs if (fit := _fit(sign, seen)) is not None]
     return min(fits, default=None)
 
 
@@ -196,30 +196,31 @@ def _is_ruled_out(error: KnownError, facts: Facts) -> bool:
     return bool(error.not_if) and error.not_if.items() <= facts.authorize_params.items()
 
 
-def _words_of(seen: str, facts: Facts) -> tuple[str, Where | None]:
-    """What a pasted text says of an error, and where it was met, if it has an address."""
+def _words_of(seen: str, facts: Facts) -> tuple[str, frozenset[Where]]:
+    """What a pasted text says of an error, and where it may have been met; nowhere: it has no address to tell."""
     said = [_ADDRESS.sub(" ", seen)]
-    where: Where | None = None
+    places: set[Where] = set()
     for address in _ADDRESS.findall(seen):
         try:
             parts = urlsplit(address)
+            told = parse_qsl(f"{parts.query}&{parts.fragment}", max_num_fields=MAX_SEEN_LENGTH)
         except ValueError:
             continue
-        told = parse_qsl(f"{parts.query}&{parts.fragment}", max_num_fields=MAX_SEEN_LENGTH)
         said += [value for name, value in told if name in _TOLD_IN_ADDRESSES]
-        where = where or ("redirect" if facts.callback and address.startswith(facts.callback) else "page")
-    return _flat(" ; ".join(said)), where
+        is_ours = bool(facts.callback) and address.startswith(facts.callback)
+        places |= {"redirect"} if is_ours else {"page", "redirect"}
+    return _flat(" ; ".join(said)), frozenset(places)
 
 
-def _likeness(signs: Iterable[Sign], words: str, where: Where | None) -> tuple[int, int, bool] | None:
+def _likeness(signs: Iterable[Sign], words: str, places: frozenset[Where]) -> tuple[int, int] | None:
     """By wording, the longest first; then by a code, better one that is all there is to the sign."""
-    likeness = [
-        (0, -len(sign.text), not_here) if sign.text and _is_in(sign.text, words) else (1, len(sign.text), not_here)
-        for sign in signs
-        if (sign.text and _is_in(sign.text, words)) or (sign.error and _is_word_in(sign.error, words))
-        for not_here in (where is not None and sign.where not in (None, where),)
-    ]
-    return min(likeness, default=None)
+    found = []
+    for sign in signs:
+        if sign.text and _is_in(sign.text, words):
+            found.append((0, -len(sign.text)))
+        elif sign.error and _is_word_in(sign.error, words) and (not places or sign.where in (None, *places)):
+            found.append((1, len(sign.text)))
+    return min(found, default=None)
 
 
 def _flat(text: str) -> str:
@@ -227,13 +228,22 @@ def _flat(text: str) -> str:
 
 
 def _is_in(wording: str, flat: str) -> bool:
-    """Whether the wording is there. A number must end there, too."""
-    wanted = re.escape(_flat(wording)) + (r"(?!\d)" if wording[-1].isdigit() else "")
-    return re.search(wanted, flat) is not None
+    return _wording(wording).search(flat) is not None
 
 
 def _is_word_in(code: str, flat: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(code.casefold())}(?!\w)", flat) is not None
+    return _word(code).search(flat) is not None
+
+
+@cache
+def _wording(text: str) -> re.Pattern[str]:
+    """The wording anywhere; a number at its end must end there, too."""
+    return re.compile(re.escape(_flat(text)) + (r"(?!\d)" if text[-1].isdigit() else ""))
+
+
+@cache
+def _word(code: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(code.casefold())}(?!\w)")
 
 
 def _told(
