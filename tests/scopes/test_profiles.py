@@ -9,11 +9,12 @@ from scopefold.scopes.addresses import BadDiscovery, BadParameter, addresses, di
 from scopefold.scopes.canonical import canonical, closure
 from scopefold.scopes.classify import kind_of
 from scopefold.scopes.coverage import AnyOf, Grant
+from scopefold.scopes.diagnoses_page import diagnoses_page
 from scopefold.scopes.documents import provider_page, seconds_in_words
 from scopefold.scopes.grammar import MAX_TEXT_LENGTH, BadScope, parse, told_scopes
 from scopefold.scopes.partition import at_site, partition, token_requests
 from scopefold.scopes.profile import PLAIN, Endpoints, Profile
-from scopefold.scopes.shipped import profile_named, profiles, read_profiles
+from scopefold.scopes.shipped import general_errors, profile_named, profiles, read_profiles
 from scopefold.scopes.union import request_parameters, to_request
 from scopefold.scopes.update import consented_after, step_up
 
@@ -291,6 +292,12 @@ def test_a_requirement_that_nothing_could_meet_is_refused() -> None:
 def test_the_page_on_providers_is_what_the_profiles_give() -> None:
     page = ROOT / "docs" / "providers.md"
     assert page.read_text(encoding="utf-8") == provider_page(profiles()), "run: python -m scopefold.scopes"
+
+
+def test_the_page_on_diagnoses_is_what_the_known_errors_give() -> None:
+    page = ROOT / "docs" / "diagnoses.md"
+    made = diagnoses_page(profiles(), general_errors())
+    assert page.read_text(encoding="utf-8") == made, "run: python -m scopefold.scopes"
 
 
 @pytest.mark.parametrize(

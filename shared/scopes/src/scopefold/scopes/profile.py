@@ -10,8 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-Basis = Literal["confirmed", "observed", "memory", "inference"]
-"""How well a fact stands: the provider's own word, a third party's report, remembered only, or deduced."""
+from scopefold.scopes.errors import KnownError
 
 Severity = Literal["hard", "soft"]
 """Hard: logins would break, so it is refused. Soft: it is worth a warning."""
@@ -144,22 +143,6 @@ class Probe(Struct, frozen=True, forbid_unknown_fields=True):
     tells: Annotated[str, Meta(description="Which header or member of the answer lists the scopes.")]
 
 
-class ProviderError(Struct, frozen=True, forbid_unknown_fields=True):
-    """An error of this provider: how it is met, what it means, who can mend it and how."""
-
-    where: Annotated[
-        Literal["page", "redirect", "token", "refresh", "identity", "api"],
-        Meta(description="On the provider's own page, on the way back, or in an answer to a request of ours."),
-    ]
-    means: str
-    who: Literal["user", "operator", "provider-admin", "nobody"]
-    remedy: str
-    basis: Basis
-    error: Annotated[str, Meta(description="The OAuth error code, where there is one.")] = ""
-    text: Annotated[str, Meta(description="A part of the wording that tells it from others.")] = ""
-    status: int | None = None
-
-
 class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """One kind of identity provider. Compared by identity, so that answers can be kept by profile at no cost."""
 
@@ -230,7 +213,7 @@ class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     probe: Probe | None = None
     refresh: RefreshClock = RefreshClock()
     revocation: Revocation = Revocation()
-    errors: tuple[ProviderError, ...] = ()
+    errors: tuple[KnownError, ...] = ()
 
     @property
     def named_scopes(self) -> tuple[str, ...]:
