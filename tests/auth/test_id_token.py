@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from scopefold.auth.core.id_token import LEEWAY_SECONDS, BadIdToken, Expected, UnknownKey, verified
 from scopefold.contracts.events import AuthorizationFailed, TokenStored
 from tests.auth.providers import row_of
-from tests.auth.world import App, World, query_of
+from tests.auth.world import App, World, query_of, told_by
 from tests.sandbox import issuer as issuers
 from tests.support.browsing import Window
 
@@ -229,7 +229,8 @@ async def logged_in_at(world: World, issuer: issuers.Issuer, idp: str, app: App,
     issuer.challenge = sent["code_challenge"]
     issuer.claims = {**issuer.good_claims(sent["nonce"]), "aud": "us", **claims}
     back = httpx.QueryParams({"code": "c", "state": sent["state"]})
-    return query_of(await browser.get(f"/oauth2/callback/{idp}?{back}"))
+    answer = await browser.get(f"/oauth2/callback/{idp}?{back}")
+    return query_of(answer) if answer.is_redirect else told_by(answer)
 
 
 async def microsoft_at(world: World, issuer: issuers.Issuer, idp: str) -> None:

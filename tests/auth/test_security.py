@@ -11,7 +11,18 @@ import pytest
 
 from scopefold.auth.web.browser import BROWSER_COOKIE, SESSION_COOKIE
 from scopefold.contracts.events import TokenStored
-from tests.auth.world import APP_REDIRECT, VERIFIER, App, Person, World, auth, challenge_of, query_of, status_becomes
+from tests.auth.world import (
+    APP_REDIRECT,
+    VERIFIER,
+    App,
+    Person,
+    World,
+    auth,
+    challenge_of,
+    query_of,
+    status_becomes,
+    told_by,
+)
 from tests.support.browsing import Window
 
 
@@ -287,7 +298,7 @@ async def test_F10_a_step_that_is_left_out_logs_nobody_in(world: World) -> None:
     idp, app = await world.idp_with_jira(), await world.register_client()
     alice, callback = await ready_to_come_back(world, idp, app)
     assert 405 == (await alice.browser.post(callback)).status_code
-    told = query_of(await alice.browser.get(httpx.URL(callback).copy_remove_param("code")))
+    told = told_by(await alice.browser.get(httpx.URL(callback).copy_remove_param("code")))
     assert ("server_error", False) == (told["error"], SESSION_COOKIE in alice.browser.jar)
 
 
@@ -297,8 +308,9 @@ async def test_F13_an_upstream_error_is_told_and_no_more(world: World) -> None:
         alice, callback = await ready_to_come_back(world, idp, app)
         url = httpx.URL(callback).copy_remove_param("code").copy_set_param("error", error)
         answer = await alice.browser.get(url.copy_set_param("error_description", "<b>from upstream</b>"))
-        assert (303, "server_error") == (answer.status_code, query_of(answer)["error"])
-        assert "from upstream" not in answer.headers["location"]
+        assert told_by(answer)["error"] in ("server_error", "temporarily_unavailable")
+        assert "from upstream" not in answer.text
+        assert "<script>" not in answer.text
     quarantined = (await world.admin("GET", "/v1/quarantine")).json()["items"]
     assert [] == [one for one in quarantined if f".{idp}." in one["subject"]]
 
@@ -358,4 +370,4 @@ async def test_H09_no_answer_of_the_admin_api_holds_a_secret(world: World) -> No
     for path in paths:
         text = (await world.admin("GET", path)).text
         for hidden in (secret, str(app.secret), "secret_hash", 'client_secret"', "alice@", "Alice", "access_token"):
-            assert hidden not in text, path
+            assert hidden not in text, (path, hidden)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import html
 import os
 import re
 import secrets
@@ -47,6 +48,14 @@ def challenge_of(verifier: str) -> str:
 def query_of(answer: httpx.Response) -> dict[str, str]:
     """The parameters of the address that an answer redirects to."""
     return dict(parse_qsl(urlsplit(answer.headers["location"]).query, keep_blank_values=True))
+
+
+def told_by(page: httpx.Response) -> dict[str, str]:
+    """What the page of a login that failed leads the client on with."""
+    assert 502 == page.status_code, page.text
+    found = re.search(r'id="back" href="([^"]+)"', page.text)
+    assert found is not None, page.text
+    return dict(parse_qsl(urlsplit(html.unescape(found[1])).query, keep_blank_values=True))
 
 
 class World:

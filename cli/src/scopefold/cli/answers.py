@@ -21,6 +21,25 @@ class ConnectorAtIdp(Struct, frozen=True):
     cause: Cause
 
 
+class TrialAtIdp(Struct, frozen=True):
+    """What was newly asked for, and with which nobody has come through yet."""
+
+    connector: str
+    scopes: tuple[str, ...]
+    failed: int
+    suspect: bool
+    last_error: str
+
+
+class InVain(Struct, frozen=True):
+    """A scope that users were asked for and did not give."""
+
+    scope: str
+    users_without: int
+    users_with: int
+    why: str
+
+
 class Idp(Struct, frozen=True):
     """An IdP: how it was registered, and what its users are asked for."""
 
@@ -34,6 +53,9 @@ class Idp(Struct, frozen=True):
     requested: tuple[str, ...]
     callback: str
     connectors: tuple[ConnectorAtIdp, ...]
+    withheld: tuple[str, ...]
+    trials: tuple[TrialAtIdp, ...]
+    in_vain: tuple[InVain, ...]
 
 
 class IdpLine(Struct, frozen=True):

@@ -214,6 +214,7 @@ def _show(found: Idp) -> None:
         ("base scopes", " ".join(found.base_scopes) or "none"),
         ("union of scopes", " ".join(found.union) or "none"),
         ("requested there", " ".join(found.requested) or "none"),
+        *((("left out", " ".join(found.withheld)),) if found.withheld else ()),
         ("extra parameters", params or "none"),
     ):
         click.echo(f"{label + ':':18}{value}")
@@ -224,6 +225,15 @@ def _show(found: Idp) -> None:
     click.echo()
     headers = ["connector", "version", "needs", "provisioned", "event"]
     show_table(headers, rows, empty="No connector is provisioned here.")
+    for trial in found.trials:
+        scopes = " ".join(trial.scopes)
+        how = f"{trial.failed} have failed, the last with {trial.last_error}" if trial.failed else "nobody has tried"
+        click.echo(f"Nobody has come through yet with what {trial.connector} newly asks for, {scopes}: {how}.")
+    for one in found.in_vain:
+        who = "nobody gets it" if one.why == "not-given" else f"{one.users_with} have it"
+        click.echo(f"Asked for in vain: {one.scope}, of {one.users_without} users; {who}.")
+    if found.withheld or found.in_vain or any(trial.suspect for trial in found.trials):
+        click.echo(f"What to do: scopefold idp doctor {found.idp}")
 
 
 def _client_secret(path: Path | None) -> str:

@@ -13,6 +13,7 @@ from scopefold.cli.connector import connector
 from scopefold.cli.demo import demo
 from scopefold.cli.failure import Failure, defect, usage
 from scopefold.cli.idp import idp
+from scopefold.cli.idp_scopes import restore, withhold
 from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
@@ -31,6 +32,8 @@ def scopefold() -> None:
 
 for command in (up, demo, idp, connector, client, reconsent, log, bus):
     scopefold.add_command(command)
+for part in (withhold, restore):
+    idp.add_command(part)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -18,10 +18,9 @@ from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.history import NoSuchMoment
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client
-from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.outgoing import NoAnswer
-from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.service import Service, callback_address, now, service_of
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.reconsent import Row
 from scopefold.consent.trials import Trial

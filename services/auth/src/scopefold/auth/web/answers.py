@@ -27,19 +27,19 @@ async def with_code(service: Service, parameters: Mapping[str, str], user: Grant
     return redirect(add_params_to_uri(address, [("iss", service.settings.issuer)]))
 
 
-def with_error(service: Service, error: RedirectedError) -> Response:
+def error_address(service: Service, error: RedirectedError) -> str:
     """Back to the client with an error, its state, and who says so (RFC 6749, section 4.1.2.1; RFC 9207)."""
     told = [("error", error.error), ("error_description", error.description)]
     if error.state is not None:
         told.append(("state", error.state))
-    return redirect(add_params_to_uri(error.redirect_uri, [*told, ("iss", service.settings.issuer)]))
+    return str(add_params_to_uri(error.redirect_uri, [*told, ("iss", service.settings.issuer)]))
 
 
 async def redirected(request: Request, error: Exception) -> Response:
     """Answers a `RedirectedError`."""
     assert isinstance(error, RedirectedError)
     service: Service = request.app.state.service
-    return with_error(service, error)
+    return redirect(error_address(service, error))
 
 
 async def shown(_: Request, error: Exception) -> Response:

@@ -28,7 +28,7 @@ from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.browser import mark_browser, random_text, session_of
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
-from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.service import Service, callback_address, now, service_of
 from scopefold.auth.web.upstream import authorize_url, needs_nonce
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
@@ -145,11 +145,6 @@ async def _begin(
     await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
     await note_begun(service, attempt, hashed(state))
     return response, address
-
-
-def callback_address(service: Service, idp: str) -> str:
-    """Where an IdP sends browsers back to: an address of its own per IdP, against mix-up (RFC 9700, section 4.4)."""
-    return f"{service.settings.issuer}/oauth2/callback/{idp}"
 
 
 def _chooser(service: Service, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:

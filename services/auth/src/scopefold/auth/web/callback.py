@@ -16,17 +16,15 @@ from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Attempt
 from scopefold.auth.store.vault import Identity, StoredToken, TokenPart
 from scopefold.auth.web.answers import with_code
-from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.browser import begin_session, browser_of, random_text
+from scopefold.auth.web.failures import LoginFailed, keep
 from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.pages import error_page
-from scopefold.auth.web.service import Service, now, service_of
-from scopefold.auth.web.upstream import Brought, UpstreamFailed, error_code, exchange, identify
+from scopefold.auth.web.service import Service, callback_address, now, service_of
+from scopefold.auth.web.upstream import Brought, UpstreamFailed, exchange, identify
 from scopefold.consent.idp_scopes import Idp
-from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, UserLoggedIn
-from scopefold.runtime.logs import logger
+from scopefold.contracts.events import ConsentDeclined, UserLoggedIn
 
-log = logger(__name__)
 STORE_TRIES: Final = 5
 
 
@@ -39,13 +37,13 @@ async def callback(request: Request) -> Response:
     if idp is None or idp.registration is None:
         raise _failure(attempt, "server_error", "The identity provider is not registered any more.")
     if from_another_issuer(idp, parameters.get("iss")):
-        raise await _failed(service, attempt, UpstreamFailed("authorize", "issuer_mismatch"))
+        raise await _failed(service, idp, attempt, UpstreamFailed("authorize", "issuer_mismatch"))
     if "error" in parameters:
-        raise await _refused_upstream(service, attempt, parameters)
+        raise await _refused_upstream(service, idp, attempt, parameters)
     try:
         brought, identity = await _redeem(service, idp, attempt, parameters.get("code", ""))
     except UpstreamFailed as failure:
-        raise await _failed(service, attempt, failure) from None
+        raise await _failed(service, idp, attempt, failure) from None
     if attempt.user is not None and await _holds_another_account(service, attempt.user, idp, identity):
         return await _another_account(service, attempt, idp)
     user = await service.bus.vault.user_of(
@@ -153,7 +151,7 @@ async def _store(
     raise _failure(attempt, "temporarily_unavailable", "Too many logins of this user at once; try again.")
 
 
-async def _refused_upstream(service: Service, attempt: Attempt, told: Mapping[str, str]) -> RedirectedError:
+async def _refused_upstream(service: Service, idp: Idp, attempt: Attempt, told: Mapping[str, str]) -> Exception:
     """The IdP sent the browser back with an error: the user said no, or the IdP did."""
     error, client = told["error"], attempt.request.parameters["client_id"]
     if error == "access_denied":
@@ -162,23 +160,11 @@ async def _refused_upstream(service: Service, attempt: Attempt, told: Mapping[st
         )
         await write(service, of_attempt(service, attempt.attempt, declined))
         return _failure(attempt, "access_denied", "The user did not consent at the identity provider.")
-    return await _failed(service, attempt, UpstreamFailed("authorize", error, told.get("error_description", "")))
+    return await _failed(service, idp, attempt, UpstreamFailed("authorize", error, told.get("error_description", "")))
 
 
-async def _failed(service: Service, attempt: Attempt, failure: UpstreamFailed) -> RedirectedError:
-    """Keep in the log that and how the IdP failed, and tell the client."""
-    log.warning("login failed upstream", idp=attempt.idp, stage=failure.stage, error=failure.error)
-    event = AuthorizationFailed(
-        attempt=attempt.attempt,
-        idp=attempt.idp,
-        client=attempt.request.parameters["client_id"],
-        user=attempt.user,
-        requested=attempt.requested,
-        stage=failure.stage,
-        error=error_code(failure.error),
-    )
-    await write(service, of_attempt(service, attempt.attempt, event))
-    return _failure(attempt, "server_error", f"The identity provider failed at {failure.stage}: {failure.error}.")
+async def _failed(service: Service, idp: Idp, attempt: Attempt, failure: UpstreamFailed) -> LoginFailed:
+    return LoginFailed(await keep(service, idp, attempt, failure), idp, attempt)
 
 
 async def _holds_another_account(service: Service, user: str, idp: Idp, identity: Identity) -> bool:
@@ -189,7 +175,7 @@ async def _holds_another_account(service: Service, user: str, idp: Idp, identity
 
 async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Response:
     """The browser is logged in as one user and came back as another: neither is taken for the other."""
-    await _failed(service, attempt, UpstreamFailed("identity", "account_mismatch"))
+    await keep(service, idp, attempt, UpstreamFailed("identity", "account_mismatch"))
     again = add_params_to_uri("/authorize", {**attempt.request.parameters, "prompt": "login"}.items())
     return error_page(
         409,

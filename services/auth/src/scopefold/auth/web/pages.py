@@ -38,6 +38,12 @@ def error_page(status: int, title: str, text: str, *, code: str, link: tuple[str
     return page("error", status, title=title, text=text, code=code, link=link)
 
 
+def wants_problem(request: Request) -> bool:
+    """Does the caller ask for JSON, as programs do, and not for a page, as browsers do?"""
+    accepted = request.headers.get("accept", "")
+    return "json" in accepted and "html" not in accepted
+
+
 def redirect(address: str) -> RedirectResponse:
     """On to another address, by GET whatever came (RFC 9700, section 4.12), leaving no trace of this one."""
     return RedirectResponse(address, 303, {"referrer-policy": "no-referrer", "cache-control": "no-store"})

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.oauth.request import RedirectedError, ShownError
-from scopefold.auth.web import admin, answers, metadata, withholding
+from scopefold.auth.web import admin, answers, failures, metadata, withholding
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
 from scopefold.auth.web.pages import style
@@ -60,6 +60,7 @@ def build(service: Service) -> Starlette:
         exception_handlers={
             RedirectedError: answers.redirected,
             ShownError: answers.shown,
+            failures.LoginFailed: failures.told,
             **dict.fromkeys(answers.AWAY, _away),
         },
     )

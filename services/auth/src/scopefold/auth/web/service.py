@@ -102,6 +102,11 @@ class Service:
         )
 
 
+def callback_address(service: Service, idp: str) -> str:
+    """Where an IdP sends browsers back to: an address of its own per IdP, against mix-up (RFC 9700, section 4.4)."""
+    return f"{service.settings.issuer}/oauth2/callback/{idp}"
+
+
 def service_of(request: Request) -> Service:
     """The service that a request came to."""
     service: Service = request.app.state.service
