@@ -19,7 +19,7 @@ connector: acme.wiki
 version: "1.0.0"
 title: Wiki
 description: Reads the wiki.
-profile: atlassian
+profiles: [atlassian]
 auth:
   idp_passthrough:
     upstream_scopes: [read:me]
@@ -50,7 +50,7 @@ def test_a_shipped_connector_needs_these_scopes_in_this_order(
 ) -> None:
     manifest = catalogue.load(None)[connector]
     assert manifest.auth.idp_passthrough is not None
-    assert (profile, scopes) == (manifest.profile, manifest.auth.idp_passthrough.upstream_scopes)
+    assert ((profile,), scopes) == (manifest.profiles, manifest.auth.idp_passthrough.upstream_scopes)
 
 
 def test_an_operators_manifest_joins_the_shipped_ones(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_an_operators_manifest_replaces_the_shipped_one_of_its_id(tmp_path: Path
     [
         ('version: "1.0.0"', "version: 1.0", "version: Expected `str`, got `float`"),
         ("title: Wiki\n", "", "wiki.yaml: Object missing required field `title`"),
-        ("profile: atlassian", "profile: nowhere", "profile: there is no provider profile 'nowhere'; known: "),
-        ("profile:", "colour: red\nprofile:", "wiki.yaml: Object contains unknown field `colour`"),
+        ("[atlassian]", "[atlassian, nowhere]", "profiles[1]: there is no provider profile 'nowhere'; known: "),
+        ("profiles:", "colour: red\nprofiles:", "wiki.yaml: Object contains unknown field `colour`"),
         ("acme.wiki", "Acme Wiki", "connector: Expected `str` matching regex"),
         ("[read:me]", "[read:me, 'two words']", "auth.idp_passthrough.upstream_scopes[1]: Expected `str` matching"),
         ("[read:me]", "[read:me, read:me]", "auth.idp_passthrough.upstream_scopes: listed twice: read:me"),

@@ -113,7 +113,7 @@ FULL = Manifest(
     version="1.0.0",
     title="Everything",
     description="Full permissions.",
-    profile="asana",
+    profiles=("asana",),
     auth=AuthOptions(idp_passthrough=Passthrough(upstream_scopes=("default",))),
 )
 TASKS = msgspec.structs.replace(
@@ -161,7 +161,7 @@ def test_scopes_that_would_break_every_login_are_refused_with_who_clashes(
 def test_a_connector_for_one_cloud_fits_another_where_their_scopes_are_the_same(cloud: str, fits: bool) -> None:
     mail = msgspec.structs.replace(
         FULL,
-        profile="microsoft",
+        profiles=("microsoft",),
         auth=AuthOptions(idp_passthrough=Passthrough(upstream_scopes=("Mail.Read", "offline_access"))),
     )
     idp = IdpRegistered(idp="there", profile=cloud, client_id="acme")
