@@ -24,6 +24,7 @@ from scopefold.provisioner.core.decide import event_id_of
 from tests.provisioner.running import (
     ATLASSIAN,
     BITBUCKET,
+    GOOGLE,
     SECOND_ATLASSIAN,
     asking_for,
     provisioner,
@@ -241,6 +242,15 @@ async def test_the_connectors_are_listed_with_their_manifests(log: Log, service:
     listed = (await call(service, "GET", "/v1/connectors")).json()["items"]
     assert [*catalogue.load(None)] == [item["connector"] for item in listed]
     assert all(item["auth"]["idp_passthrough"]["upstream_scopes"] for item in listed)
+
+
+async def test_one_connector_is_shown_with_its_manifest(log: Log, service: Service) -> None:
+    shown = await call(service, "GET", "/v1/connectors/identos.google-calendar-user")
+    assert (200, "Google Calendar") == (shown.status_code, shown.json()["title"])
+    (asked, other) = shown.json()["auth"]["idp_passthrough"]["upstream_scopes"]["any_of"]
+    await register(log, GOOGLE)
+    made = (await post(service, asking_for("identos.google-calendar-user", "google"))).json()
+    assert (asked, [other]) == (made["upstream_scopes"], made["alternatives"])
 
 
 async def test_commands_over_nats_take_effect_as_over_http(log: Log, service: Service) -> None:

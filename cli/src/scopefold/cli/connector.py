@@ -1,6 +1,5 @@
 """`scopefold connector`: what can be provisioned, what is, and changing that."""
 
-from collections.abc import Iterable
 from urllib.parse import quote
 
 import click
@@ -34,16 +33,13 @@ key_option = click.option("--key", metavar="KEY", help="Idempotency key: the sam
 @as_json
 @located
 def list_(where: Where, json_wanted: bool) -> None:
-    """List the connectors that can be provisioned."""
+    """List the connectors that can be provisioned. `show` says what each needs."""
     reply = where.provisioner().call("GET", "/v1/connectors")
     if json_wanted:
         click.echo(reply.body)
         return
-    rows = [
-        [one.connector, one.version, one.title, " ".join(one.profiles), _either(one.lists) or "not offered"]
-        for one in reply.decoded(Manifests).items
-    ]
-    show_table(["connector", "version", "title", "profiles", "its users need"], rows, empty="There is no connector.")
+    rows = [[one.connector, one.version, one.title, " ".join(one.profiles)] for one in reply.decoded(Manifests).items]
+    show_table(["connector", "version", "title", "for profiles"], rows, empty="There is no connector.")
 
 
 @connector.command("show")
@@ -101,8 +97,9 @@ def provision(where: Where, name: str, idp: str, key: str | None, json_wanted: b
     made = reply.decoded(ManagedResource)
     done = f"Provisioned at {made.idp}, as event {made.seq}" if reply.status == 201 else "Was so already"
     click.echo(f"{made.title} ({made.connector} {made.connector_version}): {done}.")
-    lists = (made.upstream_scopes, *made.alternatives)
-    click.echo(f"{made.resource_type} is routed to {made.idp}. Its users need {_either(lists)}.")
+    click.echo(f"{made.resource_type} is routed to {made.idp}. Its users need {' '.join(made.upstream_scopes)}.")
+    for scopes in made.alternatives:
+        click.echo(f"Whoever has granted {' '.join(scopes)} need not consent again.")
 
 
 @connector.command("deprovision")
@@ -117,10 +114,6 @@ def deprovision(where: Where, name: str, key: str | None, json_wanted: bool) -> 
         click.echo(reply.body)
     else:
         click.echo(f"Deprovisioned {name}.")
-
-
-def _either(lists: Iterable[Iterable[str]]) -> str:
-    return ", or ".join(" ".join(scopes) for scopes in lists)
 
 
 def _keyed(key: str | None) -> dict[str, str]:

@@ -124,13 +124,12 @@ def _profile_differs(case: _Case) -> Refused | None:
     fitting, given = fitting_profiles(case.manifest), case.registration.event.profile
     if given in fitting:
         return None
-    wanted = " or ".join(fitting)
     return Refused(
         status=409,
         kind="profile-mismatch",
         title="The connector needs another kind of IdP",
-        detail=f"{case.command.connector} needs an IdP of profile {wanted}; {case.command.idp} is of profile {given}, "
-        f"another authorization server with scopes of its own. Register an IdP of profile {wanted} and name that one.",
+        detail=f"{case.command.connector} needs an IdP of profile {' or '.join(fitting)}; {case.command.idp} is of "
+        f"profile {given}, another authorization server with scopes of its own. Register one that fits, and name that.",
     )
 
 
