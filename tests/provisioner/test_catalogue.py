@@ -1,5 +1,6 @@
 """Manifests: what ships, what an operator may add, and how a bad one is told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from scopefold.provisioner import catalogue
 from scopefold.provisioner.catalogue import BadManifest
 
+ROOT = Path(__file__).parents[2]
 GOOD = """\
 connector: acme.wiki
 version: "1.0.0"
@@ -17,6 +19,13 @@ auth:
   idp_passthrough:
     upstream_scopes: [read:me]
 """
+
+
+def test_the_examples_of_the_documentation_are_good_manifests() -> None:
+    found = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/connectors.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert ["acme.wiki", "acme.people", "acme.calendar"] == [
+        catalogue.parse("connectors.md", text.encode()).connector for text in found
+    ]
 
 
 def test_an_operators_manifest_joins_the_shipped_ones(tmp_path: Path) -> None:
