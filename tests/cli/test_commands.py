@@ -6,7 +6,7 @@ import httpx
 import msgspec
 import pytest
 
-from scopefold.cli.answers import Idp, Idps, ManagedResources, Manifests, Worklist
+from scopefold.cli.answers import Idp, Idps, ManagedResources, Manifest, Manifests, Worklist
 from tests.cli.command import Up, problem_of, scopefold, told
 
 UNION = "openid email profile read:me read:jira-user read:jira-work write:jira-work offline_access"
@@ -26,6 +26,8 @@ def test_a_newcomer_finds_atlassian_registered_with_jira(up: Up) -> None:
         (("idp", "list"), UNION),
         (("idp", "show", "atlassian"), "identos.jira-user"),
         (("connector", "list"), "identos.confluence-user"),
+        (("connector", "show", "identos.gmail-user"), "Enable the Gmail API"),
+        (("connector", "show", "identos.google-calendar-user"), "\nor instead:       https://www.googleapis.com/auth/"),
         (("connector", "provisioned"), "urn:connector:identos:jira-user"),
         (("reconsent", "list"), "Nobody must consent again"),
         (("reconsent", "list", "--at", "1"), "as of event 1"),
@@ -45,6 +47,7 @@ def test_people_read_plain_text(up: Up, arguments: tuple[str, ...], shown: str) 
     [
         (("idp", "list"), Idps),
         (("connector", "list"), Manifests),
+        (("connector", "show", "identos.google-calendar-user"), Manifest),
         (("connector", "provisioned"), ManagedResources),
         (("reconsent", "list", "--all"), Worklist),
     ],
@@ -99,6 +102,7 @@ REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id",
         (("idp", "show", "atlassian?x=/.."), {}, 1, ""),
         (("connector", "provision", "identos.none", "--idp", "atlassian"), {}, 1, "identos.none"),
         (("connector", "provision", "identos.jira-user", "--idp", "none"), {}, 1, "none"),
+        (("connector", "show", "identos.none"), {}, 1, "identos.none"),
         (("connector", "deprovision", "identos.confluence-user"), {}, 1, "identos.confluence-user"),
         (("reconsent", "list", "--at", "yesterday"), {}, 1, ""),
         (REGISTER, {}, 2, "--client-secret-file"),
