@@ -164,7 +164,7 @@ def _fit(sign: Sign, seen: Failure) -> _Fit | None:
     if sign.text and _is_in(sign.text, seen.text):
         if here:
             return _Fit.TEXT
-        return _Fit.TEXT_ELSEWHERE if sign.error in ("", seen.error) else None
+        return _Fit.TEXT_ELSEWHERE if not seen.error or sign.error in ("", seen.error) else None
     if (sign.text and seen.text) or not _may_be(sign.status, seen.status):
         return None
     if sign.error:
