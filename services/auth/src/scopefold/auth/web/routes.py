@@ -12,7 +12,7 @@ from starlette.routing import Route
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.oauth.request import RedirectedError, ShownError
-from scopefold.auth.web import admin, answers, failures, metadata, withholding
+from scopefold.auth.web import admin, answers, doctor, failures, metadata, withholding
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
 from scopefold.auth.web.pages import style
@@ -112,6 +112,15 @@ def _idps(guard: Guard) -> list[Endpoint]:
             handler=guard(admin.show_idp),
             answers={200: admin.IdpView},
             problems=(401, 404, 503),
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/idps/{idp}/doctor",
+            summary="What is wrong with an identity provider, why, who can mend it and how; no user is needed",
+            handler=guard(doctor.doctor),
+            query=doctor.DoctorQuery,
+            answers={200: doctor.Checkup},
+            problems=(400, 401, 404, 503),
         ),
         Endpoint(
             method="POST",
