@@ -80,13 +80,19 @@ class AsOf(Struct, frozen=True):
     at: datetime | None = None
 
 
+class ListedRow(Row, frozen=True):
+    """One user on the worklist, and by scope why the grant lacks it."""
+
+    why: dict[str, str] = {}
+
+
 class Worklist(Struct, frozen=True):
     """One page of who must consent again; `next` continues it."""
 
     as_of: AsOf
     total: int
     unknown: int
-    items: tuple[Row, ...]
+    items: tuple[ListedRow, ...]
     next: str | None = None
 
 

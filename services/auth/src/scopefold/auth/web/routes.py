@@ -12,7 +12,7 @@ from starlette.routing import Route
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.oauth.request import RedirectedError, ShownError
-from scopefold.auth.web import admin, answers, doctor, failures, metadata, withholding
+from scopefold.auth.web import admin, answers, doctor, failures, metadata, withholding, worklist
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
 from scopefold.auth.web.pages import style
@@ -171,9 +171,9 @@ def _log(guard: Guard) -> list[Endpoint]:
             method="GET",
             path="/v1/reconsent",
             summary="Who must consent again, to what, since when and because of what",
-            handler=guard(admin.reconsent),
-            query=admin.WorklistQuery,
-            answers={200: admin.Worklist},
+            handler=guard(worklist.reconsent),
+            query=worklist.WorklistQuery,
+            answers={200: worklist.Worklist},
             problems=(400, 401, 503),
         ),
         Endpoint(
