@@ -95,6 +95,7 @@ def test_a_stand_in_is_registered_without_another_word(up: Up) -> None:
 
 
 REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id", "x")
+SANDBOXED = ("idp", "register", "other", "--profile", "atlassian", "--sandbox")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,10 @@ REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id",
         ((*REGISTER, "--client-secret", "s"), {}, 2, "--client-secret"),
         ((*REGISTER, "--param", "audience"), {"SCOPEFOLD_CLIENT_SECRET": "s"}, 2, "NAME=VALUE"),
         (("idp", "register", "x", "--profile", "atlassian"), {}, 2, "--sandbox"),
-        ((*REGISTER, "--sandbox"), {}, 2, "Leave out"),
+        ((*REGISTER, "--sandbox"), {}, 2, "sandbox-atlassian"),
+        ((*SANDBOXED, "--client-id", "sandbox-atlassian"), {}, 2, "--client-secret-file"),
+        ((*SANDBOXED, "--client-secret-file", "secret"), {}, 2, "--client-id"),
+        ((*SANDBOXED, "--token-endpoint", "https://x.example/token"), {}, 2, "Leave out"),
         (("idp", "register", "x", "--profile", "asana", "--sandbox"), {}, 2, "slack"),
         (("reconsent", "list", "--limit", "0"), {}, 2, "--limit"),
         (("log", "read", "--from", "0"), {}, 2, "--from"),

@@ -81,7 +81,7 @@ def idp() -> None:
 @click.option("--identity-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--discovery-endpoint", metavar="URL", help="The discovery document, which tells the others.")
 @click.option("--issuer", metavar="URL", help="Where the discovery document's address does not tell it.")
-@click.option("--sandbox", is_flag=True, help="The sandbox's stand-in for it, with its app; no other option is needed.")
+@click.option("--sandbox", is_flag=True, help="The sandbox's stand-in for it; without --client-id also its app.")
 @as_json
 @located
 def register(
@@ -112,9 +112,16 @@ def register(
     )
     stand_in = stand_in_for(where.sandbox(), profile) if sandbox else None
     if stand_in is not None:
-        if endpoints != EndpointOverrides() or client_id or client_secret_file or settings:
-            raise usage("--sandbox says all of this", "Leave out the client, the endpoints and --set")
+        if endpoints != EndpointOverrides() or settings:
+            raise usage("--sandbox says all of this", "Leave out the endpoints and --set")
         registration = of_stand_in(name, profile, stand_in)
+        if client_id is not None:
+            if client_id != stand_in.client_id:
+                known = f"The sandbox's app is {stand_in.client_id}, and there is no other"
+                raise usage(f"The sandbox's {stand_in.title} does not know the client {client_id}", known)
+            registration.client_secret = _client_secret(client_secret_file)
+        elif client_secret_file is not None:
+            raise usage("A client secret without its client id", "Give --client-id too, or neither")
     elif client_id is None:
         raise usage("No client id", "Give --client-id, or --sandbox for the sandbox's stand-in")
     else:
