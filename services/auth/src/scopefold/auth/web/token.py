@@ -43,6 +43,7 @@ async def token(request: Request) -> Response:
         loaded.code = found[0]
         stored = await service.bus.vault.token(found[0].user, found[0].idp)
         loaded.identity = stored[0].identity if stored else None
+        loaded.groups = await service.bus.vault.groups(found[0].user)
     headers = {"Authorization": authorization} if authorization is not None else {}
     status, body, answer_headers = redeem(loaded, parameters, headers)
     if status == 400 and body.get("error") == "invalid_client":  # Authlib's answer where no header authenticated
