@@ -87,9 +87,18 @@ def fresh_since(asked: Asked, now: datetime) -> datetime | None:
     return None if asked.max_age is None else now - timedelta(seconds=asked.max_age)
 
 
-def fresh_enough(earliest: datetime | None, authenticated_at: datetime) -> bool:
-    """Is the authentication as fresh as was asked? The IdP's clock may be a minute behind."""
-    return earliest is None or authenticated_at >= earliest - CLOCK_SKEW
+def fresh_enough(profile: Profile, earliest: datetime | None, authenticated_at: datetime | None) -> bool:
+    """Is the authentication as fresh as was asked? The IdP's clock may be a minute behind.
+
+    What is sent to the IdP passes through the browser, where anyone may strip it, so what the IdP says afterwards
+    decides. One that knows `max_age` must say when the user authenticated (section 2); of one that does not, it is
+    enough that the user came through it again.
+    """
+    if earliest is None:
+        return True
+    if authenticated_at is None:
+        return not profile.authentication.max_age
+    return authenticated_at >= earliest - CLOCK_SKEW
 
 
 def upstream_parameters(profile: Profile, fixed: Mapping[str, str], asked: Asked) -> dict[str, str]:
@@ -97,8 +106,8 @@ def upstream_parameters(profile: Profile, fixed: Mapping[str, str], asked: Asked
     known = profile.authentication
     wanted: list[str] = []
     told: dict[str, str] = {}
-    if asked.max_age is not None and known.max_age:
-        told["max_age"] = str(asked.max_age)
+    if known.max_age and (asked.anew or asked.max_age is not None):
+        told["max_age"] = str(0 if asked.anew else asked.max_age)
     if asked.anew or (asked.max_age is not None and not known.max_age):
         wanted.append("login")
     wanted += [one for one in ("consent", "select_account") if one in asked.prompts]

@@ -46,8 +46,8 @@ async def callback(request: Request) -> Response:
     except UpstreamFailed as failure:
         raise await _failed(service, attempt, failure) from None
     moment = now()
-    authenticated_at = token.authenticated_at(moment)
-    if not fresh_enough(attempt.fresh_since, authenticated_at):
+    authenticated_at = min(token.authenticated_at or moment, moment)  # they have just come from there
+    if not fresh_enough(idp.profile, attempt.fresh_since, token.authenticated_at):
         await _failed(service, attempt, UpstreamFailed("identity", "not_reauthenticated"))
         raise _failure(attempt, "login_required", "The identity provider did not authenticate the user again.")
     if attempt.user is not None and await _holds_another_account(service, attempt.user, idp, identity):

@@ -23,6 +23,7 @@ from scopefold.scopes.union import request_parameters
 
 Stage = Literal["authorize", "token", "identity"]
 MAX_ANSWER_BYTES: Final = 256 * 1024
+MAX_TIME: Final = 2**33
 MAX_GROUPS: Final = 200
 MAX_GROUP_LENGTH: Final = 200
 _ERROR_CODE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
@@ -57,11 +58,12 @@ class TokenAnswer(Struct, frozen=True):
         except (IndexError, ValueError, msgspec.MsgspecError, RecursionError):
             return {}
 
-    def authenticated_at(self, now: datetime) -> datetime:
-        """When the user authenticated at the IdP: as it says, or `now`, since they have just come from there."""
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """When the user authenticated at the IdP, where it says so."""
         said = self.id_token.get("auth_time")
-        if not isinstance(said, int | float) or isinstance(said, bool) or not 0 < said < now.timestamp():
-            return now
+        if not isinstance(said, int | float) or isinstance(said, bool) or not 0 < said <= MAX_TIME:
+            return None
         return datetime.fromtimestamp(said, UTC)
 
 
