@@ -1,6 +1,7 @@
-"""What the tests of OpenID Connect need beside the world: an OpenID provider upstream, a client that is told of logouts."""
+"""What the tests of OpenID Connect need: an OpenID provider upstream, and a client that is told of logouts."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -88,8 +89,10 @@ class Receiver:
         self._statuses = list(statuses)
         self.received: list[dict[str, str]] = []
         self.address = ""
+        self._open: list[asyncio.StreamWriter] = []
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.append(writer)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(head.partition("content-length:")[2].partition("\r\n")[0])
         self.received.append(dict(parse_qsl((await reader.readexactly(length)).decode())))
@@ -98,6 +101,13 @@ class Receiver:
             writer.write(f"HTTP/1.1 {status} X\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n".encode())
             await writer.drain()
             writer.close()
+
+    async def close(self) -> None:
+        """Hang up on whoever still waits."""
+        for writer in self._open:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -110,3 +120,4 @@ async def receiver(*statuses: int) -> AsyncIterator[Receiver]:
         yield one
     finally:
         server.close()
+        await one.close()

@@ -27,6 +27,7 @@ class Registration(Struct, kw_only=True):
     authorize_params: dict[str, str]
     endpoints: EndpointOverrides
     parameters: dict[str, str] = {}
+    groups_claim: str = ""
 
 
 class ProfileLine(Struct, kw_only=True):
@@ -67,6 +68,7 @@ def idp() -> None:
 @click.option("--authorize-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--token-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--identity-endpoint", metavar="URL", help="Where it differs from the profile's.")
+@click.option("--groups-claim", default="", metavar="NAME", help="The claim of the IdP that lists a user's groups.")
 @as_json
 @located
 def register(
@@ -82,6 +84,7 @@ def register(
     authorize_endpoint: str | None,
     token_endpoint: str | None,
     identity_endpoint: str | None,
+    groups_claim: str,
     json_wanted: bool,
 ) -> None:
     """Register an identity provider, with the OAuth app that you made there."""
@@ -94,6 +97,7 @@ def register(
         authorize_params=_parameters(params),
         parameters=_parameters(settings),
         endpoints=EndpointOverrides(authorize=authorize_endpoint, token=token_endpoint, identity=identity_endpoint),
+        groups_claim=groups_claim,
     )
     reply = where.auth().call("POST", "/v1/idps", body=registration)
     if json_wanted:

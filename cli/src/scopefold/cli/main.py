@@ -16,6 +16,7 @@ from scopefold.cli.idp import idp
 from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
+from scopefold.cli.user import user
 
 INTERRUPTED = 130
 
@@ -29,7 +30,7 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, reconsent, log, bus):
+for command in (up, demo, idp, connector, client, user, reconsent, log, bus):
     scopefold.add_command(command)
 
 
