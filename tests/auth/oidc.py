@@ -94,7 +94,7 @@ class Receiver:
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.append(writer)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+        length = int(head.partition("content-length:")[2].partition("\r\n")[0] or 0)
         self.received.append(dict(parse_qsl((await reader.readexactly(length)).decode())))
         status = self._statuses[0] if len(self._statuses) == 1 else self._statuses.pop(0)
         if status:

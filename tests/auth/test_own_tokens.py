@@ -57,6 +57,7 @@ def test_an_access_token_of_ours_says_whose_it_is() -> None:
         access(iss="https://other.example"),
         access(exp=NOW - 60),
         access(header={"typ": "JWT"}),
+        access(header={"typ": ""}),
         access(header={"typ": "logout+jwt"}),
         *(without(name) for name in ("iss", "aud", "sub", "client_id", "iat", "exp", "jti")),
         access(exp=str(NOW + 600)),
