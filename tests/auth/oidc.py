@@ -12,7 +12,7 @@ import httpx
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from tests.auth.world import App, Person, World, query_of
+from tests.auth.world import App, Person, World, query_of, with_callback
 from tests.sandbox.visitor import transaction_in
 
 LOGGED_OUT = "https://app.example/logged-out"
@@ -31,7 +31,7 @@ async def oidc_idp(world: World, profile: str = "oidc", **changed: Any) -> str:
     console = "/oidc/console/apps/sandbox-oidc"
     async with httpx.AsyncClient(base_url=world.sandbox.url) as http:
         app = (await http.get(console)).json()
-        callbacks = sorted({*app["callbacks"], f"{world.auth.url}/oauth2/callback/{idp}"})
+        callbacks = with_callback(app["callbacks"], f"{world.auth.url}/oauth2/callback/{idp}")
         kept = {key: app[key] for key in ("name", "permitted_scopes")}
         assert 200 == (await http.put(console, json={**kept, "callbacks": callbacks})).status_code
     return idp
