@@ -7,7 +7,7 @@ import pytest
 
 from scopefold.auth.core.authentication import ACR
 from scopefold.auth.web.browser import SESSION_COOKIE
-from tests.auth.oidc import oidc_idp, sent_upstream, through_oidc, tokens_of
+from tests.auth.oidc import sent_upstream, through_oidc, tokens_of
 from tests.auth.world import APP_REDIRECT, App, Person, World, query_of, until
 
 
@@ -16,11 +16,11 @@ async def id_token_of(app: App, answer: httpx.Response) -> tuple[str, dict[str, 
     return token, await app.verified(token)
 
 
-@pytest.mark.parametrize("changed", [{"prompt": "login"}, {"max_age": "0"}, {"prompt": "login consent"}])
+@pytest.mark.parametrize("changed", [{"prompt": "login consent"}, {"max_age": "0"}])
 async def test_A27_whoever_must_log_in_again_goes_through_the_idp_and_gets_a_new_auth_time(
-    world: World, changed: dict[str, str]
+    world: World, jira: str, changed: dict[str, str]
 ) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+    idp, app, alice = jira, await world.register_client(), Person(world)
     _, first = await id_token_of(app, await alice.come_back(app, idp_hint=idp))
 
     async def a_second_has_passed() -> bool:
@@ -39,8 +39,8 @@ async def test_A27_whoever_must_log_in_again_goes_through_the_idp_and_gets_a_new
     assert first["sid"] == second["sid"], "the same user stays in the same session, under a new identifier"
 
 
-async def test_A27_a_login_that_is_too_old_is_no_silent_login(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_A27_a_login_that_is_too_old_is_no_silent_login(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     await alice.log_in(app, idp_hint=idp)
     told = query_of(await alice.browser.get(app.address(idp_hint=idp, prompt="none", max_age="0")))
     assert ("login_required", "the-state", world.auth.url) == (told["error"], told["state"], told["iss"])
@@ -48,8 +48,10 @@ async def test_A27_a_login_that_is_too_old_is_no_silent_login(world: World) -> N
 
 
 @pytest.mark.parametrize("scope", ["openid profile", "profile"])
-async def test_A11_without_a_login_nothing_is_silent_with_openid_and_without(world: World, scope: str) -> None:
-    idp, app = await world.idp_with_jira(), await world.register_client()
+async def test_A11_without_a_login_nothing_is_silent_with_openid_and_without(
+    world: World, jira: str, scope: str
+) -> None:
+    idp, app = jira, await world.register_client()
     told = query_of(await Person(world).browser.get(app.address(idp_hint=idp, prompt="none", scope=scope)))
     assert ("login_required", world.auth.url) == (told["error"], told["iss"])
 
@@ -75,8 +77,8 @@ async def test_A29_a_demand_that_cannot_be_met_is_told_to_the_client(
     assert (400, False) == (shown.status_code, "location" in shown.headers)
 
 
-async def test_A28_a_hint_of_somebody_else_lets_nobody_through(world: World) -> None:
-    idp, app = await world.idp_with_jira(), await world.register_client()
+async def test_A28_a_hint_of_somebody_else_lets_nobody_through(world: World, jira: str) -> None:
+    idp, app = jira, await world.register_client()
     alice, bob = Person(world), Person(world, "bob")
     of_alice, claims = await id_token_of(app, await alice.come_back(app, idp_hint=idp))
     of_bob, _ = await id_token_of(app, await bob.come_back(app, idp_hint=idp))
@@ -91,8 +93,8 @@ async def test_A28_a_hint_of_somebody_else_lets_nobody_through(world: World) -> 
     assert before == bob.browser.jar[SESSION_COOKIE]
 
 
-async def test_A28_D08_only_an_id_token_that_this_client_got_here_is_a_hint(world: World) -> None:
-    idp, alice = await world.idp_with_jira(), Person(world)
+async def test_A28_D08_only_an_id_token_that_this_client_got_here_is_a_hint(world: World, jira: str) -> None:
+    idp, alice = jira, Person(world)
     app, other = await world.register_client(), await world.register_client()
     tokens = await tokens_of(app, await alice.come_back(app, idp_hint=idp))
     head, body, _ = tokens["id_token"].split(".")
@@ -103,8 +105,8 @@ async def test_A28_D08_only_an_id_token_that_this_client_got_here_is_a_hint(worl
     assert "invalid_request" == told["error"]
 
 
-async def test_G04_who_turns_back_half_way_keeps_the_session_as_it_was(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_G04_who_turns_back_half_way_keeps_the_session_as_it_was(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     _, first = await id_token_of(app, await alice.come_back(app, idp_hint=idp))
     before = alice.browser.jar[SESSION_COOKIE]
     told = query_of(await alice.come_back(app, decision="cancel", idp_hint=idp, prompt="login"))
@@ -114,8 +116,8 @@ async def test_G04_who_turns_back_half_way_keeps_the_session_as_it_was(world: Wo
     assert (first["auth_time"], first["sid"]) == (after["auth_time"], after["sid"])
 
 
-async def test_prompt_consent_goes_upstream_although_nothing_is_lacking(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_prompt_consent_goes_upstream_although_nothing_is_lacking(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     await alice.log_in(app, idp_hint=idp)
     asked = await sent_upstream(alice, app, idp_hint=idp, prompt="consent", login_hint="a@b.example", max_age="900")
     assert ("consent", False, False) == (asked["prompt"], "login_hint" in asked, "max_age" in asked)
@@ -123,8 +125,8 @@ async def test_prompt_consent_goes_upstream_although_nothing_is_lacking(world: W
     assert "consent" == asked["prompt"], "what the profile says of Atlassian stays"
 
 
-async def test_an_openid_provider_is_told_of_hints_and_of_a_new_login(world: World) -> None:
-    idp, app, alice = await oidc_idp(world), await world.register_client(), Person(world)
+async def test_an_openid_provider_is_told_of_hints_and_of_a_new_login(world: World, directory: str) -> None:
+    idp, app, alice = directory, await world.register_client(), Person(world)
     hint = f"{secrets.token_hex(4)}@b.example"
     asked = await sent_upstream(alice, app, idp_hint=idp, login_hint=hint)
     assert (hint, False, False) == (asked["login_hint"], "prompt" in asked, "max_age" in asked)
@@ -134,8 +136,8 @@ async def test_an_openid_provider_is_told_of_hints_and_of_a_new_login(world: Wor
     assert ACR == claims["acr"]
 
 
-async def test_C17_the_access_token_tells_how_and_when_the_user_authenticated(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_C17_the_access_token_tells_how_and_when_the_user_authenticated(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     answer = await alice.come_back(app, idp_hint=idp, acr_values="gold silver", max_age="60")
     tokens = await tokens_of(app, answer)
     claims = await app.verified(tokens["id_token"])

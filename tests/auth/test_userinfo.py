@@ -6,15 +6,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.auth.oidc import oidc_idp, through_oidc, tokens_of, userinfo
+from tests.auth.oidc import through_oidc, tokens_of, userinfo
 from tests.auth.world import Person, World, files_below
 
 EVERY = "openid profile email address phone groups"
 SCOPES = EVERY.split()
 
 
-async def test_claims_are_the_same_in_the_id_token_and_at_userinfo(world: World) -> None:
-    idp = await oidc_idp(world, groups_claim="groups")
+async def test_claims_are_the_same_in_the_id_token_and_at_userinfo(world: World, directory: str) -> None:
+    idp = directory
     app, alice = await world.register_client(scopes=SCOPES), Person(world)
     tokens = await tokens_of(app, await through_oidc(alice, app, idp_hint=idp, scope=EVERY))
     claims = await app.verified(tokens["id_token"])
@@ -44,31 +44,35 @@ async def test_claims_are_the_same_in_the_id_token_and_at_userinfo(world: World)
         ("openid groups", {"groups"}),
     ],
 )
-async def test_a_scope_opens_its_claims_and_no_others(world: World, scope: str, names: set[str]) -> None:
-    idp, app, bob = await oidc_idp(world), await world.register_client(scopes=SCOPES), Person(world, "bob")
+async def test_a_scope_opens_its_claims_and_no_others(
+    world: World, directory: str, scope: str, names: set[str]
+) -> None:
+    idp, app, bob = directory, await world.register_client(scopes=SCOPES), Person(world, "bob")
     tokens = await tokens_of(app, await through_oidc(bob, app, idp_hint=idp, scope=scope))
     assert {"sub"} | names == (await userinfo(world, tokens["access_token"])).json().keys()
     assert names == (await app.verified(tokens["id_token"])).keys() & {"groups", "name", "given_name", "family_name",
         "preferred_username", "email", "email_verified"}  # fmt: skip
 
 
-async def test_a_claim_asked_for_by_name_is_told_as_far_as_the_client_is_registered_for_it(world: World) -> None:
-    idp, bob = await oidc_idp(world), Person(world, "bob")
+async def test_a_claim_asked_for_by_name_is_told_as_far_as_the_client_is_registered_for_it(
+    world: World, directory: str
+) -> None:
+    idp, bob = directory, Person(world, "bob")
     app = await world.register_client(scopes=["openid", "profile"])
     asked = '{"userinfo":{"name":{"essential":true},"email":{"essential":true}},"id_token":{"shoe_size":null}}'
     tokens = await tokens_of(app, await through_oidc(bob, app, idp_hint=idp, scope="openid", claims=asked))
     assert {"sub", "name"} == (await userinfo(world, tokens["access_token"])).json().keys()
 
 
-async def test_an_address_is_never_called_verified_where_the_idp_did_not_say_so(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_an_address_is_never_called_verified_where_the_idp_did_not_say_so(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     tokens = await tokens_of(app, await alice.come_back(app, idp_hint=idp))
     told = (await userinfo(world, tokens["access_token"])).json()
     assert (True, False) == ("email" in told, "email_verified" in told)
 
 
-async def test_the_token_comes_in_the_header_or_in_a_form(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_the_token_comes_in_the_header_or_in_a_form(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     token = (await tokens_of(app, await alice.come_back(app, idp_hint=idp)))["access_token"]
     answers = [
         await userinfo(world, token),
@@ -81,8 +85,8 @@ async def test_the_token_comes_in_the_header_or_in_a_form(world: World) -> None:
     assert {"no-store"} == {answer.headers["cache-control"] for answer in answers}
 
 
-async def test_C15_a_token_in_the_address_or_given_twice_opens_nothing(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_C15_a_token_in_the_address_or_given_twice_opens_nothing(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     token = (await tokens_of(app, await alice.come_back(app, idp_hint=idp)))["access_token"]
     header = {"authorization": f"Bearer {token}"}
     in_address = await userinfo(world, token, headers={}, params={"access_token": token})
@@ -98,8 +102,8 @@ async def test_C15_a_token_in_the_address_or_given_twice_opens_nothing(world: Wo
     assert 413 == large.status_code
 
 
-async def test_C18_D08_what_is_no_access_token_for_us_opens_nothing(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_C18_D08_what_is_no_access_token_for_us_opens_nothing(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     tokens = await tokens_of(app, await alice.come_back(app, idp_hint=idp))
     access = tokens["access_token"]
     head, body, signature = access.split(".")
@@ -115,8 +119,8 @@ async def test_C18_D08_what_is_no_access_token_for_us_opens_nothing(world: World
         assert (401, True) == (answer.status_code, answer.headers["www-authenticate"].startswith("Bearer")), header
 
 
-async def test_C18_a_token_without_openid_or_of_a_session_that_ended_opens_nothing(world: World) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+async def test_C18_a_token_without_openid_or_of_a_session_that_ended_opens_nothing(world: World, jira: str) -> None:
+    idp, app, alice = jira, await world.register_client(), Person(world)
     poor = (await tokens_of(app, await alice.come_back(app, idp_hint=idp, scope="profile")))["access_token"]
     answer = await userinfo(world, poor)
     assert (403, "insufficient_scope") == (answer.status_code, answer.json()["error"])
@@ -128,8 +132,10 @@ async def test_C18_a_token_without_openid_or_of_a_session_that_ended_opens_nothi
     assert (401, "invalid_token") == (answer.status_code, answer.json()["error"])
 
 
-async def test_groups_are_set_by_operators_join_those_of_the_idp_and_are_kept_sealed(world: World) -> None:
-    idp = await oidc_idp(world, groups_claim="groups")
+async def test_groups_are_set_by_operators_join_those_of_the_idp_and_are_kept_sealed(
+    world: World, directory: str
+) -> None:
+    idp = directory
     app, carol, group = await world.register_client(scopes=SCOPES), Person(world, "carol"), secrets.token_hex(8)
     tokens = await tokens_of(app, await through_oidc(carol, app, idp_hint=idp, scope="openid groups"))
     user = (await app.verified(tokens["id_token"]))["sub"]
