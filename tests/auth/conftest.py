@@ -1,9 +1,11 @@
 """One world for all tests of this folder that leave it running; each makes IdPs, apps and people of its own."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from tests.auth.oidc import oidc_idp
 from tests.auth.world import World, new_world
 
 
@@ -13,3 +15,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with new_world(tmp_path_factory.mktemp("world")) as running:
         yield running
         assert "Traceback" not in running.auth.said()
+
+
+@pytest.fixture(scope="module")
+def jira(world: World) -> str:
+    """An Atlassian with one connector, for tests that do not care what came before in their module."""
+    return asyncio.run(world.idp_with_jira())
+
+
+@pytest.fixture(scope="module")
+def directory(world: World) -> str:
+    """An OpenID provider that tells groups."""
+    return asyncio.run(oidc_idp(world, groups_claim="groups"))

@@ -94,6 +94,30 @@ def test_a_stand_in_is_registered_without_another_word(up: Up) -> None:
     assert 1 == app["callbacks"].count(found.callback)
 
 
+def test_a_client_says_where_logout_leads_and_is_told(up: Up) -> None:
+    line = ("client", "register", "hr", "--redirect-uri", "https://hr.example/cb", "--json", "--data", str(up.data))
+    more = ("--post-logout-redirect-uri", "https://hr.example/out", "--backchannel-logout-uri", "https://hr.example/b")
+    made = msgspec.json.decode(scopefold(*line, *more).stdout)
+    assert ["https://hr.example/out"] == made["post_logout_redirect_uris"]
+    assert "https://hr.example/b" == made["backchannel_logout_uri"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("user", "sessions", "u_nobody_has_this"), 0, "logged in nowhere"),
+        (("user", "logout", "u_nobody_has_this"), 0, "Ended 0 sessions"),
+        (("user", "logout", "u_nobody_has_this", "--session", "s_12345678"), 1, "no such session"),
+        (("user", "groups", "u_nobody_has_this"), 1, "no such user"),
+        (("user", "groups", "u_nobody_has_this", "staff"), 1, "no such user"),
+        (("user", "groups", "u_nobody_has_this", "staff", "--none"), 2, "contradict"),
+    ],
+)
+def test_users_are_looked_after_by_their_ids(up: Up, arguments: tuple[str, ...], code: int, says: str) -> None:
+    done = scopefold(*arguments, "--data", str(up.data))
+    assert (code, True) == (done.returncode, says in done.stdout + done.stderr), done.stderr
+
+
 REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id", "x")
 SANDBOXED = ("idp", "register", "other", "--profile", "atlassian", "--sandbox")
 

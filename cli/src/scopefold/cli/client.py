@@ -19,6 +19,8 @@ class Registration(Struct, kw_only=True):
     grant_types: tuple[str, ...] = ("authorization_code",)
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     token_endpoint_auth_method: str = "none"
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
 
 
 @click.group()
@@ -38,6 +40,10 @@ def client() -> None:
     show_default=True,
     help="How it proves itself at the token endpoint; `none` is a public client.",
 )
+@click.option(
+    "--post-logout-redirect-uri", "post_logout_uris", multiple=True, help="Where logout may lead. Repeatable."
+)
+@click.option("--backchannel-logout-uri", metavar="URL", help="Where it is told that a session has ended.")
 @as_json
 @located
 def register(
@@ -48,6 +54,8 @@ def register(
     redirect_uris: tuple[str, ...],
     scopes: tuple[str, ...],
     auth_method: str,
+    post_logout_uris: tuple[str, ...],
+    backchannel_logout_uri: str | None,
     json_wanted: bool,
 ) -> None:
     """Register a client. A confidential one gets a secret, which is shown this once."""
@@ -56,6 +64,8 @@ def register(
         client_name=name or client_id,
         redirect_uris=redirect_uris,
         token_endpoint_auth_method=auth_method,
+        post_logout_redirect_uris=post_logout_uris,
+        backchannel_logout_uri=backchannel_logout_uri,
     )
     if scopes:
         registration.scopes = scopes

@@ -32,6 +32,7 @@ class Registration(Struct, kw_only=True):
     authorize_params: dict[str, str]
     endpoints: EndpointOverrides
     parameters: dict[str, str] = {}
+    groups_claim: str = ""
 
 
 class ProfileLine(Struct, kw_only=True):
@@ -82,6 +83,7 @@ def idp() -> None:
 @click.option("--discovery-endpoint", metavar="URL", help="The discovery document, which tells the others.")
 @click.option("--issuer", metavar="URL", help="Where the discovery document's address does not tell it.")
 @click.option("--sandbox", is_flag=True, help="The sandbox's stand-in for it; without --client-id also its app.")
+@click.option("--groups-claim", default="", metavar="NAME", help="The claim of the IdP that lists a user's groups.")
 @as_json
 @located
 def register(
@@ -100,6 +102,7 @@ def register(
     discovery_endpoint: str | None,
     issuer: str | None,
     sandbox: bool,
+    groups_claim: str,
     json_wanted: bool,
 ) -> None:
     """Register an identity provider, with the OAuth app that you made there."""
@@ -137,6 +140,7 @@ def register(
         )
     registration.base_scopes = base_scopes
     registration.authorize_params = _parameters(params)
+    registration.groups_claim = groups_claim
     reply = where.auth().call("POST", "/v1/idps", body=registration)
     if stand_in is not None:
         allow_callback(stand_in, reply.decoded(Idp).callback)

@@ -18,6 +18,7 @@ from scopefold.cli.idp_scopes import restore, withhold
 from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
+from scopefold.cli.user import user
 
 INTERRUPTED = 130
 
@@ -31,7 +32,7 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, reconsent, log, bus):
+for command in (up, demo, idp, connector, client, user, reconsent, log, bus):
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)

@@ -54,6 +54,15 @@ class EndpointOverrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
 
 
+GroupsClaim = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        description="Which member of the IdP's identity answer or ID token lists a user's groups; empty: none does.",
+    ),
+]
+
+
 class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):
     """An operator registered an identity provider. Its secret is in the vault, never here."""
 
@@ -65,6 +74,7 @@ class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):
         dict[str, str], Meta(description="Authorize parameters that replace or join the profile's.")
     ] = {}
     endpoints: EndpointOverrides = EndpointOverrides()
+    groups_claim: GroupsClaim = ""
 
 
 class ConnectorProvisioned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="connector-provisioned.v1"):

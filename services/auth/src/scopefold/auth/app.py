@@ -48,6 +48,7 @@ async def main(settings: Settings) -> None:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*background)
+        await service.backchannel.close()
         await bus.close()
         await http.aclose()
         await service.history.forget()

@@ -114,11 +114,16 @@ def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
     for name, address in asdict(profile.endpoints).items():
         if address:
             yield f"{name} endpoint", f"`{address}`"
-    params = [f"{name}={value}" for name, value in profile.authorize_params.items()]
+    fixed = profile.authorize_params
+    params = [f"{name}={value}" for name, value in fixed.items()]
     yield "authorize parameters", codes(params) or "none of its own"
     yield "token request", f"{profile.token_format}, `{profile.client_authentication}`; PKCE is {profile.pkce}"
     who = profile.identity
     yield "identity", f"from {_SOURCE[who.source]}: `{who.subject}`, `{who.email}`, `{who.name}`"
+    knows = profile.authentication
+    passed = [f"prompt={one}" for one in knows.prompts]
+    passed += [name for name, known in (("max_age", knows.max_age), ("login_hint", knows.login_hint)) if known]
+    yield "passed on from a client", codes([one for one in passed if one.partition("=")[0] not in fixed]) or "nothing"
     yield "scopes are asked for", _asked(profile)
     yield "scopes are told", _told(profile)
     yield "always asked for", codes(profile.identity_scopes) or "nothing"

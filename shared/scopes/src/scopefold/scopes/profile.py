@@ -54,6 +54,20 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
     method: Literal["GET", "POST"] = "GET"
     body: Annotated[str, Meta(description="What a POST carries, as JSON.")] = ""
+    given_name: str = ""
+    family_name: str = ""
+    preferred_username: str = ""
+    email_verified: str = ""
+
+
+class Authentication(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which parameters of OpenID Connect Core 1.0, section 3.1.2.1, the authorize endpoint knows."""
+
+    prompts: Annotated[
+        tuple[Literal["login", "consent", "select_account"], ...], Meta(description="Values of `prompt`.")
+    ] = ()
+    max_age: bool = False
+    login_hint: bool = False
 
 
 class ScopeList(Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,6 +178,7 @@ class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
         Literal["supported", "tolerated", "unverified"], Meta(description="What becomes of a code_challenge (S256).")
     ] = "supported"
     authorize_params: Mapping[str, str] = {}
+    authentication: Authentication = Authentication()
 
     ignores_case: Annotated[bool, Meta(description="The provider compares scopes without regard to case.")] = False
     aliases: Annotated[Mapping[str, str], Meta(description="Other spelling to canonical spelling.")] = {}

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.contracts.codec import encode
-from scopefold.contracts.events import EndpointOverrides, IdpRegistered
+from scopefold.contracts.events import EndpointOverrides, GroupsClaim, IdpRegistered
 from scopefold.contracts.recorded import MAX_PAYLOAD_BYTES
 from scopefold.contracts.words import ClientId, IdpId, ProfileName, Scopes
 from scopefold.scopes.addresses import (
@@ -40,6 +40,7 @@ class RegisterIdp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         dict[str, str], Meta(description="Values of the profile's parameters, such as Microsoft's tenant.")
     ] = {}
     endpoints: EndpointOverrides = EndpointOverrides()
+    groups_claim: GroupsClaim = ""
 
 
 class Refused(Struct, frozen=True):
@@ -116,6 +117,7 @@ def decide(state: State, command: RegisterIdp, found: Discovered | None = None) 
         base_scopes=command.base_scopes,
         authorize_params=command.authorize_params,
         endpoints=endpoints,
+        groups_claim=command.groups_claim,
     )
     if len(encode(event)) > MAX_PAYLOAD_BYTES:
         detail = f"Its event would be longer than {MAX_PAYLOAD_BYTES} bytes. Name fewer scopes and parameters."

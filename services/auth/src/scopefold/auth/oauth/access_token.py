@@ -5,8 +5,9 @@ from typing import Any
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from joserfc.jwk import KeySet
 
+from scopefold.auth.core.authentication import ACR
 from scopefold.auth.oauth.client import RegisteredClient
-from scopefold.auth.oauth.loaded import ACCESS_SECONDS, Loaded
+from scopefold.auth.oauth.loaded import ACCESS_SECONDS, GrantedUser, Loaded
 
 
 class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
@@ -21,3 +22,19 @@ class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
 
     def get_audiences(self, client: RegisteredClient, user: Any, scope: str) -> str:
         return str(self.issuer)
+
+    def get_auth_time(self, user: GrantedUser | None) -> int | None:
+        """With `acr`, what a resource server judges a step-up by (RFC 9470, section 6)."""
+        return int(user.authenticated_at.timestamp()) if user is not None else None
+
+    def get_acr(self, user: GrantedUser | None) -> str | None:
+        return ACR if user is not None else None
+
+    def get_extra_claims(
+        self, client: RegisteredClient, grant_type: str, user: GrantedUser | None, scope: str
+    ) -> dict[str, Any]:
+        """What UserInfo must know: the session, which must still live, whose identity it was, and what was asked."""
+        if user is None:
+            return {}
+        asked = {"requested_claims": list(user.claims)} if user.claims else {}
+        return {"sid": user.sid, "idp": user.idp, **asked}

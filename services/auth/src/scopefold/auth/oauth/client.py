@@ -56,3 +56,9 @@ def is_redirect_uri(address: str) -> bool:
     except ValueError:
         return False
     return bool(parts.hostname) and "#" not in address and "@" not in parts.netloc
+
+
+def is_backchannel_uri(address: str) -> bool:
+    """May we send logout tokens there? By https, or to this machine (Back-Channel Logout 1.0, section 2.2)."""
+    loopback = ("127.0.0.1", "::1", "localhost")
+    return is_redirect_uri(address) and (urlsplit(address).scheme == "https" or urlsplit(address).hostname in loopback)

@@ -6,6 +6,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 
+from scopefold.auth.core.authentication import ACR
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
 from scopefold.auth.oauth.loaded import CODE_SECONDS, GrantedUser
 from scopefold.auth.store.records import Code
@@ -31,6 +32,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
                 code_challenge=asked.get("code_challenge"),
                 authenticated_at=user.authenticated_at,
                 issued_at=self.server.loaded.now,
+                sid=user.sid,
+                claims=user.claims,
             ),
         )
 
@@ -47,7 +50,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
 
     def authenticate_user(self, authorization_code: "_StoredCode") -> GrantedUser:
         code = authorization_code.code
-        return GrantedUser(code.user, code.idp, code.authenticated_at)
+        return GrantedUser(code.user, code.idp, code.authenticated_at, code.sid, code.claims)
 
 
 class _StoredCode:
@@ -71,8 +74,8 @@ class _StoredCode:
     def get_auth_time(self) -> int:
         return int(self.code.authenticated_at.timestamp())
 
-    def get_acr(self) -> None:
-        return None
+    def get_acr(self) -> str:
+        return ACR
 
     def get_amr(self) -> None:
         return None

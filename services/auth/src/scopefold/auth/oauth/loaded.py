@@ -35,6 +35,7 @@ class Loaded(Struct, kw_only=True):
     client: Client | None = None
     code: Code | None = None
     identity: Identity | None = None
+    groups: tuple[str, ...] = ()
     issued: tuple[str, Code] | None = None
 
 
@@ -44,6 +45,9 @@ class GrantedUser(Struct, frozen=True):
     user: str
     idp: str
     authenticated_at: datetime
+    sid: str = ""
+    claims: tuple[str, ...] = ()
+    """Claims that the client asked for by name."""
 
     def get_user_id(self) -> str:
         """The subject, as Authlib asks for it."""

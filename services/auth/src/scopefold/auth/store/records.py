@@ -13,6 +13,12 @@ class Session(Struct, frozen=True):
     authenticated_at: datetime
     idps: tuple[str, ...]
     """The IdPs that the user came through in this session, the latest last."""
+    sid: str = ""
+    """Its public id, which clients know it by (OpenID Connect Back-Channel Logout 1.0, section 2.1)."""
+    secret: str = ""
+    """The hash of what only the browser's cookie holds."""
+    clients: tuple[str, ...] = ()
+    """The clients that logged the user in with it, the latest last."""
 
 
 class AuthorizeRequest(Struct, frozen=True):
@@ -36,6 +42,10 @@ class Attempt(Struct, frozen=True):
     began_at: datetime
     nonce: str | None = None
     """What the ID token must repeat, where it says who the user is."""
+    fresh_since: datetime | None = None
+    """The authentication at the IdP must be at least this late."""
+    subject: str | None = None
+    """The client said that only this user will do."""
 
 
 class Latest(Struct, frozen=True):
@@ -56,6 +66,10 @@ class Code(Struct, frozen=True):
     code_challenge: str | None
     authenticated_at: datetime
     issued_at: datetime
+    sid: str = ""
+    """The session that it was issued in."""
+    claims: tuple[str, ...] = ()
+    """Claims that the client asked for by name, as far as its registration allows."""
 
 
 class Client(Struct, frozen=True):
@@ -68,3 +82,5 @@ class Client(Struct, frozen=True):
     scopes: tuple[str, ...]
     token_endpoint_auth_method: str
     secret_hash: str | None = None
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None

@@ -25,6 +25,12 @@ class Identity(Struct, frozen=True):
     subject: str
     email: str | None = None
     name: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    preferred_username: str | None = None
+    email_verified: bool | None = None
+    """None where the IdP did not say."""
+    groups: tuple[str, ...] = ()
 
 
 class TokenPart(Struct, frozen=True):
@@ -70,6 +76,12 @@ class Linked(Struct, frozen=True):
     user: str
 
 
+class Groups(Struct, frozen=True):
+    """The groups that an operator put a user into."""
+
+    groups: tuple[str, ...]
+
+
 class _DataKey(Struct, frozen=True):
     key: bytes
 
@@ -101,6 +113,25 @@ class Vault:
     def client_secret_key(self) -> bytes:
         """Keys the hashes of client secrets."""
         return derive(self._root, "client secret")
+
+    @property
+    def csrf_key(self) -> bytes:
+        """Keys the tokens that bind a form to the session of who it was shown to."""
+        return derive(self._root, "form")
+
+    async def knows(self, user: str) -> bool:
+        """Is this a user who has logged in here?"""
+        return await self._bucket.get(f"key.{user}", Sealed) is not None
+
+    async def groups(self, user: str) -> tuple[str, ...]:
+        """The groups that an operator put this user into."""
+        found = await self._get(f"groups.{user}", user, "", Groups)
+        return found[0].groups if found else ()
+
+    async def put_groups(self, user: str, groups: tuple[str, ...]) -> None:
+        """Say which groups a user is in. Raises `Taken` if somebody else just did."""
+        before = await self._bucket.get(f"groups.{user}", Sealed)
+        await self._put(f"groups.{user}", user, "", Groups(groups), before[1] if before else 0)
 
     async def user_of(self, idp: str, subject: str, *, new_user: str) -> str:
         """The user that an upstream account belongs to: `new_user` where it is seen for the first time.

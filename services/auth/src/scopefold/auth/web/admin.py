@@ -11,7 +11,7 @@ from starlette.responses import Response
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide, read_discovery, to_discover
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.core.seal import keyed_hash
-from scopefold.auth.oauth.client import is_redirect_uri
+from scopefold.auth.oauth.client import is_backchannel_uri, is_redirect_uri
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.login_log import PUBLISHER
@@ -77,6 +77,7 @@ class IdpView(Struct, frozen=True, kw_only=True):
     base_scopes: tuple[str, ...]
     authorize_params: dict[str, str]
     endpoints: EndpointOverrides
+    groups_claim: str
     union: tuple[str, ...]
     requested: Annotated[tuple[str, ...], Meta(description="What a login really asks of this IdP.")]
     callback: Annotated[str, Meta(description="The callback address to register at the IdP, byte for byte.")]
@@ -102,6 +103,8 @@ class RegisterClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grant_types: tuple[Literal["authorization_code"], ...] = ("authorization_code",)
     scopes: Scopes = ("openid", "profile", "email")
     token_endpoint_auth_method: Literal["none", "client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    post_logout_redirect_uris: Annotated[tuple[Url, ...], Meta(max_length=20)] = ()
+    backchannel_logout_uri: Url | None = None
 
 
 class ClientView(Struct, frozen=True, kw_only=True):
@@ -113,6 +116,8 @@ class ClientView(Struct, frozen=True, kw_only=True):
     grant_types: tuple[str, ...]
     scopes: tuple[str, ...]
     token_endpoint_auth_method: str
+    post_logout_redirect_uris: tuple[str, ...]
+    backchannel_logout_uri: str | None
     client_secret: str | UnsetType = UNSET
 
 
@@ -217,6 +222,7 @@ def idp_view(service: Service, idp: Idp) -> IdpView:
         base_scopes=registered.base_scopes,
         authorize_params=registered.authorize_params,
         endpoints=registered.endpoints,
+        groups_claim=registered.groups_claim,
         union=idp.union,
         requested=requested_scopes(idp),
         callback=callback_address(service, idp.idp),
@@ -268,7 +274,13 @@ async def register_client(request: Request) -> Response:
     service = service_of(request)
     _check_organisation(service, request)
     asked = await json_body(request, RegisterClient)
-    if refused := [address for address in asked.redirect_uris if not is_redirect_uri(address)]:
+    if asked.backchannel_logout_uri is not None and not is_backchannel_uri(asked.backchannel_logout_uri):
+        detail = "Logout tokens go to an https address with a host and without #fragment and user@."
+        raise ProblemError(
+            422, "invalid-backchannel-logout-uri", "The back-channel logout address cannot be used", detail
+        )
+    every = (*asked.redirect_uris, *asked.post_logout_redirect_uris)
+    if refused := [address for address in every if not is_redirect_uri(address)]:
         detail = f"No browser can be sent to {refused[0][:200]}: name a host, and leave out #fragment and user@."
         raise ProblemError(422, "invalid-redirect-uri", "A redirect address cannot be used", detail)
     secret = f"cs_{secrets.token_urlsafe(32)}" if asked.token_endpoint_auth_method != "none" else None
@@ -280,6 +292,8 @@ async def register_client(request: Request) -> Response:
         scopes=asked.scopes,
         token_endpoint_auth_method=asked.token_endpoint_auth_method,
         secret_hash=keyed_hash(service.bus.vault.client_secret_key, secret) if secret else None,
+        post_logout_redirect_uris=asked.post_logout_redirect_uris,
+        backchannel_logout_uri=asked.backchannel_logout_uri,
     )
     existing = await service.clients.add(client)
     if existing is None:
@@ -319,6 +333,8 @@ def _client_view(client: Client, secret: str | None = None) -> ClientView:
         grant_types=client.grant_types,
         scopes=client.scopes,
         token_endpoint_auth_method=client.token_endpoint_auth_method,
+        post_logout_redirect_uris=client.post_logout_redirect_uris,
+        backchannel_logout_uri=client.backchannel_logout_uri,
         client_secret=secret or UNSET,
     )
 

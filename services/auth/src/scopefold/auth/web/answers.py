@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.core.authentication import read
+from scopefold.auth.oauth.claims import permitted
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.oauth.server import issue_code
@@ -30,7 +32,8 @@ log = logger(__name__)
 async def with_code(service: Service, parameters: Mapping[str, str], user: GrantedUser) -> Response:
     """Back to the client with a code, its state, and who issued it (RFC 9207)."""
     client = await service.clients.get(parameters.get("client_id", ""))
-    address, code, stored = issue_code(service.loaded(client), parameters, user)
+    claims = permitted(read(parameters).claims, client.scopes if client is not None else ())
+    address, code, stored = issue_code(service.loaded(client), parameters, replace(user, claims=claims))
     await service.bus.buckets.flows.create(f"code.{hashed(code)}", stored)
     return redirect(add_params_to_uri(address, [("iss", service.settings.issuer)]))
 

@@ -7,6 +7,7 @@ from authlib.common.urls import add_params_to_uri
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.core.authentication import fresh_enough
 from scopefold.auth.core.idps import from_another_issuer
 from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
@@ -16,7 +17,8 @@ from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Attempt
 from scopefold.auth.store.vault import Identity, StoredToken, TokenPart
 from scopefold.auth.web.answers import with_code
-from scopefold.auth.web.browser import begin_session, browser_of, random_text
+from scopefold.auth.web.browser import browser_of, give_session, random_text, session_cookie
+from scopefold.auth.web.ending import end_session
 from scopefold.auth.web.failures import LoginFailed, keep
 from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.pages import error_page
@@ -44,6 +46,11 @@ async def callback(request: Request) -> Response:
         brought, identity = await _redeem(service, idp, attempt, parameters.get("code", ""))
     except UpstreamFailed as failure:
         raise await _failed(service, idp, attempt, failure) from None
+    moment = now()
+    authenticated_at = min(brought.authenticated_at or moment, moment)  # they have just come from there
+    if not fresh_enough(idp.profile, attempt.fresh_since, brought.authenticated_at):
+        await keep(service, idp, attempt, UpstreamFailed("identity", "not_reauthenticated"))
+        raise _failure(attempt, "login_required", "The identity provider did not authenticate the user again.")
     if attempt.user is not None and await _holds_another_account(service, attempt.user, idp, identity):
         return await _another_account(service, attempt, idp)
     user = await service.bus.vault.user_of(
@@ -51,13 +58,25 @@ async def callback(request: Request) -> Response:
     )
     if attempt.user is not None and user != attempt.user:
         return await _another_account(service, attempt, idp)
+    if attempt.subject not in (None, user):
+        raise _failure(attempt, "login_required", "Somebody else logged in than whom the client asked for.")
     stored = await _store(service, idp, attempt, user, (brought, identity))
     event = UserLoggedIn(user=user, idp=idp.idp, client=attempt.request.parameters["client_id"])
     logged_in = of_attempt(service, attempt.attempt, event)
     await write(service, logged_in, stored_event(service, user, idp.idp, stored))
-    moment = now()
-    response = await with_code(service, attempt.request.parameters, GrantedUser(user, idp.idp, moment))
-    await begin_session(request, response, service.bus.buckets.sessions, user=user, idp=idp.idp, now=moment)
+    begun = await service.bus.sessions.begin(
+        session_cookie(request),
+        user=user,
+        idp=idp.idp,
+        client=event.client,
+        authenticated_at=authenticated_at,
+        now=moment,
+    )
+    if begun.before is not None:  # whoever used this browser before is logged out of it
+        await end_session(service, begun.before.user, begun.before.sid)
+    granted_user = GrantedUser(user, idp.idp, authenticated_at, begun.session.sid)
+    response = await with_code(service, attempt.request.parameters, granted_user)
+    give_session(response, begun.cookie)
     return response
 
 

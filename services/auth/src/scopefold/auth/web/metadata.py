@@ -5,13 +5,18 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.core.authentication import ACR, PROMPTS
+from scopefold.auth.oauth.claims import SCOPE_CLAIMS, SCOPES
 from scopefold.auth.oauth.client import AUTH_METHODS
 from scopefold.auth.web.pages import page
 from scopefold.auth.web.service import service_of
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.web import ProblemError, json_response
 
-CLAIMS: Final = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "name", "preferred_username", "email"]
+CLAIMS: Final = [
+    *("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid"),
+    *(name for names in SCOPE_CLAIMS.values() for name in names),
+]
 
 
 def document(issuer: str) -> dict[str, Any]:
@@ -20,8 +25,10 @@ def document(issuer: str) -> dict[str, Any]:
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/oauth2/token",
+        "userinfo_endpoint": f"{issuer}/oauth2/userinfo",
+        "end_session_endpoint": f"{issuer}/oauth2/logout",
         "jwks_uri": f"{issuer}/oauth2/jwks",
-        "scopes_supported": ["openid", "profile", "email"],
+        "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code"],
@@ -29,9 +36,13 @@ def document(issuer: str) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login"],
+        "prompt_values_supported": list(PROMPTS),
+        "acr_values_supported": [ACR],
         "claims_supported": CLAIMS,
         "authorization_response_iss_parameter_supported": True,
+        "claims_parameter_supported": True,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
     }

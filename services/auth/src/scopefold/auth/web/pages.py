@@ -29,10 +29,14 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def page(template: str, status: int = 200, **values: Any) -> Response:
-    """A page from its template."""
+def page(template: str, status: int = 200, *, forms: bool = False, **values: Any) -> Response:
+    """A page from its template. Only one that says so may send forms, and only to us."""
     html = _templates.get_template(f"{template}.html").render(**values)
-    return Response(html, status, dict(PAGE_HEADERS), media_type="text/html")
+    headers = dict(PAGE_HEADERS)
+    if forms:
+        policy = headers["content-security-policy"]
+        headers["content-security-policy"] = policy.replace("form-action 'none'", "form-action 'self'")
+    return Response(html, status, headers, media_type="text/html")
 
 
 def error_page(

@@ -12,12 +12,15 @@ from starlette.routing import Route
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.oauth.request import RedirectedError, ShownError
-from scopefold.auth.web import admin, answers, doctor, failures, metadata, withholding, worklist
+from scopefold.auth.web import account, admin, answers, doctor, failures, metadata, users, withholding, worklist
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
+from scopefold.auth.web.forms import Forged
+from scopefold.auth.web.logout import logout, logout_confirmed
 from scopefold.auth.web.pages import style
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
+from scopefold.auth.web.userinfo import userinfo
 from scopefold.runtime.web import (
     Endpoint,
     Handler,
@@ -31,6 +34,7 @@ from scopefold.runtime.web import (
 )
 
 Guard = Callable[[Handler], Handler]
+FOR_PEOPLE = ("/authorize", "/oauth2/callback", "/oauth2/logout")
 CLIENTS = "/api/v1/organizations/{org}/clients"
 
 
@@ -48,6 +52,11 @@ def build(service: Service) -> Starlette:
             Route("/oauth2/callback", callback),
             Route("/oauth2/callback/{idp}", callback),
             Route("/oauth2/token", token, methods=["POST"]),
+            Route("/oauth2/userinfo", userinfo, methods=["GET", "POST"]),
+            Route("/oauth2/logout", logout, methods=["GET", "POST"]),
+            Route("/account/logout", logout_confirmed, methods=["POST"]),
+            Route("/account/sessions", account.sessions),
+            Route("/account/sessions/{sid}/revoke", account.revoke_session, methods=["POST"]),
             Route("/oauth2/jwks", metadata.jwks),
             Route("/.well-known/openid-configuration", metadata.metadata),
             Route("/.well-known/oauth-authorization-server", metadata.metadata),
@@ -61,6 +70,7 @@ def build(service: Service) -> Starlette:
             RedirectedError: answers.redirected,
             ShownError: answers.shown,
             failures.LoginFailed: failures.told,
+            Forged: account.forged,
             **dict.fromkeys(answers.AWAY, _away),
         },
     )
@@ -75,7 +85,7 @@ def openapi_document(endpoints: list[Endpoint]) -> dict[str, Any]:
 
 async def _away(request: Request, error: Exception) -> Response:
     """The bus is away: a page for people, problem+json for programs."""
-    if request.url.path in ("/authorize", "/oauth2/callback") or request.url.path.startswith("/oauth2/callback/"):
+    if request.url.path in FOR_PEOPLE or request.url.path.startswith(("/oauth2/callback/", "/account/")):
         return await answers.away(request, error)
     title = "The log cannot be used now"
     return problem_response(ProblemError(503, "unavailable", title, str(error), headers={"retry-after": "2"}))
@@ -83,7 +93,7 @@ async def _away(request: Request, error: Exception) -> Response:
 
 def _admin(service: Service) -> list[Endpoint]:
     guard = require_bearer(service.settings.admin_token)
-    return [*_idps(guard), *_clients(guard), *_log(guard)]
+    return [*_idps(guard), *_clients(guard), *_users(guard), *_log(guard)]
 
 
 def _idps(guard: Guard) -> list[Endpoint]:
@@ -161,6 +171,53 @@ def _clients(guard: Guard) -> list[Endpoint]:
             handler=guard(admin.list_clients),
             answers={200: admin.ClientViews},
             problems=(401, 404, 503),
+        ),
+    ]
+
+
+def _users(guard: Guard) -> list[Endpoint]:
+    sessions, groups = "/v1/users/{user}/sessions", "/v1/users/{user}/groups"
+    return [
+        Endpoint(
+            method="GET",
+            path=sessions,
+            summary="List a user's sessions",
+            handler=guard(users.list_sessions),
+            answers={200: users.SessionViews},
+            problems=(401, 404, 503),
+        ),
+        Endpoint(
+            method="DELETE",
+            path=sessions,
+            summary="End all sessions of a user, and tell their clients",
+            handler=guard(users.end_sessions),
+            answers={200: users.SessionViews},
+            problems=(401, 404, 503),
+        ),
+        Endpoint(
+            method="DELETE",
+            path=sessions + "/{sid}",
+            summary="End one session, and tell its clients",
+            handler=guard(users.end_one_session),
+            answers={200: users.SessionView},
+            problems=(401, 404, 503),
+        ),
+        Endpoint(
+            method="GET",
+            path=groups,
+            summary="Show the groups that operators put a user into",
+            handler=guard(users.show_groups),
+            answers={200: users.UserGroups},
+            problems=(401, 404, 503),
+        ),
+        Endpoint(
+            method="PUT",
+            path=groups,
+            summary="Say which groups a user is in",
+            handler=guard(users.put_groups),
+            body=users.UserGroups,
+            answers={200: users.UserGroups},
+            problems=(400, 401, 404, 415, 422, 503),
         ),
     ]
 

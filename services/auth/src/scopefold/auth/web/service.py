@@ -11,8 +11,11 @@ from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
 from scopefold.auth.store.history import History
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.records import Client
+from scopefold.auth.store.records import Client, Session
+from scopefold.auth.store.sessions import Sessions
 from scopefold.auth.store.vault import Vault
+from scopefold.auth.web.backchannel import Backchannel
+from scopefold.auth.web.browser import session_cookie
 from scopefold.auth.web.clients import Clients
 from scopefold.auth.web.outgoing import Documents
 from scopefold.consent.idp_scopes import Idp, State
@@ -30,6 +33,7 @@ class Connected:
         self.log = log
         self.buckets = buckets
         self.clients = Clients(buckets.clients)
+        self.sessions = Sessions(buckets.sessions)
         self.vault = vault
         self.keys = keys
 
@@ -45,6 +49,7 @@ class Service:
         self.projection = projection
         self.http = http
         self.documents = Documents(http)
+        self.backchannel = Backchannel(http)
         self.history = History(settings.tenant, settings.data_dir)
         self.connected: Connected | None = None
         self.waiting_for: str | None = "the bus has not been reached yet"
@@ -111,6 +116,11 @@ def service_of(request: Request) -> Service:
     """The service that a request came to."""
     service: Service = request.app.state.service
     return service
+
+
+async def session_of(request: Request) -> Session | None:
+    """The session that the browser's cookie names, if there is one and it lives."""
+    return await service_of(request).bus.sessions.find(session_cookie(request), now())
 
 
 def now() -> datetime:

@@ -1,5 +1,6 @@
 """The token endpoint: a code, once, for an access token and an ID token."""
 
+import asyncio
 import base64
 import binascii
 from typing import Final
@@ -8,11 +9,12 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.request import ShownError, form_parameters
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Code
-from scopefold.auth.web.service import service_of
+from scopefold.auth.web.service import Service, service_of
 from scopefold.runtime.web import ProblemError, json_response, limited_body
 
 CHALLENGE: Final = 'Basic realm="scopefold"'
@@ -40,9 +42,7 @@ async def token(request: Request) -> Response:
     flows, key = service.bus.buckets.flows, f"code.{hashed(parameters.get('code', ''))}"
     found = await flows.get(key, Code)
     if found is not None:
-        loaded.code = found[0]
-        stored = await service.bus.vault.token(found[0].user, found[0].idp)
-        loaded.identity = stored[0].identity if stored else None
+        await _load(service, loaded, found[0])
     headers = {"Authorization": authorization} if authorization is not None else {}
     status, body, answer_headers = redeem(loaded, parameters, headers)
     if status == 400 and body.get("error") == "invalid_client":  # Authlib's answer where no header authenticated
@@ -55,6 +55,20 @@ async def token(request: Request) -> Response:
             return _error(400, "invalid_grant", "The code was redeemed already.")
     answer_headers = {name.lower(): value for name, value in answer_headers.items()}
     return json_response(body, status, {**answer_headers, "cache-control": "no-store", "pragma": "no-cache"})
+
+
+async def _load(service: Service, loaded: Loaded, code: Code) -> None:
+    """What the code stands for, if the session that it was issued in still lives."""
+    session, stored, groups = await asyncio.gather(
+        service.bus.sessions.of(code.user, code.sid, loaded.now),
+        service.bus.vault.token(code.user, code.idp),
+        service.bus.vault.groups(code.user),
+    )
+    if session is None:
+        return
+    loaded.code = code
+    loaded.identity = stored[0].identity if stored else None
+    loaded.groups = groups
 
 
 def _error(status: int, error: str, description: str) -> Response:

@@ -1,8 +1,9 @@
 """The other side of a login: Scopefold as an OAuth client of an IdP. The grammar is Authlib's."""
 
+import base64
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -29,6 +30,9 @@ from scopefold.scopes.union import request_parameters
 
 log = logger(__name__)
 Stage = Literal["authorize", "token", "identity"]
+MAX_TIME: Final = 2**33
+MAX_GROUPS: Final = 200
+MAX_GROUP_LENGTH: Final = 200
 _ERROR_CODE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
@@ -58,6 +62,26 @@ class Brought(Struct, frozen=True):
     granted: Granted
     told: Mapping[str, object]
 
+    @property
+    def id_token(self) -> dict[str, Any]:
+        """The claims of the ID token, where one came. It came straight from the IdP, over TLS, so its signature says
+        nothing more (OpenID Connect Core 1.0, section 3.1.3.7, point 6).
+        """
+        text = self.told.get("id_token")
+        try:
+            payload = text.split(".")[1] if isinstance(text, str) else ""
+            return msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=dict)
+        except (IndexError, ValueError, msgspec.MsgspecError, RecursionError):
+            return {}
+
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """When the user authenticated at the IdP, where it says so."""
+        said = self.id_token.get("auth_time")
+        if not isinstance(said, int | float) or isinstance(said, bool) or not 0 < said <= MAX_TIME:
+            return None
+        return datetime.fromtimestamp(said, UTC)
+
 
 def error_code(text: str) -> str:
     """An error code as RFC 6749, section 5.2, allows it, at most 100 characters long."""
@@ -83,19 +107,11 @@ def authorize_url(
     scopes: tuple[str, ...],
     state: str,
     verifier: str,
+    more: Mapping[str, str],
     nonce: str | None = None,
-    consent: bool = False,
 ) -> str:
-    """Where the browser is sent: the whole union, PKCE, and the profile's own parameters.
-
-    `consent`: the client insists on the consent page. Only an IdP that speaks OpenID Connect is told so; the prompts
-    that the operator or the profile asks for stay.
-    """
+    """Where the browser is sent: the whole union, PKCE, the profile's own parameters, and what the client asked for."""
     assert idp.registration is not None
-    own = authorize_parameters(idp)
-    if consent and idp.profile.endpoints.discovery:
-        prompts = [one for one in own.get("prompt", "").split() if one != "none"]
-        own["prompt"] = " ".join(dict.fromkeys((*prompts, "consent")))
     challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
     once = {"nonce": nonce} if nonce is not None else {}
     return str(
@@ -105,7 +121,7 @@ def authorize_url(
             "code",
             redirect_uri=redirect_uri,
             state=state,
-            **{**own, **request_parameters(idp.profile, scopes), **challenge, **once},
+            **{**more, **authorize_parameters(idp), **request_parameters(idp.profile, scopes), **challenge, **once},
         )
     )
 
@@ -218,7 +234,26 @@ async def identify(
     subject = _text(answer, names.subject)
     if not subject:
         raise UpstreamFailed("identity", "no_subject")
-    return Identity(subject, _text(answer, names.email), _text(answer, names.name))
+    return Identity(
+        subject,
+        _text(answer, names.email),
+        _text(answer, names.name),
+        given_name=_text(answer, names.given_name),
+        family_name=_text(answer, names.family_name),
+        preferred_username=_text(answer, names.preferred_username),
+        email_verified=_flag(answer, names.email_verified),
+        groups=_groups(idp, answer) or _groups(idp, brought.id_token),
+    )
+
+
+def _groups(idp: Idp, answer: Mapping[str, object]) -> tuple[str, ...]:
+    """The user's groups at the IdP, where the operator has named the claim that tells them."""
+    assert idp.registration is not None
+    path = idp.registration.event.groups_claim
+    told = member(answer, path) if path else None
+    if not isinstance(told, list):
+        return ()
+    return tuple(one for one in told if isinstance(one, str) and 0 < len(one) <= MAX_GROUP_LENGTH)[:MAX_GROUPS]
 
 
 async def _verified(
@@ -276,8 +311,15 @@ async def _ask_identity(http: httpx.AsyncClient, idp: Idp, access_token: str) ->
     return _members(answer, "identity")
 
 
+def _flag(answer: Mapping[str, object], path: str) -> bool | None:
+    value = member(answer, path) if path else None
+    return value if isinstance(value, bool) else None
+
+
 def _text(answer: Mapping[str, object], path: str) -> str | None:
-    """The member as text: some providers tell a user's id as a number."""
+    """The member as text: some providers tell a user's id as a number. None where the profile names no member."""
+    if not path:
+        return None
     value = member(answer, path)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
