@@ -106,6 +106,8 @@ async def test_A14_A15_A29_a_wrong_request_is_told_to_the_client_by_us(
     told = query_of(answer)
     assert ("the-state", world.auth.url) == (told["state"], told["iss"])
     assert told["error"] in ("invalid_request", "unsupported_response_type", "unauthorized_client")
+    if told["error"] == "unsupported_response_type":
+        assert "The response_type must be code." == told["error_description"]
 
 
 async def test_A17_what_the_request_says_is_shown_as_text(world: World) -> None:
