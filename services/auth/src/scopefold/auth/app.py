@@ -50,5 +50,6 @@ async def main(settings: Settings) -> None:
             await asyncio.gather(*background)
         await bus.close()
         await http.aclose()
+        await service.egress.close()
         await service.history.forget()
         await projection.close()

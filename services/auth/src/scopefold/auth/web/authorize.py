@@ -24,8 +24,8 @@ from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
 from scopefold.auth.web.abandoned import note_begun
-from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.browser import mark_browser, random_text, session_of
+from scopefold.auth.web.consent import answered, unknown_app
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.service import Service, callback_address, now, service_of
@@ -60,7 +60,7 @@ async def authorize(request: Request) -> Response:
         case NoIdp():
             raise _refused(parameters, "invalid_target" if "resource" in parameters else "server_error", choice.reason)
         case LetChoose():
-            return _chooser(service, parameters, choice.idps)
+            return await _chooser(service, parameters, choice.idps)
         case GoTo():
             return await _go(service, request, parameters, service.scopes.idps[choice.idp], session)
 
@@ -93,9 +93,8 @@ async def _go(
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
             if not lacks:
-                return await with_code(
-                    service, parameters, GrantedUser(session.user, idp.idp, session.authenticated_at)
-                )
+                user = GrantedUser(session.user, idp.idp, session.authenticated_at)
+                return await answered(service, request, parameters, user)
     if silent:
         raise _refused(parameters, "interaction_required", "The user must consent at the identity provider.")
     response, address = await _begin(service, request, parameters, idp, session)
@@ -107,6 +106,7 @@ async def _go(
         reasons=reasons(lacks),
         refused=asked_before(idp, lacks, ungiven),
         address=address,
+        app=await unknown_app(service, parameters),
         title="More access is needed",
     )
     for cookie in response.headers.getlist("set-cookie"):
@@ -141,20 +141,26 @@ async def _begin(
         user=session.user if session else None,
         began_at=now(),
         nonce=nonce,
+        issuer=service.issuer,
     )
     await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
     await note_begun(service, attempt, hashed(state))
     return response, address
 
 
-def _chooser(service: Service, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:
+async def _chooser(service: Service, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:
     if parameters.get("prompt") == "none":
         raise _refused(parameters, "interaction_required", "The user must choose an identity provider.")
     choices = [
-        (service.scopes.idps[name].profile.title, name, f"/authorize?{urlencode({**parameters, 'idp_hint': name})}")
+        (
+            service.scopes.idps[name].profile.title,
+            name,
+            f"{service.path}/authorize?{urlencode({**parameters, 'idp_hint': name})}",
+        )
         for name in idps
     ]
-    return page("choose", title="Choose where to log in", choices=choices)
+    app = await unknown_app(service, parameters)
+    return page("choose", title="Choose where to log in", choices=choices, app=app)
 
 
 def _refused(parameters: Mapping[str, str], error: str, description: str) -> RedirectedError | ShownError:

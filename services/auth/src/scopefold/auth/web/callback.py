@@ -15,12 +15,12 @@ from scopefold.auth.oauth.request import RedirectedError, ShownError, single_par
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Attempt
 from scopefold.auth.store.vault import Identity, StoredToken, TokenPart
-from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.browser import begin_session, browser_of, random_text
+from scopefold.auth.web.consent import answered
 from scopefold.auth.web.failures import LoginFailed, keep
 from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.pages import error_page
-from scopefold.auth.web.service import Service, callback_address, now, service_of
+from scopefold.auth.web.service import Service, callback_address, go_on_as, now, service_of
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, exchange, identify
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import ConsentDeclined, UserLoggedIn
@@ -33,6 +33,7 @@ async def callback(request: Request) -> Response:
     service = service_of(request)
     parameters = single_parameters(request.query_params.multi_items())
     attempt = await _claim(service, request, parameters.get("state", ""))
+    service = go_on_as(request, attempt.issuer or service.issuer)
     idp = service.scopes.idps.get(attempt.idp)
     if idp is None or idp.registration is None:
         raise _failure(attempt, "server_error", "The identity provider is not registered any more.")
@@ -56,7 +57,7 @@ async def callback(request: Request) -> Response:
     logged_in = of_attempt(service, attempt.attempt, event)
     await write(service, logged_in, stored_event(service, user, idp.idp, stored))
     moment = now()
-    response = await with_code(service, attempt.request.parameters, GrantedUser(user, idp.idp, moment))
+    response = await answered(service, request, attempt.request.parameters, GrantedUser(user, idp.idp, moment))
     await begin_session(request, response, service.bus.buckets.sessions, user=user, idp=idp.idp, now=moment)
     return response
 
@@ -176,7 +177,7 @@ async def _holds_another_account(service: Service, user: str, idp: Idp, identity
 async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Response:
     """The browser is logged in as one user and came back as another: neither is taken for the other."""
     await keep(service, idp, attempt, UpstreamFailed("identity", "account_mismatch"))
-    again = add_params_to_uri("/authorize", {**attempt.request.parameters, "prompt": "login"}.items())
+    again = add_params_to_uri(f"{service.path}/authorize", {**attempt.request.parameters, "prompt": "login"}.items())
     return error_page(
         409,
         "You logged in as somebody else",
