@@ -307,13 +307,13 @@ def new_world(directory: Path, **settings: str) -> Iterator[World]:
             auth(directory / "auth", nats_url=bus.url, **settings) as service,
             process.running("sandbox", directory, issuer=service.url) as sandbox,
         ):
-            asyncio.run(_ready(service))
+            asyncio.run(until_ready(service))
             yield World(bus, service, sandbox, directory)
     finally:
         bus.stop()
 
 
-async def _ready(service: Service) -> None:
+async def until_ready(service: Service) -> None:
     await status_becomes(service, 200)
 
 

@@ -9,7 +9,7 @@ from joserfc.jwk import KeySet, OctKey
 from msgspec import Meta, Struct
 
 from scopefold.auth.core.egress import BadTarget, Network, target
-from scopefold.auth.core.redirects import ApplicationType, problem_with, type_of
+from scopefold.auth.core.redirects import ApplicationType, problem_with
 from scopefold.auth.oauth.client import AUTH_METHODS
 from scopefold.auth.store.records import Client, Origin
 from scopefold.contracts.words import check_scopes
@@ -78,7 +78,7 @@ def client_of(metadata: ClientMetadata, *, client_id: str, origin: Origin, reach
         grant_types=tuple(one for one in KNOWN_GRANTS if one in metadata.grant_types),
         scopes=tuple(one for one in REGISTRABLE_SCOPES if one in asked),
         token_endpoint_auth_method=metadata.token_endpoint_auth_method,
-        application_type=metadata.application_type or type_of(metadata.redirect_uris),
+        application_type=metadata.application_type,
         jwks=metadata.jwks,
         jwks_uri=metadata.jwks_uri,
         post_logout_redirect_uris=metadata.post_logout_redirect_uris,
@@ -101,7 +101,7 @@ def described(client: Client) -> dict[str, Any]:
         "response_types": ["code"],
         "scope": " ".join(client.scopes),
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
-        "application_type": client.application_type,
+        "application_type": client.kind,
     }
     optional = {
         "jwks": client.jwks,
@@ -135,7 +135,7 @@ def _check_addresses(client: Client, reachable: Sequence[Network]) -> None:
     if "authorization_code" in client.grant_types and not client.redirect_uris:
         raise BadMetadata("invalid_redirect_uri", "The grant type authorization_code needs a redirect address.")
     for address in (*client.redirect_uris, *client.post_logout_redirect_uris):
-        if (problem := problem_with(address, client.application_type)) is not None:
+        if (problem := problem_with(address, client.kind)) is not None:
             raise BadMetadata("invalid_redirect_uri", f"{address[:200]} cannot be a redirect address: {problem}.")
     if client.backchannel_logout_uri is not None:
         _check_target("backchannel_logout_uri", client.backchannel_logout_uri, reachable)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from scopefold.auth.core.redirects import ApplicationType
+from scopefold.auth.core.redirects import ApplicationType, type_of
 
 Origin = Literal["operator", "dynamic", "document"]
 """Who registered a client: an operator, itself (RFC 7591), or nobody: it is described at the address that names it."""
@@ -78,7 +78,7 @@ class Client(Struct, frozen=True):
     scopes: tuple[str, ...]
     token_endpoint_auth_method: str
     secret_hash: str | None = None
-    application_type: ApplicationType = "web"
+    application_type: ApplicationType | None = None
     require_pkce: bool = True
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str | None = None
@@ -94,6 +94,11 @@ class Client(Struct, frozen=True):
     registered_at: datetime | None = None
     used_at: datetime | None = None
     """When it was last seen in use, to the day. None: never."""
+
+    @property
+    def kind(self) -> ApplicationType:
+        """What it says it is or, where it does not, what its redirect addresses tell."""
+        return self.application_type or type_of(self.redirect_uris)
 
     @property
     def is_unknown(self) -> bool:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.redirects import ApplicationType, type_of
+from scopefold.auth.core.redirects import ApplicationType
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.oauth.client_metadata import WITH_SECRET, AuthMethod, BadMetadata, GrantType, check
 from scopefold.auth.store.buckets import Taken
@@ -165,8 +165,9 @@ async def rotate_secret(request: Request) -> Response:
 
 def client_view(client: Client, secret: str | None = None) -> ClientView:
     """A client as operators see it."""
-    shown = {name: getattr(client, name) for name in ClientView.__struct_fields__ if name != "client_secret"}
-    return ClientView(**shown, client_secret=secret or UNSET)
+    told = {"client_secret": secret or UNSET, "application_type": client.kind}
+    shown = {name: getattr(client, name) for name in ClientView.__struct_fields__ if name not in told}
+    return ClientView(**shown, **told)
 
 
 async def _registered(service: Service, request: Request) -> tuple[Client, int]:
@@ -189,7 +190,7 @@ def _described(service: Service, client_id: str, asked: DescribeClient) -> Clien
         grant_types=asked.grant_types,
         scopes=asked.scopes,
         token_endpoint_auth_method=asked.token_endpoint_auth_method,
-        application_type=asked.application_type or type_of(asked.redirect_uris),
+        application_type=asked.application_type,
         require_pkce=asked.require_pkce,
         post_logout_redirect_uris=asked.post_logout_redirect_uris,
         backchannel_logout_uri=asked.backchannel_logout_uri,
