@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from authlib.oauth2.rfc6749 import JsonPayload, JsonRequest
@@ -28,6 +28,10 @@ from scopefold.auth.oauth.client_metadata import WITH_SECRET, BadMetadata, Clien
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.server import Answer, Server
 from scopefold.auth.store.records import Client
+
+
+OURS_TO_JUDGE: Final = frozenset({"redirect_uris", "request_uris"})
+"""Authlib takes `javascript:` for a redirect address and no private-use scheme; request objects are never fetched."""
 
 
 class Work(Struct, kw_only=True):
@@ -69,7 +73,7 @@ def answer(work: Work, method: str, members: Mapping[str, Any], headers: Mapping
 
 def _checked(work: Work, members: Mapping[str, Any], client_id: str) -> Client:
     """The client that this metadata describes. First its types, for Authlib looks at values only; then Authlib's rules,
-    then ours, which are stricter: Authlib would take `javascript:` and any http address.
+    then ours.
     """
     if "software_statement" in members:
         raise InvalidSoftwareStatementError("No software statement is trusted here.")
@@ -77,7 +81,7 @@ def _checked(work: Work, members: Mapping[str, Any], client_id: str) -> Client:
         metadata = msgspec.convert(members, ClientMetadata)
     except msgspec.ValidationError as error:
         raise InvalidClientMetadataError(str(error)) from None
-    claims = {name: value for name, value in members.items() if name != "request_uris"}  # never fetched, so not kept
+    claims = {name: value for name, value in members.items() if name not in OURS_TO_JUDGE}
     for kind in (ClientMetadataClaims, OpenIdClaims):
         offered = {
             "id_token_signing_alg_values_supported": list(work.algorithms),
