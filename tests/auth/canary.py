@@ -1,4 +1,4 @@
-"""A web server of a test's own, which counts who comes: what an attacker would have auth ask, or a client's own site."""
+"""A web server of a test's own, which counts who comes: what an attacker would have auth ask, or a client's site."""
 
 import asyncio
 import datetime

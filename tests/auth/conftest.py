@@ -1,13 +1,10 @@
 """One world for all tests of this folder that leave it running; each makes IdPs, apps and people of its own."""
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.auth.world import World, auth, new_world, until_ready
+from tests.auth.world import World, beside, new_world
 
 
 @pytest.fixture(scope="session")
@@ -21,22 +18,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture(scope="session")
 def guarded(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Another service of the same bus: clients register with an initial access token, or are described by documents."""
-    with _beside(world, tmp_path_factory.mktemp("guarded"), registration="token") as other:
+    with beside(world, tmp_path_factory.mktemp("guarded"), registration="token") as other:
         yield other
 
 
 @pytest.fixture(scope="session")
 def welcoming(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Another one, as a developer has it: every client may register, and documents may be on this machine."""
-    with _beside(
+    with beside(
         world, tmp_path_factory.mktemp("welcoming"), registration="open", egress_networks="127.0.0.1/32"
     ) as other:
         yield other
-
-
-@contextmanager
-def _beside(world: World, directory: Path, **settings: str) -> Iterator[World]:
-    with auth(directory, nats_url=world.bus.url, client_documents="true", **settings) as service:
-        asyncio.run(until_ready(service))
-        yield World(world.bus, service, world.sandbox, directory)
-        assert "Traceback" not in service.said()

@@ -329,6 +329,15 @@ def new_world(directory: Path, **settings: str) -> Iterator[World]:
         bus.stop()
 
 
+@contextmanager
+def beside(world: World, directory: Path, **settings: str) -> Iterator[World]:
+    """Another service of the same bus and sandbox, of an issuer of its own and with other settings."""
+    with auth(directory, nats_url=world.bus.url, client_documents="true", **settings) as service:
+        asyncio.run(until_ready(service))
+        yield World(world.bus, service, world.sandbox, directory)
+        assert "Traceback" not in service.said()
+
+
 async def until_ready(service: Service) -> None:
     await status_becomes(service, 200)
 

@@ -29,7 +29,6 @@ from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.server import Answer, Server
 from scopefold.auth.store.records import Client
 
-
 OURS_TO_JUDGE: Final = frozenset({"redirect_uris", "request_uris"})
 """Authlib takes `javascript:` for a redirect address and no private-use scheme; request objects are never fetched."""
 
