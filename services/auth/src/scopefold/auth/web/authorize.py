@@ -49,6 +49,8 @@ async def authorize(request: Request) -> Response:
         session = None
     client = await service.clients.get(parameters.get("client_id", ""))
     check_authorization_request(service.loaded(client), parameters, _user(session))
+    if parameters.get("resource", "").rstrip("/") == service.issuer:
+        del parameters["resource"]  # it names us, for whom a token is where nobody else is named (RFC 8707, section 2)
     choice = choose_idp(
         service.scopes,
         resource=parameters.get("resource"),
