@@ -165,7 +165,8 @@ async def test_E08_what_may_not_be_asked_for_is_left_out_and_the_answer_tells(gu
 
 
 async def test_E09_a_software_statement_is_not_believed(guarded: World) -> None:
-    for statement in ("eyJhbGciOiJub25lIn0.e30.", "x", 5, {}):
+    statements: list[Any] = ["eyJhbGciOiJub25lIn0.e30.", "x", 5, {}]
+    for statement in statements:
         answer = await register(guarded, await initial_token(guarded), software_statement=statement)
         assert (400, "invalid_software_statement") == (answer.status_code, answer.json()["error"])
 

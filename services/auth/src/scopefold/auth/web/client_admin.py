@@ -165,9 +165,8 @@ async def rotate_secret(request: Request) -> Response:
 
 def client_view(client: Client, secret: str | None = None) -> ClientView:
     """A client as operators see it."""
-    told = {"client_secret": secret or UNSET, "application_type": client.kind}
-    shown = {name: getattr(client, name) for name in ClientView.__struct_fields__ if name not in told}
-    return ClientView(**shown, **told)
+    shown = {name: getattr(client, name) for name in ClientView.__struct_fields__ if hasattr(client, name)}
+    return ClientView(**{**shown, "application_type": client.kind}, client_secret=secret or UNSET)
 
 
 async def _registered(service: Service, request: Request) -> tuple[Client, int]:
