@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.auth.world import APP_REDIRECT, World
+from tests.auth.world import APP_REDIRECT, Person, World
 from tests.support.browsing import Window
 
 CLIENTS = "/api/v1/organizations/default/clients"
@@ -170,3 +170,30 @@ async def test_a_name_with_reserved_characters_authenticates_by_basic(world: Wor
             auth=("urn%3Aapp%2520%3Ae", str(app.secret)),
         )
     assert (400, "invalid_grant") == (answer.status_code, answer.json()["error"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "diagnosis", "shown"),
+    [
+        ({"redirect_uri": "https://jira.example/plugins/servlet/oidc/callback"}, "app.redirect-unregistered", True),
+        ({"client_id": "nobody"}, "app.client-unknown", False),
+    ],
+)
+async def test_who_runs_scopefold_is_told_what_an_app_has_wrong(
+    world: World, changed: dict[str, str], diagnosis: str, shown: bool
+) -> None:
+    """The seed's row "plugin redirect fails with 400": the address to register can be copied from the page."""
+    app, browser = await world.register_client(), Person(world).browser
+    page = await browser.get(app.address(**changed))
+    assert 400 == page.status_code
+    assert "scopefold client register" in page.text
+    assert shown == ("https://jira.example/plugins/servlet/oidc/callback</code>" in page.text)
+    async with world.auth.client() as program:
+        told = await program.get(app.address(**changed), headers={"accept": "application/json"})
+    assert "application/problem+json" == told.headers["content-type"]
+    assert diagnosis == told.json()["diagnosis"]["id"]
+
+
+async def test_who_comes_back_to_a_login_that_is_over_is_told_what_to_do(world: World) -> None:
+    page = await Person(world).browser.get("/oauth2/callback?state=gone&code=x")
+    assert (400, True) == (page.status_code, "begin the login again" in page.text)

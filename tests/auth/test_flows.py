@@ -79,7 +79,7 @@ async def test_a_report_of_another_service_lists_the_user_until_the_next_login(w
     await world.publish(report, by="jira-gateway")
     (row,) = (await world.worklist(idp=idp))["items"]
     assert (user, "disproved", "jira-gateway") == (row["user"], row["known_by"], row["reports"][0]["publisher"])
-    assert ["write:jira-work"] == row["reports"][0]["missing"]
+    assert (["write:jira-work"], {"write:jira-work": "disproved"}) == (row["reports"][0]["missing"], row["why"])
     await alice.log_in(app, idp_hint=idp)
     straight_after = await alice.browser.get(app.address(idp_hint=idp))
     assert straight_after.headers["location"].startswith(APP_REDIRECT), "the report was on the token before"

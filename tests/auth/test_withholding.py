@@ -61,6 +61,7 @@ async def test_nobody_is_sent_round_the_same_consent_a_third_time(world: World) 
     await provision_wiki(world, idp)
     page = await alice.browser.get(app.address(idp_hint=idp))
     assert (200, False) == (page.status_code, "You were asked for" in page.text)
+    assert {WIKI: "never-asked"} == (await world.worklist(idp=idp))["items"][0]["why"]
     await came_without(world, idp, user, 2)
     page = await alice.browser.get(app.address(idp_hint=idp))
     assert (200, True) == (page.status_code, "You were asked for" in page.text)
@@ -74,6 +75,7 @@ async def test_nobody_is_sent_round_the_same_consent_a_third_time(world: World) 
     assert {"scope": WIKI, "users_without": 1, "users_with": 0, "why": "not-given"} == told
     (row,) = (await world.worklist(idp=idp))["items"]
     assert [(WIKI, 2)] == [(one["scope"], one["times"]) for one in row["ungiven"]]
+    assert {WIKI: "not-given"} == row["why"]
     assert 201 == (await change(world, idp, "restored")).status_code
     page = await alice.browser.get(app.address(idp_hint=idp))
     assert (200, True) == (page.status_code, WIKI in page.text)

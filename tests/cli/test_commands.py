@@ -6,7 +6,7 @@ import httpx
 import msgspec
 import pytest
 
-from scopefold.cli.answers import Idp, Idps, ManagedResources, Manifests, Worklist
+from scopefold.cli.answers import Idp, Idps, ManagedResources, Manifest, Manifests, Worklist
 from tests.cli.command import Up, problem_of, scopefold, told
 
 UNION = "openid email profile read:me read:jira-user read:jira-work write:jira-work offline_access"
@@ -26,10 +26,14 @@ def test_a_newcomer_finds_atlassian_registered_with_jira(up: Up) -> None:
         (("idp", "list"), UNION),
         (("idp", "show", "atlassian"), "identos.jira-user"),
         (("connector", "list"), "identos.confluence-user"),
+        (("connector", "show", "identos.gmail-user"), "Enable the Gmail API"),
+        (("connector", "show", "identos.google-calendar-user"), "\nor instead:       https://www.googleapis.com/auth/"),
         (("connector", "provisioned"), "urn:connector:identos:jira-user"),
         (("reconsent", "list"), "Nobody must consent again"),
         (("reconsent", "list", "--at", "1"), "as of event 1"),
         (("reconsent", "count", "--idp", "atlassian"), "Nobody must consent again"),
+        (("idp", "doctor", "atlassian"), "The token endpoint knows the app"),
+        (("idp", "restore", "atlassian"), "Nothing was left out"),
         (("log", "read"), "connector-provisioned"),
         (("log", "verify"), "without a gap"),
     ],
@@ -45,6 +49,7 @@ def test_people_read_plain_text(up: Up, arguments: tuple[str, ...], shown: str) 
     [
         (("idp", "list"), Idps),
         (("connector", "list"), Manifests),
+        (("connector", "show", "identos.google-calendar-user"), Manifest),
         (("connector", "provisioned"), ManagedResources),
         (("reconsent", "list", "--all"), Worklist),
     ],
@@ -99,6 +104,7 @@ REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id",
         (("idp", "show", "atlassian?x=/.."), {}, 1, ""),
         (("connector", "provision", "identos.none", "--idp", "atlassian"), {}, 1, "identos.none"),
         (("connector", "provision", "identos.jira-user", "--idp", "none"), {}, 1, "none"),
+        (("connector", "show", "identos.none"), {}, 1, "identos.none"),
         (("connector", "deprovision", "identos.confluence-user"), {}, 1, "identos.confluence-user"),
         (("reconsent", "list", "--at", "yesterday"), {}, 1, ""),
         (REGISTER, {}, 2, "--client-secret-file"),
@@ -167,3 +173,30 @@ def test_the_secrets_are_their_owners_alone(up: Up) -> None:
     assert [0o700, 0o600, 0o600, 0o600] == [
         path.stat().st_mode & 0o777 for path in (up.data, *(up.data / name for name in names))
     ]
+
+
+def test_the_doctor_ends_with_1_where_something_is_wrong(up: Up) -> None:
+    line = ("idp", "doctor", "atlassian", "--callback", "http://localhost:8080/oauth2/callback", "--data", str(up.data))
+    done = scopefold(*line)
+    assert (1, 0) == told(done)
+    assert "WRONG  callback: The console's address differs from byte" in done.stdout
+    found = msgspec.json.decode(scopefold(*line, "--json").stdout)
+    assert ("atlassian", 1) == (found["idp"], found["wrong"])
+
+
+def test_what_a_person_saw_is_recognised(up: Up) -> None:
+    seen = "There seems to be an issue with your identity provider"
+    done = scopefold("idp", "doctor", "atlassian", "--no-probe", "--seen", seen, "--data", str(up.data))
+    assert "Permissions tab" in done.stdout
+
+
+def test_a_scope_is_left_out_of_logins_and_asked_for_again(up: Up) -> None:
+    at = ("atlassian", "--scope", "write:jira-work", "--data", str(up.data))
+    done = scopefold("idp", "withhold", *at)
+    assert (0, 0) == told(done), done.stderr
+    assert "leave out: write:jira-work" in done.stdout
+    assert "left out:         write:jira-work" in scopefold("idp", "show", "atlassian", "--data", str(up.data)).stdout
+    assert "write:jira-work" in scopefold("idp", "restore", *at).stdout
+    refused = scopefold("idp", "withhold", "atlassian", "--scope", "read:me", "--data", str(up.data))
+    assert (1, 1) == told(refused)
+    assert "No login works without this scope" in refused.stderr

@@ -174,10 +174,10 @@ PASTED: list[tuple[str, str, list[str]]] = [
      "redirect_uri%20is%20not%20registered%20for%20client%3A+https://a.example/cb", ["atlassian.callback-mismatch"]),
     ("atlassian", "https://id.atlassian.com/error?error=invalid_request&error_description=Incorrect+request+parameters",
      ["atlassian.request-expired", "atlassian.mcp-client", "atlassian.audience-missing"]),
-    ("atlassian", "Something went wrong\nThere’s nothing here", ["atlassian.openid-scope"]),
+    ("atlassian", "Something went wrong\nThere\u2019s nothing here", ["atlassian.openid-scope"]),
     ("atlassian", "invalid_scope", ["atlassian.scope-not-on-app", "atlassian.mixed-families"]),
     ("atlassian", f"{CALLBACK}?error=access_denied&state=1", ["atlassian.declined"]),
-    ("microsoft", "AADSTS50011: The redirect URI specified in the request does not match", ["microsoft.callback-mismatch"]),
+    ("microsoft", "AADSTS50011: The redirect URI in the request does not match", ["microsoft.callback-mismatch"]),
     ("microsoft-china", "AADSTS700082", ["microsoft.refresh-token-idle"]),
     ("google", "Error 400: redirect_uri_mismatch", ["google.callback-mismatch"]),
     ("google", "Access blocked. Error 403: org_internal", ["google.org-internal"]),
@@ -194,6 +194,12 @@ PASTED: list[tuple[str, str, list[str]]] = [
 def test_what_an_operator_pastes_is_recognised(profile: str, seen: str, diagnoses: list[str]) -> None:
     found = recognise(PLAIN if profile == "plain" else profile_named(profile), seen, FACTS)
     assert [one.id for one in found] == diagnoses
+
+
+def test_of_a_long_text_the_beginning_is_read() -> None:
+    code = "AADSTS50011"
+    for length, found in ((MAX_SEEN_LENGTH - len(code) - 1, True), (MAX_SEEN_LENGTH, False)):
+        assert bool(recognise(profile_named("microsoft"), f"{'x' * length} {code}", FACTS)) is found
 
 
 def test_where_an_address_leads_tells_a_users_no_from_a_wrong_secret() -> None:

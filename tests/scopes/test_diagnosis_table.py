@@ -1,4 +1,4 @@
-"""What is seen of a failure leads to one diagnosis: a row for every known error, with its source, in `diagnoses.txt`."""
+"""What was seen leads to one diagnosis. `diagnoses.txt` has a row for every known error, with its source."""
 
 from collections.abc import Iterator
 from pathlib import Path

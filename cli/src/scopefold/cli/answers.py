@@ -80,20 +80,39 @@ class AsOf(Struct, frozen=True):
     at: datetime | None = None
 
 
+class ListedRow(Row, frozen=True):
+    """One user on the worklist, and by scope why the grant lacks it."""
+
+    why: dict[str, str] = {}
+
+
 class Worklist(Struct, frozen=True):
     """One page of who must consent again; `next` continues it."""
 
     as_of: AsOf
     total: int
     unknown: int
-    items: tuple[Row, ...]
+    items: tuple[ListedRow, ...]
     next: str | None = None
+
+
+class AnyOf(Struct, frozen=True):
+    """Lists of scopes of which any one serves; users are asked for the first."""
+
+    any_of: tuple[tuple[str, ...], ...]
 
 
 class Passthrough(Struct, frozen=True):
     """What a connector's users need where every call acts as the signed-in user."""
 
-    upstream_scopes: tuple[str, ...]
+    upstream_scopes: tuple[str, ...] | AnyOf
+
+
+class Link(Struct, frozen=True):
+    """Where to read more."""
+
+    title: str
+    url: str
 
 
 class AuthOptions(Struct, frozen=True):
@@ -108,13 +127,19 @@ class Manifest(Struct, frozen=True):
     connector: str
     version: str
     title: str
-    profile: str
+    description: str
+    profiles: tuple[str, ...]
     auth: AuthOptions
+    notes: tuple[str, ...]
+    links: tuple[Link, ...]
 
     @property
-    def upstream_scopes(self) -> tuple[str, ...]:
-        """What its users need."""
-        return self.auth.idp_passthrough.upstream_scopes if self.auth.idp_passthrough else ()
+    def lists(self) -> tuple[tuple[str, ...], ...]:
+        """The lists of scopes of which its users need one, the one first that they are asked for."""
+        if self.auth.idp_passthrough is None:
+            return ()
+        scopes = self.auth.idp_passthrough.upstream_scopes
+        return scopes.any_of if isinstance(scopes, AnyOf) else (scopes,)
 
 
 class Manifests(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 import click
@@ -16,6 +17,8 @@ from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.scopes.shipped import profiles as shipped_profiles
+
+BASE_SCOPES: Final = ("openid", "email", "profile")
 
 
 class Registration(Struct, kw_only=True):
@@ -63,7 +66,14 @@ def idp() -> None:
     type=click.Path(path_type=Path),
     help="File with the app's secret [SCOPEFOLD_CLIENT_SECRET]. It is never given on the command line.",
 )
-@click.option("--base-scope", "base_scopes", multiple=True, help="A scope that every user is asked for. Repeatable.")
+@click.option(
+    "--base-scope",
+    "base_scopes",
+    multiple=True,
+    default=BASE_SCOPES,
+    show_default=True,
+    help="A scope that every user is asked for. Repeatable. What the provider refuses is left out of requests.",
+)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="An authorize parameter. Repeatable.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the profile. Repeatable.")
 @click.option("--authorize-endpoint", metavar="URL", help="Where it differs from the profile's.")
@@ -113,7 +123,7 @@ def register(
             profile=profile,
             client_id=client_id,
             client_secret=_client_secret(client_secret_file),
-            base_scopes=(),
+            base_scopes=BASE_SCOPES,
             authorize_params={},
             endpoints=endpoints,
             parameters=_parameters(settings),
@@ -131,13 +141,13 @@ def register(
 
 
 def of_stand_in(name: str, profile: str, stand_in: StandIn) -> Registration:
-    """A stand-in of the sandbox, as an IdP of this name that asks for nothing by itself."""
+    """A stand-in of the sandbox, as an IdP of this name."""
     return Registration(
         idp=name,
         profile=profile,
         client_id=stand_in.client_id,
         client_secret=stand_in.client_secret,
-        base_scopes=(),
+        base_scopes=BASE_SCOPES,
         authorize_params={},
         endpoints=stand_in.endpoints,
     )

@@ -11,6 +11,7 @@ from scopefold.cli.bus import bus
 from scopefold.cli.client import client
 from scopefold.cli.connector import connector
 from scopefold.cli.demo import demo
+from scopefold.cli.doctor import doctor
 from scopefold.cli.failure import Failure, defect, usage
 from scopefold.cli.idp import idp
 from scopefold.cli.idp_scopes import restore, withhold
@@ -32,7 +33,7 @@ def scopefold() -> None:
 
 for command in (up, demo, idp, connector, client, reconsent, log, bus):
     scopefold.add_command(command)
-for part in (withhold, restore):
+for part in (doctor, withhold, restore):
     idp.add_command(part)
 
 

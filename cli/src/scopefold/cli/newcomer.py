@@ -14,7 +14,6 @@ from scopefold.runtime.secret import Secret
 
 CONFLICT: Final = 409
 IDP: Final = "atlassian"
-BASE_SCOPES: Final = ("openid", "email", "profile")
 JIRA: Final = "identos.jira-user"
 
 
@@ -53,6 +52,4 @@ def playground(sandbox: str) -> client.Registration:
 
 def sandbox_atlassian(sandbox: str) -> idp.Registration:
     """The sandbox's stand-in for Atlassian, as an IdP. Raises `Failure` where the sandbox does not answer."""
-    registration = idp.of_stand_in(IDP, "atlassian", stand_in_for(sandbox, "atlassian"))
-    registration.base_scopes = BASE_SCOPES
-    return registration
+    return idp.of_stand_in(IDP, "atlassian", stand_in_for(sandbox, "atlassian"))

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from scopefold.contracts.words import (
+    Alternatives,
     ClientId,
     ConnectorId,
     EventId,
@@ -80,10 +81,7 @@ class ConnectorProvisioned(Struct, frozen=True, kw_only=True, omit_defaults=True
     auth_mode: Literal["idp_passthrough"]
     idp: IdpId
     upstream_scopes: Scopes
-    alternatives: Annotated[
-        tuple[Scopes, ...],
-        Meta(max_length=20, description="Lists of scopes, each of which serves in place of all upstream_scopes."),
-    ] = ()
+    alternatives: Alternatives = ()
 
 
 class ConnectorDeprovisioned(Struct, frozen=True, kw_only=True, tag="connector-deprovisioned.v1"):

@@ -147,9 +147,10 @@ def _codes_of_any_provider() -> frozenset[str]:
 
 
 def _in_one_form(failure: Failure) -> Failure:
-    """Our own `http_502_not_json` is the status 502 and the code `not_json`."""
-    own = _STATUS_CODE.fullmatch(failure.error)
-    error, status = (own[2] or "", int(own[1])) if own else (failure.error, failure.status)
+    """Our own `http_502_not_json` is the status 502 and the code `not_json`; `keys_` says what was being fetched."""
+    code = failure.error.removeprefix("keys_")
+    own = _STATUS_CODE.fullmatch(code)
+    error, status = (own[2] or "", int(own[1])) if own else (code, failure.status)
     return Failure(failure.where, error, _flat(failure.text[:MAX_SEEN_LENGTH]), status)
 
 
@@ -164,7 +165,7 @@ def _fit(sign: Sign, seen: Failure) -> _Fit | None:
     if sign.text and _is_in(sign.text, seen.text):
         if here:
             return _Fit.TEXT
-        return _Fit.TEXT_ELSEWHERE if sign.error in ("", seen.error) else None
+        return _Fit.TEXT_ELSEWHERE if not seen.error or sign.error in ("", seen.error) else None
     if (sign.text and seen.text) or not _may_be(sign.status, seen.status):
         return None
     if sign.error:

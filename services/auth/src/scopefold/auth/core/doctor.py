@@ -89,8 +89,9 @@ def _recognised(idp: Idp, facts: Facts, seen: str | None) -> Iterator[Check]:
     found = recognise(idp.profile, seen, facts)
     if not found:
         yield Check(check="seen", verdict="not-known", says="Nothing known is in what was seen.")
-    for one in found:
-        yield Check(check="seen", verdict="wrong", says=one.what, diagnosis=one, paste=one.paste)
+    for place, one in enumerate(found):
+        verdict: Verdict = "doubtful" if place else "wrong"
+        yield Check(check="seen", verdict=verdict, says=one.what, diagnosis=one, paste=one.paste)
 
 
 def _registration(idp: Idp, probed: Probed) -> Iterator[Check]:
@@ -203,12 +204,14 @@ def _union(idp: Idp) -> Iterator[Check]:
     found = lint(idp.profile, asks, profiles().values())
     for finding in found:
         verdict: Verdict = "wrong" if finding.severity == "hard" else "doubtful"
+        if finding.rule == "unsupported":
+            verdict = "good"  # nothing is to be mended: base scopes are given before a profile is chosen
         by = f" Asked for by {', '.join(finding.asked_by)}." if finding.asked_by else ""
         yield Check(check="union", verdict=verdict, says=f"{finding.says}{by}")
-    if not found:
-        says = f"{len(requested_scopes(idp))} scopes are asked for, and nothing is known to be wrong with them."
-        paste = (Paste("The scopes that the app needs in its console", " ".join(requested_scopes(idp))),)
-        yield Check(check="union", verdict="good", says=says, paste=paste)
+    wanted = requested_scopes(idp)
+    says = f"{len(wanted)} scopes are asked for of every user."
+    paste = (Paste("The scopes that the app needs in its console", " ".join(wanted)),)
+    yield Check(check="union", verdict="good", says=says, paste=paste)
 
 
 def _trials(idp: Idp) -> Iterator[Check]:

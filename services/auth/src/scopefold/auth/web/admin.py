@@ -1,7 +1,6 @@
 """The admin API: IdPs, clients, the worklist, and what was set aside. All of it needs the admin credential."""
 
 import secrets
-from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -10,24 +9,19 @@ from starlette.responses import Response
 
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide, read_discovery, to_discover
 from scopefold.auth.core.login import requested_scopes
-from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
 from scopefold.auth.store.buckets import Taken
-from scopefold.auth.store.history import NoSuchMoment
-from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.outgoing import NoAnswer
 from scopefold.auth.web.service import Service, callback_address, now, service_of
 from scopefold.consent.idp_scopes import Connector, Idp
-from scopefold.consent.reconsent import Row
 from scopefold.consent.trials import Trial
 from scopefold.consent.ungiven import nobody_gets
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.contracts.recorded import Cause, Quarantined
 from scopefold.contracts.subjects import idps_filter
-from scopefold.contracts.words import IdpId
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
 from scopefold.ledger.log import LogUnavailable, last_seq_on
-from scopefold.runtime.web import ProblemError, json_body, json_response, query
+from scopefold.runtime.web import ProblemError, json_body, json_response
 from scopefold.scopes.addresses import Discovered
 
 TRIES: Final = 8
@@ -92,32 +86,6 @@ class IdpViews(Struct, frozen=True):
     """All registered IdPs."""
 
     items: tuple[IdpView, ...]
-
-
-class WorklistQuery(Struct, frozen=True, kw_only=True):
-    """Which part of the worklist, and as of when."""
-
-    idp: IdpId | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    cursor: Annotated[str, Meta(max_length=500)] | None = None
-    at: Annotated[str, Meta(max_length=40, description="An RFC 3339 time or a sequence of the log.")] | None = None
-
-
-class AsOf(Struct, frozen=True):
-    """The place in the log that an answer holds for."""
-
-    seq: int
-    at: datetime | None
-
-
-class Worklist(Struct, frozen=True, kw_only=True):
-    """Who must consent again, to what, since when and because of what."""
-
-    as_of: AsOf
-    total: Annotated[int, Meta(description="How many users must consent again.")]
-    unknown: Annotated[int, Meta(description="How many users hold a grant of which the IdP did not say enough.")]
-    items: tuple[Row, ...]
-    next: Annotated[str | None, Meta(description="The cursor of the next part.")]
 
 
 class QuarantineView(Struct, frozen=True):
@@ -258,39 +226,6 @@ def _connector_view(connector: Connector) -> ConnectorView:
         title=connector.title,
         upstream_scopes=connector.upstream_scopes,
         cause=connector.cause,
-    )
-
-
-async def reconsent(request: Request) -> Response:
-    """`GET /v1/reconsent`"""
-    service, asked = service_of(request), query(request, WorklistQuery)
-    bus = service.bus
-    try:
-        after = read_cursor(asked.cursor) if asked.cursor else None
-        moment = read_moment(asked.at) if asked.at else None
-    except BadCursor as error:
-        raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
-    if moment is None:
-        return await _worklist(service.projection, asked, after, None)
-    try:
-        async with service.history.at(bus.log, moment) as (projection, at):
-            return await _worklist(projection, asked, after, at)
-    except NoSuchMoment as error:
-        raise ProblemError(400, "no-such-moment", "The log does not reach there", str(error)) from None
-
-
-async def _worklist(
-    projection: Projection, asked: WorklistQuery, after: tuple[str, str, str] | None, at: datetime | None
-) -> Response:
-    page = await projection.page(idp=asked.idp, after=after, limit=asked.limit)
-    return json_response(
-        Worklist(
-            as_of=AsOf(projection.checkpoint.seq if projection.checkpoint else 0, at),
-            total=projection.count("missing", asked.idp),
-            unknown=projection.count("unknown", asked.idp),
-            items=page.rows,
-            next=write_cursor(page.next) if page.next else None,
-        )
     )
 
 

@@ -1,8 +1,10 @@
 """How a login ends: a code for the client, or an error that the client is told of, or one that is shown."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from authlib.common.urls import add_params_to_uri
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,12 +12,18 @@ from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.oauth.server import issue_code
 from scopefold.auth.store.buckets import hashed
-from scopefold.auth.web.pages import error_page, redirect
+from scopefold.auth.web.pages import error_page, redirect, wants_problem
 from scopefold.auth.web.service import Service, service_of
 from scopefold.ledger.append import AppendRefused, LogFull
 from scopefold.ledger.log import LogNotDeclared, LogUnavailable
 from scopefold.runtime.logs import logger
+from scopefold.runtime.web import ProblemError, problem_response
+from scopefold.scopes.diagnosis import Facts, Failure, diagnose
+from scopefold.scopes.errors import Paste
+from scopefold.scopes.profile import PLAIN
 
+REDIRECT_UNREGISTERED: Final = "app.redirect-unregistered"
+MAX_SHOWN: Final = 300
 log = logger(__name__)
 
 
@@ -41,11 +49,21 @@ async def redirected(request: Request, error: Exception) -> Response:
     return redirect(error_address(service_of(request), error))
 
 
-async def shown(_: Request, error: Exception) -> Response:
-    """Answers a `ShownError`: the app's mistake, which only its developers can mend."""
+async def shown(request: Request, error: Exception) -> Response:
+    """Answers a `ShownError`: mostly the app's mistake, which only its developers and the operator can mend."""
     assert isinstance(error, ShownError)
+    title = "This login cannot go on"
     text = f"The app that sent you here asked in a way that cannot be answered. {error.description}"
-    return error_page(400, "This login cannot go on", text, code=error.error)
+    found = diagnose(PLAIN, Failure("app", error.error, error.description, 400), Facts(idp=""))
+    known = found if found.id.startswith(("app.", "login.")) else None
+    if known is not None and known.id == REDIRECT_UNREGISTERED:
+        sent = request.query_params.get("redirect_uri", "")[:MAX_SHOWN]
+        known = replace(known, paste=(*known.paste, Paste("The address that the app sent", sent)))
+    if wants_problem(request):
+        return problem_response(ProblemError(400, "login-refused", title, text, error=error.error, diagnosis=known))
+    if known is not None and known.who == "user":
+        text = error.description
+    return error_page(400, title, text, code=error.error, diagnosis=known)
 
 
 async def away(request: Request, error: Exception) -> Response:

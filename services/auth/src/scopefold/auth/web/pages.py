@@ -8,6 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from scopefold.scopes.diagnosis import Diagnosis
+
 _templates = Environment(
     loader=PackageLoader("scopefold.auth.web"),
     autoescape=select_autoescape(default=True),
@@ -33,9 +35,17 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     return Response(html, status, dict(PAGE_HEADERS), media_type="text/html")
 
 
-def error_page(status: int, title: str, text: str, *, code: str, link: tuple[str, str] | None = None) -> Response:
+def error_page(
+    status: int,
+    title: str,
+    text: str,
+    *,
+    code: str,
+    link: tuple[str, str] | None = None,
+    diagnosis: Diagnosis | None = None,
+) -> Response:
     """What went wrong, for the person in front of it, with one thing to do about it where there is one."""
-    return page("error", status, title=title, text=text, code=code, link=link)
+    return page("error", status, title=title, text=text, code=code, link=link, diagnosis=diagnosis)
 
 
 def wants_problem(request: Request) -> bool:

@@ -17,11 +17,13 @@ from scopefold.auth.web import (
     admin,
     answers,
     client_admin,
+    doctor,
     failures,
     metadata,
     protected,
     registration,
     withholding,
+    worklist,
 )
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
@@ -151,6 +153,15 @@ def _idps(guard: Guard) -> list[Endpoint]:
             problems=(401, 404, 503),
         ),
         Endpoint(
+            method="GET",
+            path="/v1/idps/{idp}/doctor",
+            summary="What is wrong with an identity provider, why, who can mend it and how; no user is needed",
+            handler=guard(doctor.doctor),
+            query=doctor.DoctorQuery,
+            answers={200: doctor.Checkup},
+            problems=(400, 401, 404, 503),
+        ),
+        Endpoint(
             method="POST",
             path="/v1/idps/{idp}/withheld",
             summary="Leave scopes out of logins for now, since the provider refuses people over them",
@@ -242,9 +253,9 @@ def _log(guard: Guard) -> list[Endpoint]:
             method="GET",
             path="/v1/reconsent",
             summary="Who must consent again, to what, since when and because of what",
-            handler=guard(admin.reconsent),
-            query=admin.WorklistQuery,
-            answers={200: admin.Worklist},
+            handler=guard(worklist.reconsent),
+            query=worklist.WorklistQuery,
+            answers={200: worklist.Worklist},
             problems=(400, 401, 503),
         ),
         Endpoint(

@@ -234,7 +234,7 @@ async def _verified(
     if nonce is None:
         raise UpstreamFailed("identity", "no_nonce")  # the login began before the IdP was known by its ID token
     try:
-        found = await _discovered(documents, idp)
+        found = await discovery(documents, idp)
         if not found.jwks:
             raise UpstreamFailed("identity", "no_keys")
         expected = Expected(found.issuer, idp.registration.event.client_id, nonce)
@@ -248,7 +248,7 @@ async def _verified(
         raise UpstreamFailed("identity", f"keys_{error.code}", status=error.status) from None
 
 
-async def _discovered(documents: Documents, idp: Idp) -> Discovered:
+async def discovery(documents: Documents, idp: Idp) -> Discovered:
     """What the IdP's discovery document says now. Raises `NoAnswer` and `UpstreamFailed`."""
     assert idp.registration is not None
     own, profile = idp.registration.event.endpoints, idp.profile

@@ -91,6 +91,7 @@ def _resource(event: ConnectorProvisioned, cause: Cause) -> ManagedResource:
         auth_mode=event.auth_mode,
         idp=event.idp,
         upstream_scopes=event.upstream_scopes,
+        alternatives=event.alternatives,
         provisioned_at=cause.at,
         event_id=cause.event_id,
         seq=cause.seq,
