@@ -59,7 +59,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changed", "kind"), BAD, ids=lambda one: str(one)[:50])
+@pytest.mark.parametrize(
+    ("changed", "kind"), BAD, ids=[f"{n}-{'-'.join(changed)}" for n, (changed, _) in enumerate(BAD)]
+)
 async def test_a_client_that_would_be_unsafe_is_refused(world: World, changed: dict[str, Any], kind: str) -> None:
     answer = await world.admin("PUT", f"{CLIENTS}/unsafe", json={**EVERYTHING, **changed})
     assert (422, f"urn:scopefold:problem:{kind}") == (answer.status_code, answer.json()["type"]), answer.text
