@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.auth.oidc import oidc_idp
-from tests.auth.world import World, new_world
+from tests.auth.world import World, beside, new_world
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +27,19 @@ def jira(world: World) -> str:
 def directory(world: World) -> str:
     """An OpenID provider that tells groups."""
     return asyncio.run(oidc_idp(world, groups_claim="groups"))
+
+
+@pytest.fixture(scope="session")
+def guarded(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Another service of the same bus: clients register with an initial access token, or are described by documents."""
+    with beside(world, tmp_path_factory.mktemp("guarded"), registration="token") as other:
+        yield other
+
+
+@pytest.fixture(scope="session")
+def welcoming(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Another one, as a developer has it: every client may register, and documents may be on this machine."""
+    with beside(
+        world, tmp_path_factory.mktemp("welcoming"), registration="open", egress_networks="127.0.0.1/32"
+    ) as other:
+        yield other

@@ -177,11 +177,12 @@ AGES = [(0, 200), (59, 200), (60, 200), (61, 400), (3600, 400)]
 def test_B04_a_code_dies_after_a_minute(age_seconds: int, status: int) -> None:
     now = datetime.now(UTC)
     issued = now - timedelta(seconds=age_seconds)
+    issuer, challenge = "https://login.example", challenge_of(VERIFIER)
     code = records.Code(
-        "app", APP_REDIRECT, "openid", "u_user0001", "atlassian", None, challenge_of(VERIFIER), issued, issued
+        "app", APP_REDIRECT, "openid", "u_user0001", "atlassian", None, challenge, issued, issued, issuer
     )
     loaded = Loaded(
-        issuer="https://login.example",
+        issuer=issuer,
         keys=Keys(RSAKey.generate_key(2048, auto_kid=True), ECKey.generate_key("P-256", auto_kid=True)),
         client_secret_key=b"k" * 32,
         now=now,

@@ -260,6 +260,22 @@ class Person:
         assert 303 == answer.status_code, answer.text
         return query_of(answer)["code"]
 
+    async def asked(self, app: App, **changed: str | None) -> httpx.Response:
+        """All the way to the question whether an app that nobody vouches for may log her in."""
+        return await self.browser.get(await self.press(await self.at_consent(app, **changed)))
+
+    async def decide(self, question: httpx.Response, decision: str = "allow", **changed: str) -> httpx.Response:
+        """Press a button of that page."""
+        found = re.search(r'action="([^"]+)".*name="ticket" value="([^"]+)"', question.text, re.DOTALL)
+        assert found is not None, question.text
+        return await self.browser.post(found[1], data={"ticket": found[2], "decision": decision, **changed})
+
+    async def allow(self, app: App, **changed: str | None) -> str:
+        """All the way, and yes; the code that the app gets."""
+        answer = await self.decide(await self.asked(app, **changed))
+        assert 303 == answer.status_code, answer.text
+        return query_of(answer)["code"]
+
     async def user(self, app: App, **changed: str | None) -> str:
         """All the way, and the app's swap; the user id."""
         answer = await app.swap(await self.log_in(app, **changed))
@@ -317,13 +333,22 @@ def new_world(directory: Path, **settings: str) -> Iterator[World]:
             auth(directory / "auth", nats_url=bus.url, **settings) as service,
             process.running("sandbox", directory, issuer=service.url) as sandbox,
         ):
-            asyncio.run(_ready(service))
+            asyncio.run(until_ready(service))
             yield World(bus, service, sandbox, directory)
     finally:
         bus.stop()
 
 
-async def _ready(service: Service) -> None:
+@contextmanager
+def beside(world: World, directory: Path, **settings: str) -> Iterator[World]:
+    """Another service of the same bus and sandbox, of an issuer of its own and with other settings."""
+    with auth(directory, nats_url=world.bus.url, client_documents="true", **settings) as service:
+        asyncio.run(until_ready(service))
+        yield World(world.bus, service, world.sandbox, directory)
+        assert "Traceback" not in service.said()
+
+
+async def until_ready(service: Service) -> None:
     await status_becomes(service, 200)
 
 

@@ -9,6 +9,7 @@ import pytest
 from scopefold.cli.answers import Idp, Idps, ManagedResources, Manifest, Manifests, Worklist
 from tests.cli.command import Up, problem_of, scopefold, told
 
+ROOT = Path(__file__).parents[2]
 UNION = "openid email profile read:me read:jira-user read:jira-work write:jira-work offline_access"
 
 
@@ -116,6 +117,49 @@ def test_a_client_says_where_logout_leads_and_is_told(up: Up) -> None:
 def test_users_are_looked_after_by_their_ids(up: Up, arguments: tuple[str, ...], code: int, says: str) -> None:
     done = scopefold(*arguments, "--data", str(up.data))
     assert (code, True) == (done.returncode, says in done.stdout + done.stderr), done.stderr
+
+
+def test_a_client_is_shown_given_a_new_secret_and_removed(up: Up) -> None:
+    at = ("--data", str(up.data))
+    line = ("client", "register", "erp", "--redirect-uri", "https://erp.example/cb", "--auth-method")
+    assert 0 == scopefold(*line, "client_secret_post", "--grant", "authorization_code", *at).returncode
+    assert "erp" in scopefold("client", "list", *at).stdout
+    assert "https://erp.example/cb" in scopefold("client", "show", "erp", *at).stdout
+    assert "Its secret, shown only now: cs_" in scopefold("client", "rotate-secret", "erp", *at).stdout
+    assert ["Removed erp.", ""] == [scopefold("client", "remove", "erp", *at).stdout.strip() for _ in range(2)]
+    refused = scopefold("client", "show", "erp", "--json", *at)
+    assert (1, "urn:scopefold:problem:unknown-client") == (refused.returncode, problem_of(refused).type)
+
+
+def test_a_file_of_clients_is_applied_and_changes_nothing_the_next_time(up: Up) -> None:
+    line = ("client", "apply", str(ROOT / "examples" / "clients.yaml"), "--json", "--data", str(up.data))
+    first, second = [msgspec.json.decode(scopefold(*line).stdout)["items"] for _ in range(2)]
+    assert ["jira", "wiki-cli", "nightly-report"] == [one["client_id"] for one in second]
+    assert ["jira", "nightly-report"] == [one["client_id"] for one in first if "client_secret" in one]
+    assert [] == [one for one in second if "client_secret" in one]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("clients: 5", 2, "list of `clients`"),
+        ("clients:\n- client_name: x", 2, "client 1"),
+        ("clients:\n- client_id: x\n- client_id: x", 2, "client 2"),
+        ("clients: [", 2, "no YAML"),
+        ("clients:\n- client_id: x\n  secret: y", 1, "secret"),
+        ("clients:\n- client_id: x\n  redirect_uris: ['http://x.example/']", 1, "use https"),
+    ],
+)
+def test_a_file_that_cannot_be_applied_says_why(up: Up, tmp_path: Path, text: str, code: int, says: str) -> None:
+    path = tmp_path / "clients.yaml"
+    path.write_text(text)
+    done = scopefold("client", "apply", str(path), "--data", str(up.data))
+    assert ((code, 1), True) == (told(done), says in done.stderr), done.stderr
+
+
+def test_leave_to_register_is_given_by_command(up: Up) -> None:
+    done = scopefold("client", "registration-token", "--uses", "2", "--data", str(up.data))
+    assert (0, True) == (done.returncode, "iat_" in done.stdout)
 
 
 REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id", "x")

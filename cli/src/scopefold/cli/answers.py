@@ -154,8 +154,38 @@ class ManagedResources(Struct, frozen=True):
     items: tuple[ManagedResource, ...]
 
 
-class Client(Struct, frozen=True):
+class Client(Struct, frozen=True, omit_defaults=True):
     """A registered client; its secret is told once."""
 
     client_id: str
     client_secret: str | None = None
+
+
+class ClientLine(Struct, frozen=True):
+    """A registered client, as it is listed and shown."""
+
+    client_id: str
+    client_name: str
+    redirect_uris: tuple[str, ...]
+    grant_types: tuple[str, ...]
+    scopes: tuple[str, ...]
+    token_endpoint_auth_method: str
+    application_type: str
+    require_pkce: bool
+    post_logout_redirect_uris: tuple[str, ...]
+    backchannel_logout_uri: str | None
+    jwks_uri: str | None
+    resource_server: bool
+    origin: str
+
+
+class Clients(Struct, frozen=True):
+    """All registered clients."""
+
+    items: tuple[ClientLine, ...]
+
+
+class InitialAccess(Struct, frozen=True):
+    """Leave to register clients; told once."""
+
+    initial_access_token: str

@@ -51,5 +51,6 @@ async def main(settings: Settings) -> None:
         await service.backchannel.close()
         await bus.close()
         await http.aclose()
+        await service.egress.close()
         await service.history.forget()
         await projection.close()

@@ -12,6 +12,7 @@ from scopefold.auth.core.seal import CannotOpen
 from scopefold.auth.oauth.loaded import Keys
 from scopefold.auth.store import buckets
 from scopefold.auth.store.vault import Vault
+from scopefold.auth.web.client_documents import ClientDocuments
 from scopefold.auth.web.service import Connected, Service
 from scopefold.ledger.follow import LogReplaced, follow
 from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
@@ -62,7 +63,8 @@ async def _connect(service: Service, reached: Log, kek: bytes) -> Connected:
     found = await buckets.connect(reached.js)
     vault = Vault(found.vault, service.settings.tenant, kek)
     await vault.open()
-    return Connected(reached, found, vault, await _keys(vault))
+    described = ClientDocuments(service.egress) if service.settings.client_documents else None
+    return Connected(reached, found, vault, await _keys(vault), described)
 
 
 async def _keys(vault: Vault) -> Keys:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidRequestError
+from authlib.oauth2.rfc6749 import InvalidRequestError, scope_to_list
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 
@@ -34,12 +34,13 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
                 issued_at=self.server.loaded.now,
                 sid=user.sid,
                 claims=user.claims,
+                issuer=self.server.loaded.issuer,
             ),
         )
 
     def query_authorization_code(self, code: str, client: RegisteredClient) -> "_StoredCode | None":
         found: Code | None = self.server.loaded.code
-        if found is None or found.client_id != client.get_client_id():
+        if found is None or found.client_id != client.get_client_id() or found.issuer != self.server.loaded.issuer:
             return None
         if (self.server.loaded.now - found.issued_at).total_seconds() > CODE_SECONDS:
             return None
@@ -82,13 +83,24 @@ class _StoredCode:
 
 
 class RequireS256(CodeChallenge):  # type: ignore[misc]
-    """PKCE with S256, of every client (RFC 9700, section 2.1.1): Authlib alone would take `plain`, or none."""
+    """PKCE with S256, of every client (RFC 9700, section 2.1.1): Authlib alone would take `plain`, or none.
+
+    A confidential OpenID Connect client may be exempted by its registration. It is protected by a nonce then, which is
+    demanded (same section). If it sends a challenge nevertheless, all of it holds.
+    """
 
     DEFAULT_CODE_CHALLENGE_METHOD = "S256"
     SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         asked = grant.request.payload.data
+        if (
+            not {"code_challenge", "code_challenge_method"} & asked.keys()
+            and not grant.request.client.client.require_pkce
+        ):
+            if "openid" not in scope_to_list(asked.get("scope")) or not asked.get("nonce"):
+                raise InvalidRequestError("Send a 'code_challenge', or ask for the scope openid with a 'nonce'.")
+            return
         if not asked.get("code_challenge"):
             raise InvalidRequestError("Missing 'code_challenge': this server requires PKCE.")
         if asked.get("code_challenge_method") != "S256":

@@ -17,9 +17,13 @@ from scopefold.ledger.log import LogUnavailable
 VAULT: Final = "vault"
 SESSIONS: Final = "sessions"
 CLIENTS: Final = "clients"
+DYNAMIC: Final = "dynamic_clients"
+CONSENTS: Final = "consents"
 FLOWS: Final = "flows"
 SESSION_SECONDS: Final = 12 * 3600
 FLOW_SECONDS: Final = 600
+DYNAMIC_SECONDS: Final = 90 * 24 * 3600
+CONSENT_SECONDS: Final = 180 * 24 * 3600
 T = TypeVar("T", bound=msgspec.Struct)
 
 _GIB: Final = 1024**3
@@ -29,6 +33,21 @@ _BUCKETS: Final = (
         bucket=VAULT, description="Sealed upstream tokens, identities and keys.", history=1, max_bytes=32 * _GIB
     ),
     KeyValueConfig(bucket=CLIENTS, description="Registered OAuth clients.", history=1, max_bytes=_GIB // 8),
+    KeyValueConfig(
+        bucket=DYNAMIC,
+        description="Clients that registered themselves, for as long as they are in use, and leave to do so.",
+        history=1,
+        ttl=DYNAMIC_SECONDS,
+        max_bytes=_GIB // 16,
+        limit_marker_ttl=60,
+    ),
+    KeyValueConfig(
+        bucket=CONSENTS,
+        description="What users allowed clients that nobody here vouches for.",
+        history=1,
+        ttl=CONSENT_SECONDS,
+        max_bytes=_GIB // 4,
+    ),
     KeyValueConfig(
         bucket=SESSIONS, description="Browser sessions.", history=1, ttl=SESSION_SECONDS, max_bytes=4 * _GIB
     ),
@@ -90,29 +109,32 @@ class Bucket:
             return None
         return msgspec.msgpack.decode(entry.value, type=kind), entry.revision
 
-    async def create(self, key: str, value: msgspec.Struct) -> int:
-        """Put an entry where there is none; its revision. Raises `Taken`."""
-        return await self.update(key, value, revision=0)
+    async def create(self, key: str, value: msgspec.Struct, *, seconds: float | None = None) -> int:
+        """Put an entry where there is none; its revision. Raises `Taken`.
 
-    async def update(self, key: str, value: msgspec.Struct, *, revision: int) -> int:
+        `seconds`: its own lifetime, in a bucket whose entries may have one. A later update has the bucket's.
+        """
+        return await self.update(key, value, revision=0, seconds=seconds)
+
+    async def update(self, key: str, value: msgspec.Struct, *, revision: int, seconds: float | None = None) -> int:
         """Replace the entry of this revision (0: there is none); its new revision. Raises `Taken`."""
         content = msgspec.msgpack.encode(value)
         try:
             try:
-                return await self._write(key, content, revision)
+                return await self._write(key, content, revision, seconds)
             except nats.js.errors.NoStreamResponseError:
                 if self._remake is None:
                     raise
                 await self._remake()
-                return await self._write(key, content, revision)
+                return await self._write(key, content, revision, seconds)
         except _LOST:
             raise Taken(key) from None
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
 
-    async def _write(self, key: str, content: bytes, revision: int) -> int:
+    async def _write(self, key: str, content: bytes, revision: int, seconds: float | None) -> int:
         if revision == 0:
-            return await self._kv.create(key, content)
+            return await self._kv.create(key, content, msg_ttl=seconds)
         return await self._kv.update(key, content, last=revision)
 
     async def take(self, key: str, revision: int) -> None:
@@ -142,10 +164,14 @@ class Bucket:
 class Buckets:
     """All buckets of one connection."""
 
-    def __init__(self, vault: Bucket, sessions: Bucket, clients: Bucket, flows: Bucket) -> None:
+    def __init__(
+        self, *, vault: Bucket, sessions: Bucket, clients: Bucket, dynamic: Bucket, consents: Bucket, flows: Bucket
+    ) -> None:
         self.vault = vault
         self.sessions = sessions
         self.clients = clients
+        self.dynamic = dynamic
+        self.consents = consents
         self.flows = flows
 
 
@@ -159,8 +185,9 @@ async def connect(js: JetStreamContext) -> Buckets:
         await declare(js, only=StorageType.MEMORY)
 
     try:
-        vault, sessions, clients = [Bucket(await js.key_value(name)) for name in (VAULT, SESSIONS, CLIENTS)]
+        names = {"vault": VAULT, "sessions": SESSIONS, "clients": CLIENTS, "dynamic": DYNAMIC, "consents": CONSENTS}
+        found = {name: Bucket(await js.key_value(bucket)) for name, bucket in names.items()}
         await remake()
-        return Buckets(vault, sessions, clients, flows=Bucket(await js.key_value(FLOWS), remake))
+        return Buckets(**found, flows=Bucket(await js.key_value(FLOWS), remake))
     except (nats.js.errors.Error, *_AWAY) as error:
         raise LogUnavailable(f"the buckets are not there yet; run: scopefold bus init ({error})") from None

@@ -1,8 +1,14 @@
 """The short-lived and the registered: sessions, logins under way, authorization codes, clients."""
 
 from datetime import datetime
+from typing import Any, Literal
 
 from msgspec import Struct
+
+from scopefold.auth.core.redirects import ApplicationType, type_of
+
+Origin = Literal["operator", "dynamic", "document"]
+"""Who registered a client: an operator, itself (RFC 7591), or nobody: it is described at the address that names it."""
 
 
 class Session(Struct, frozen=True):
@@ -46,6 +52,8 @@ class Attempt(Struct, frozen=True):
     """The authentication at the IdP must be at least this late."""
     subject: str | None = None
     """The client said that only this user will do."""
+    issuer: str = ""
+    """As whom we were asked."""
 
 
 class Latest(Struct, frozen=True):
@@ -70,6 +78,8 @@ class Code(Struct, frozen=True):
     """The session that it was issued in."""
     claims: tuple[str, ...] = ()
     """Claims that the client asked for by name, as far as its registration allows."""
+    issuer: str = ""
+    """Who issued it: no other issuer redeems it."""
 
 
 class Client(Struct, frozen=True):
@@ -84,3 +94,56 @@ class Client(Struct, frozen=True):
     secret_hash: str | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str | None = None
+    application_type: ApplicationType | None = None
+    require_pkce: bool = True
+    backchannel_logout_session_required: bool = False
+    jwks: dict[str, Any] | None = None
+    """Its public keys (RFC 7517), where it does not name an address of theirs."""
+    jwks_uri: str | None = None
+    resource_server: bool = False
+    """May it ask about tokens that are for others (RFC 7662)?"""
+    origin: Origin = "operator"
+    registration_token_hash: str | None = None
+    """Of the token that a client manages its own registration with (RFC 7592)."""
+    registered_at: datetime | None = None
+    used_at: datetime | None = None
+    """When it was last seen in use, to the day. None: never."""
+
+    @property
+    def kind(self) -> ApplicationType:
+        """What it says it is or, where it does not, what its redirect addresses tell."""
+        return self.application_type or type_of(self.redirect_uris)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Did nobody here vouch for it? Then each person decides for themselves, and is told where it is from."""
+        return self.origin != "operator"
+
+
+class InitialAccess(Struct, frozen=True):
+    """Leave to register clients (RFC 7591, section 3), that an operator gave. Kept under the hash of its token."""
+
+    expires_at: datetime
+    uses: int
+    """How many clients may still be registered with it."""
+
+
+class Consent(Struct, frozen=True):
+    """What a user allowed an unknown client. Kept under user and client."""
+
+    scopes: tuple[str, ...]
+    places: tuple[str, ...]
+    """Where codes may be sent: a client that changes its addresses is a new question."""
+    at: datetime
+
+
+class PendingConsent(Struct, frozen=True):
+    """A person's decision that is awaited. Kept under the hash of the ticket in the page's form."""
+
+    issuer: str
+    request: AuthorizeRequest
+    scopes: tuple[str, ...]
+    user: str
+    idp: str
+    browser: str
+    """The hash of the mark of the browser that was asked."""

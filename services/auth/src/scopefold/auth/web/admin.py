@@ -3,17 +3,13 @@
 import secrets
 from typing import Annotated, Final, Literal
 
-import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide, read_discovery, to_discover
 from scopefold.auth.core.login import requested_scopes
-from scopefold.auth.core.seal import keyed_hash
-from scopefold.auth.oauth.client import is_backchannel_uri, is_redirect_uri
 from scopefold.auth.store.buckets import Taken
-from scopefold.auth.store.records import Client
 from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.outgoing import NoAnswer
 from scopefold.auth.web.service import Service, callback_address, now, service_of
@@ -23,7 +19,6 @@ from scopefold.consent.ungiven import nobody_gets
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.contracts.recorded import Cause, Quarantined
 from scopefold.contracts.subjects import idps_filter
-from scopefold.contracts.words import ClientId, Scopes, Tenant, Url
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
 from scopefold.ledger.log import LogUnavailable, last_seq_on
 from scopefold.runtime.web import ProblemError, json_body, json_response
@@ -92,39 +87,6 @@ class IdpViews(Struct, frozen=True):
     """All registered IdPs."""
 
     items: tuple[IdpView, ...]
-
-
-class RegisterClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Register an app that logs its users in here."""
-
-    client_id: ClientId
-    client_name: Annotated[str, Meta(min_length=1, max_length=200)]
-    redirect_uris: Annotated[tuple[Url, ...], Meta(min_length=1, max_length=20)]
-    grant_types: tuple[Literal["authorization_code"], ...] = ("authorization_code",)
-    scopes: Scopes = ("openid", "profile", "email")
-    token_endpoint_auth_method: Literal["none", "client_secret_basic", "client_secret_post"] = "client_secret_basic"
-    post_logout_redirect_uris: Annotated[tuple[Url, ...], Meta(max_length=20)] = ()
-    backchannel_logout_uri: Url | None = None
-
-
-class ClientView(Struct, frozen=True, kw_only=True):
-    """A registered client. The secret is in the answer to its registration, and never again."""
-
-    client_id: str
-    client_name: str
-    redirect_uris: tuple[str, ...]
-    grant_types: tuple[str, ...]
-    scopes: tuple[str, ...]
-    token_endpoint_auth_method: str
-    post_logout_redirect_uris: tuple[str, ...]
-    backchannel_logout_uri: str | None
-    client_secret: str | UnsetType = UNSET
-
-
-class ClientViews(Struct, frozen=True):
-    """All registered clients."""
-
-    items: tuple[ClientView, ...]
 
 
 class QuarantineView(Struct, frozen=True):
@@ -266,76 +228,6 @@ def _connector_view(connector: Connector) -> ConnectorView:
         title=connector.title,
         upstream_scopes=connector.upstream_scopes,
         cause=connector.cause,
-    )
-
-
-async def register_client(request: Request) -> Response:
-    """`POST /api/v1/organizations/{org}/clients`"""
-    service = service_of(request)
-    _check_organisation(service, request)
-    asked = await json_body(request, RegisterClient)
-    if asked.backchannel_logout_uri is not None and not is_backchannel_uri(asked.backchannel_logout_uri):
-        detail = "Logout tokens go to an https address with a host and without #fragment and user@."
-        raise ProblemError(
-            422, "invalid-backchannel-logout-uri", "The back-channel logout address cannot be used", detail
-        )
-    every = (*asked.redirect_uris, *asked.post_logout_redirect_uris)
-    if refused := [address for address in every if not is_redirect_uri(address)]:
-        detail = f"No browser can be sent to {refused[0][:200]}: name a host, and leave out #fragment and user@."
-        raise ProblemError(422, "invalid-redirect-uri", "A redirect address cannot be used", detail)
-    secret = f"cs_{secrets.token_urlsafe(32)}" if asked.token_endpoint_auth_method != "none" else None
-    client = Client(
-        client_id=asked.client_id,
-        client_name=asked.client_name,
-        redirect_uris=asked.redirect_uris,
-        grant_types=asked.grant_types,
-        scopes=asked.scopes,
-        token_endpoint_auth_method=asked.token_endpoint_auth_method,
-        secret_hash=keyed_hash(service.bus.vault.client_secret_key, secret) if secret else None,
-        post_logout_redirect_uris=asked.post_logout_redirect_uris,
-        backchannel_logout_uri=asked.backchannel_logout_uri,
-    )
-    existing = await service.clients.add(client)
-    if existing is None:
-        return json_response(_client_view(client, secret), 201)
-    if _client_view(existing) == _client_view(client):
-        return json_response(_client_view(existing))
-    raise ProblemError(
-        409,
-        "client-exists",
-        "There is a client of this id already",
-        "It is registered otherwise. Choose another client_id, or send exactly what is registered.",
-    )
-
-
-async def list_clients(request: Request) -> Response:
-    """`GET /api/v1/organizations/{org}/clients`"""
-    service = service_of(request)
-    _check_organisation(service, request)
-    return json_response(ClientViews(tuple(_client_view(client) for client in await service.clients.all())))
-
-
-def _check_organisation(service: Service, request: Request) -> None:
-    try:
-        organisation = msgspec.convert(request.path_params["org"], Tenant)
-    except msgspec.ValidationError:
-        organisation = ""
-    if organisation != service.settings.tenant:
-        detail = f"This service serves the organisation {service.settings.tenant}."
-        raise ProblemError(404, "unknown-organisation", "There is no such organisation", detail)
-
-
-def _client_view(client: Client, secret: str | None = None) -> ClientView:
-    return ClientView(
-        client_id=client.client_id,
-        client_name=client.client_name,
-        redirect_uris=client.redirect_uris,
-        grant_types=client.grant_types,
-        scopes=client.scopes,
-        token_endpoint_auth_method=client.token_endpoint_auth_method,
-        post_logout_redirect_uris=client.post_logout_redirect_uris,
-        backchannel_logout_uri=client.backchannel_logout_uri,
-        client_secret=secret or UNSET,
     )
 
 

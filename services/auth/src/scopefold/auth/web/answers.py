@@ -15,7 +15,7 @@ from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.oauth.server import issue_code
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.web.pages import error_page, redirect, wants_problem
-from scopefold.auth.web.service import Service
+from scopefold.auth.web.service import Service, service_of
 from scopefold.ledger.append import AppendRefused, LogFull
 from scopefold.ledger.log import LogNotDeclared, LogUnavailable
 from scopefold.runtime.logs import logger
@@ -35,7 +35,7 @@ async def with_code(service: Service, parameters: Mapping[str, str], user: Grant
     claims = permitted(read(parameters).claims, client.scopes if client is not None else ())
     address, code, stored = issue_code(service.loaded(client), parameters, replace(user, claims=claims))
     await service.bus.buckets.flows.create(f"code.{hashed(code)}", stored)
-    return redirect(add_params_to_uri(address, [("iss", service.settings.issuer)]))
+    return redirect(add_params_to_uri(address, [("iss", service.issuer)]))
 
 
 def error_address(service: Service, error: RedirectedError) -> str:
@@ -43,14 +43,13 @@ def error_address(service: Service, error: RedirectedError) -> str:
     told = [("error", error.error), ("error_description", error.description)]
     if error.state is not None:
         told.append(("state", error.state))
-    return str(add_params_to_uri(error.redirect_uri, [*told, ("iss", service.settings.issuer)]))
+    return str(add_params_to_uri(error.redirect_uri, [*told, ("iss", service.issuer)]))
 
 
 async def redirected(request: Request, error: Exception) -> Response:
     """Answers a `RedirectedError`."""
     assert isinstance(error, RedirectedError)
-    service: Service = request.app.state.service
-    return redirect(error_address(service, error))
+    return redirect(error_address(service_of(request), error))
 
 
 async def shown(request: Request, error: Exception) -> Response:

@@ -35,8 +35,8 @@ from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
 from scopefold.auth.web.abandoned import note_begun
-from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.browser import mark_browser, random_text
+from scopefold.auth.web.consent import answered, unknown_app
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.service import Service, callback_address, now, service_of, session_of
@@ -62,6 +62,8 @@ async def authorize(request: Request) -> Response:
     session = known if known is not None and _will_do(asked, known) else None
     if session is None and asked.silent:
         raise _refused(parameters, "login_required", "The user must log in.")
+    if parameters.get("resource", "").rstrip("/") == service.issuer:
+        del parameters["resource"]  # it names us, for whom a token is where nobody else is named (RFC 8707, section 2)
     choice = choose_idp(
         service.scopes,
         resource=parameters.get("resource"),
@@ -73,7 +75,7 @@ async def authorize(request: Request) -> Response:
         case NoIdp():
             raise _refused(parameters, "invalid_target" if "resource" in parameters else "server_error", choice.reason)
         case LetChoose():
-            return _chooser(service, parameters, choice.idps)
+            return await _chooser(service, parameters, choice.idps)
         case GoTo():
             return await _go(service, request, parameters, service.scopes.idps[choice.idp], session, asked=asked)
 
@@ -86,7 +88,7 @@ def _asked(service: Service, parameters: Mapping[str, str]) -> Asked:
         raise _refused(parameters, error.error, error.description) from None
     if (text := parameters.get("id_token_hint")) is None:
         return asked
-    hint = read_hint(service.bus.keys, service.settings.issuer, text)
+    hint = read_hint(service.bus.keys, service.issuer, text)
     if hint is None or parameters["client_id"] not in hint.audience:
         raise _refused(parameters, "invalid_request", "The id_token_hint is no ID token that this client got here.")
     if asked.subject not in (None, hint.subject):
@@ -137,7 +139,7 @@ async def _go(
                 and await service.bus.sessions.note_client(session, parameters["client_id"])
             ):
                 user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid)
-                return await with_code(service, parameters, user)
+                return await answered(service, request, parameters, user)
     if asked.silent:
         raise _refused(parameters, "interaction_required", "The user must consent at the identity provider.")
     response, address = await _begin(service, request, parameters, idp, session, asked=asked)
@@ -149,6 +151,7 @@ async def _go(
         reasons=reasons(lacks),
         refused=asked_before(idp, lacks, ungiven),
         address=address,
+        app=await unknown_app(service, parameters),
         title="More access is needed",
     )
     for cookie in response.headers.getlist("set-cookie"):
@@ -192,20 +195,26 @@ async def _begin(
         nonce=nonce,
         fresh_since=fresh_since(asked, began_at),
         subject=asked.subject,
+        issuer=service.issuer,
     )
     await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
     await note_begun(service, attempt, hashed(state))
     return response, address
 
 
-def _chooser(service: Service, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:
+async def _chooser(service: Service, parameters: Mapping[str, str], idps: tuple[str, ...]) -> Response:
     if parameters.get("prompt") == "none":
         raise _refused(parameters, "interaction_required", "The user must choose an identity provider.")
     choices = [
-        (service.scopes.idps[name].profile.title, name, f"/authorize?{urlencode({**parameters, 'idp_hint': name})}")
+        (
+            service.scopes.idps[name].profile.title,
+            name,
+            f"{service.path}/authorize?{urlencode({**parameters, 'idp_hint': name})}",
+        )
         for name in idps
     ]
-    return page("choose", title="Choose where to log in", choices=choices)
+    app = await unknown_app(service, parameters)
+    return page("choose", title="Choose where to log in", choices=choices, app=app)
 
 
 def _refused(parameters: Mapping[str, str], error: str, description: str) -> RedirectedError | ShownError:

@@ -16,13 +16,13 @@ from scopefold.auth.oauth.request import RedirectedError, ShownError, single_par
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Attempt
 from scopefold.auth.store.vault import Identity, StoredToken, TokenPart
-from scopefold.auth.web.answers import with_code
 from scopefold.auth.web.browser import browser_of, give_session, random_text, session_cookie
+from scopefold.auth.web.consent import answered
 from scopefold.auth.web.ending import end_session
 from scopefold.auth.web.failures import LoginFailed, keep
 from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.pages import error_page
-from scopefold.auth.web.service import Service, callback_address, now, service_of
+from scopefold.auth.web.service import Service, callback_address, go_on_as, now, service_of
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, exchange, identify
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import ConsentDeclined, UserLoggedIn
@@ -35,6 +35,7 @@ async def callback(request: Request) -> Response:
     service = service_of(request)
     parameters = single_parameters(request.query_params.multi_items())
     attempt = await _claim(service, request, parameters.get("state", ""))
+    service = go_on_as(request, attempt.issuer or service.issuer)
     idp = service.scopes.idps.get(attempt.idp)
     if idp is None or idp.registration is None:
         raise _failure(attempt, "server_error", "The identity provider is not registered any more.")
@@ -75,7 +76,7 @@ async def callback(request: Request) -> Response:
     if begun.before is not None:  # whoever used this browser before is logged out of it
         await end_session(service, begun.before.user, begun.before.sid)
     granted_user = GrantedUser(user, idp.idp, authenticated_at, begun.session.sid)
-    response = await with_code(service, attempt.request.parameters, granted_user)
+    response = await answered(service, request, attempt.request.parameters, granted_user)
     give_session(response, begun.cookie)
     return response
 
@@ -195,7 +196,7 @@ async def _holds_another_account(service: Service, user: str, idp: Idp, identity
 async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Response:
     """The browser is logged in as one user and came back as another: neither is taken for the other."""
     await keep(service, idp, attempt, UpstreamFailed("identity", "account_mismatch"))
-    again = add_params_to_uri("/authorize", {**attempt.request.parameters, "prompt": "login"}.items())
+    again = add_params_to_uri(f"{service.path}/authorize", {**attempt.request.parameters, "prompt": "login"}.items())
     return error_page(
         409,
         "You logged in as somebody else",

@@ -16,7 +16,7 @@ async def end_session(service: Service, user: str, sid: str) -> Session | None:
     if ended is None:
         return None
     log.info("session ended", user=user, clients=len(ended.clients))
-    keys, issuer, moment = service.bus.keys, service.settings.issuer, now()
+    keys, issuer, moment = service.bus.keys, service.issuer, now()
     deliveries: list[Delivery] = []
     for client_id in ended.clients:
         client = await service.clients.get(client_id)

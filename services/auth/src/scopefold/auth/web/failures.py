@@ -10,7 +10,7 @@ from scopefold.auth.store.records import Attempt
 from scopefold.auth.web.answers import error_address
 from scopefold.auth.web.login_log import of_attempt, write
 from scopefold.auth.web.pages import page, wants_problem
-from scopefold.auth.web.service import Service, callback_address
+from scopefold.auth.web.service import Service, callback_address, service_of
 from scopefold.auth.web.upstream import UpstreamFailed, error_code
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import AuthorizationFailed
@@ -54,7 +54,7 @@ async def keep(service: Service, idp: Idp, attempt: Attempt, failure: UpstreamFa
 async def told(request: Request, error: Exception) -> Response:
     """Answers a `LoginFailed`: a page that leads on to the client, or problem+json to who asks for it."""
     assert isinstance(error, LoginFailed)
-    service: Service = request.app.state.service
+    service = service_of(request)
     diagnosis, asked = error.diagnosis, error.attempt.request.parameters
     title = f"You could not be logged in at {error.idp.profile.title}"
     if wants_problem(request):
@@ -67,6 +67,6 @@ async def told(request: Request, error: Exception) -> Response:
         502,
         title=title,
         diagnosis=diagnosis,
-        again=add_params_to_uri("/authorize", list(asked.items())),
+        again=add_params_to_uri(f"{service.path}/authorize", list(asked.items())),
         back=error_address(service, back),
     )

@@ -23,7 +23,7 @@ async def logout(request: Request) -> Response:
     else:
         parameters = single_parameters(request.query_params.multi_items())
     text = parameters.get("id_token_hint")
-    hint = read_hint(service.bus.keys, service.settings.issuer, text) if text else None
+    hint = read_hint(service.bus.keys, service.issuer, text) if text else None
     named = parameters.get("client_id") or (hint.audience[0] if hint is not None and hint.audience else "")
     asked = logout_asked(service.loaded(await service.clients.get(named)), parameters, hint)
     session = await session_of(request)

@@ -15,7 +15,7 @@ async def userinfo(request: Request) -> Response:
     service = service_of(request)
     bus = service.bus
     try:
-        bearer = read_access_token(bus.keys, service.settings.issuer, await _authorization(request), "openid")
+        bearer = read_access_token(bus.keys, service.issuer, await _authorization(request), "openid")
         session = await bus.sessions.of(bearer.user, bearer.sid, now()) if bearer.sid else None
         if session is None:
             raise NotAllowed(401, "invalid_token", "The session that the token was issued in has ended.")
