@@ -235,7 +235,7 @@ async def test_D13_D14_D15_the_metadata_tells_the_truth_and_no_private_key(world
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
         assert document[name].startswith(f"{world.auth.url}/")
     assert (["code"], ["S256"]) == (document["response_types_supported"], document["code_challenge_methods_supported"])
-    assert (["authorization_code"], ["RS256"]) == (
+    assert (["authorization_code", "refresh_token", "client_credentials"], ["RS256"]) == (
         document["grant_types_supported"],
         document["id_token_signing_alg_values_supported"],
     )

@@ -54,6 +54,20 @@ class Code(Struct, frozen=True):
     code_challenge: str | None
     authenticated_at: datetime
     issued_at: datetime
+    resource: tuple[str, ...] = ()
+    """What the tokens are for (RFC 8707); empty: for this server's own resources."""
+    acr: str | None = None
+    sid: str | None = None
+    """The public id of the session that it was issued in."""
+
+
+Member = str | bool | tuple[str, ...]
+
+
+class Jwks(Struct, frozen=True):
+    """A set of keys as its owner sent it (RFC 7517, section 5)."""
+
+    keys: tuple[dict[str, Member], ...]
 
 
 class Client(Struct, frozen=True):
@@ -66,3 +80,12 @@ class Client(Struct, frozen=True):
     scopes: tuple[str, ...]
     token_endpoint_auth_method: str
     secret_hash: str | None = None
+    jwks: Jwks | None = None
+    """The public keys that it signs assertions with (RFC 7523)."""
+    token_endpoint_auth_signing_alg: str | None = None
+    resource_server: bool = False
+    """May it introspect tokens that are meant for it?"""
+    resources: tuple[str, ...] = ()
+    """The resource indicators that it answers to, as a resource server."""
+    refresh_idle_seconds: int | None = None
+    refresh_absolute_seconds: int | None = None

@@ -6,18 +6,21 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.core.families import MAX_SECONDS
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
 from scopefold.auth.oauth.client import is_redirect_uri
+from scopefold.auth.oauth.client_rules import why_unsound
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.history import NoSuchMoment
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.records import Client
+from scopefold.auth.store.records import Client, Jwks
 from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.service import Service, now, service_of
@@ -103,9 +106,21 @@ class RegisterClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     client_id: ClientId
     client_name: Annotated[str, Meta(min_length=1, max_length=200)]
     redirect_uris: Annotated[tuple[Url, ...], Meta(min_length=1, max_length=20)]
-    grant_types: tuple[Literal["authorization_code"], ...] = ("authorization_code",)
+    grant_types: tuple[Literal["authorization_code", "refresh_token", "client_credentials"], ...] = (
+        "authorization_code",
+    )
     scopes: Scopes = ("openid", "profile", "email")
-    token_endpoint_auth_method: Literal["none", "client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    token_endpoint_auth_method: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] = (
+        "client_secret_basic"
+    )
+    jwks: Annotated[Jwks | None, Meta(description="Its public keys, for private_key_jwt.")] = None
+    token_endpoint_auth_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
+    resource_server: Annotated[bool, Meta(description="May it introspect tokens that are meant for it?")] = False
+    resources: Annotated[
+        tuple[Url, ...], Meta(max_length=20, description="The resource indicators that it answers to (RFC 8707).")
+    ] = ()
+    refresh_idle_seconds: Annotated[int, Meta(ge=60, le=MAX_SECONDS)] | None = None
+    refresh_absolute_seconds: Annotated[int, Meta(ge=60, le=MAX_SECONDS)] | None = None
 
 
 class ClientView(Struct, frozen=True, kw_only=True):
@@ -117,6 +132,12 @@ class ClientView(Struct, frozen=True, kw_only=True):
     grant_types: tuple[str, ...]
     scopes: tuple[str, ...]
     token_endpoint_auth_method: str
+    jwks: Jwks | None = None
+    token_endpoint_auth_signing_alg: str | None = None
+    resource_server: bool = False
+    resources: tuple[str, ...] = ()
+    refresh_idle_seconds: int | None = None
+    refresh_absolute_seconds: int | None = None
     client_secret: str | UnsetType = UNSET
 
 
@@ -275,16 +296,12 @@ async def register_client(request: Request) -> Response:
     if refused := [address for address in asked.redirect_uris if not is_redirect_uri(address)]:
         detail = f"No browser can be sent to {refused[0][:200]}: name a host, and leave out #fragment and user@."
         raise ProblemError(422, "invalid-redirect-uri", "A redirect address cannot be used", detail)
-    secret = f"cs_{secrets.token_urlsafe(32)}" if asked.token_endpoint_auth_method != "none" else None
-    client = Client(
-        client_id=asked.client_id,
-        client_name=asked.client_name,
-        redirect_uris=asked.redirect_uris,
-        grant_types=asked.grant_types,
-        scopes=asked.scopes,
-        token_endpoint_auth_method=asked.token_endpoint_auth_method,
-        secret_hash=keyed_hash(service.bus.vault.client_secret_key, secret) if secret else None,
-    )
+    with_secret = asked.token_endpoint_auth_method in ("client_secret_basic", "client_secret_post")
+    secret = f"cs_{secrets.token_urlsafe(32)}" if with_secret else None
+    secret_hash = keyed_hash(service.bus.vault.client_secret_key, secret) if secret else None
+    client = replace(msgspec.convert(asked, Client, from_attributes=True), secret_hash=secret_hash)
+    if (why := why_unsound(client)) is not None:
+        raise ProblemError(422, "invalid-client-metadata", "The client cannot be registered so", why)
     existing = await service.clients.add(client)
     if existing is None:
         return json_response(_client_view(client, secret), 201)
@@ -316,15 +333,7 @@ def _check_organisation(service: Service, request: Request) -> None:
 
 
 def _client_view(client: Client, secret: str | None = None) -> ClientView:
-    return ClientView(
-        client_id=client.client_id,
-        client_name=client.client_name,
-        redirect_uris=client.redirect_uris,
-        grant_types=client.grant_types,
-        scopes=client.scopes,
-        token_endpoint_auth_method=client.token_endpoint_auth_method,
-        client_secret=secret or UNSET,
-    )
+    return replace(msgspec.convert(client, ClientView, from_attributes=True), client_secret=secret or UNSET)
 
 
 async def reconsent(request: Request) -> Response:

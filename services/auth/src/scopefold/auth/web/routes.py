@@ -18,6 +18,7 @@ from scopefold.auth.web.callback import callback
 from scopefold.auth.web.pages import style
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
+from scopefold.auth.web.token_status import introspection, revocation
 from scopefold.runtime.web import (
     Endpoint,
     Handler,
@@ -48,6 +49,8 @@ def build(service: Service) -> Starlette:
             Route("/oauth2/callback", callback),
             Route("/oauth2/callback/{idp}", callback),
             Route("/oauth2/token", token, methods=["POST"]),
+            Route("/oauth2/introspect", introspection, methods=["POST"]),
+            Route("/oauth2/revoke", revocation, methods=["POST"]),
             Route("/oauth2/jwks", metadata.jwks),
             Route("/.well-known/openid-configuration", metadata.metadata),
             Route("/.well-known/oauth-authorization-server", metadata.metadata),

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from scopefold.auth.oauth.loaded import Keys, Loaded
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
+from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.history import History
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client
@@ -29,6 +30,7 @@ class Connected:
         self.log = log
         self.buckets = buckets
         self.clients = Clients(buckets.clients)
+        self.grants = Grants(buckets.grants)
         self.vault = vault
         self.keys = keys
 

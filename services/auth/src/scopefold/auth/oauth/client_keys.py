@@ -1,0 +1,55 @@
+"""The public keys of a client: which may be registered, and which signed an assertion."""
+
+from typing import Any, Final, cast
+
+import msgspec
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet, KeySetSerialization, OKPKey, RSAKey
+
+from scopefold.auth.store.records import Jwks
+
+ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+MOST_KEYS: Final = 20
+MIN_RSA_BITS: Final = 2048
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+def why_unusable(jwks: Jwks) -> str | None:
+    """Why a client may not register these keys, if so."""
+    if not 1 <= len(jwks.keys) <= MOST_KEYS:
+        return f"A key set holds 1 to {MOST_KEYS} keys."
+    for key in jwks.keys:
+        if _PRIVATE & key.keys():
+            return "A private or shared key is among them: send public keys only, and make a new pair."
+    kids = [key.get("kid") for key in jwks.keys]
+    if len(kids) > 1 and (None in kids or len(set(kids)) < len(kids)):
+        return "Give each of several keys a kid of its own."
+    if len(_usable(jwks)) < len(jwks.keys):
+        return f"Only signing keys can be used: RSA of at least {MIN_RSA_BITS} bits, EC on P-256, or Ed25519."
+    return None
+
+
+def key_set(jwks: Jwks) -> KeySet | None:
+    """The keys that may sign, or None where there are none."""
+    keys = _usable(jwks)
+    return KeySet(list(keys)) if keys else None
+
+
+def _usable(jwks: Jwks) -> list[RSAKey | ECKey | OKPKey]:
+    return [key for key in map(_read, jwks.keys) if key is not None]
+
+
+def _read(member: dict[str, Any]) -> RSAKey | ECKey | OKPKey | None:
+    if member.get("use", "sig") != "sig":
+        return None
+    document = cast("KeySetSerialization", {"keys": [msgspec.to_builtins(member)]})
+    try:
+        (key,) = KeySet.import_key_set(document).keys
+        assert key.raw_value  # only now is its content read
+        if isinstance(key, RSAKey):
+            return key if key.raw_value.key_size >= MIN_RSA_BITS else None
+        if isinstance(key, ECKey):
+            return key if key.curve_name == "P-256" else None
+        return key if isinstance(key, OKPKey) and member.get("crv") == "Ed25519" else None
+    except (JoseError, ValueError, TypeError, KeyError):  # a point that is not on its curve, say
+        return None
