@@ -114,7 +114,7 @@ class RegisterClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "client_secret_basic"
     )
     jwks: Annotated[Jwks | None, Meta(description="Its public keys, for private_key_jwt.")] = None
-    token_endpoint_auth_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
+    token_endpoint_auth_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"] | None = None
     resource_server: Annotated[bool, Meta(description="May it introspect tokens that are meant for it?")] = False
     resources: Annotated[
         tuple[Url, ...], Meta(max_length=20, description="The resource indicators that it answers to (RFC 8707).")
