@@ -46,6 +46,7 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", CLIENTS, {"json": {**CLIENT, "token_endpoint_auth_method": "plain"}}, 422, "invalid-body"),
     ("POST", "/api/v1/organizations/other/clients", {"json": CLIENT}, 404, "unknown-organisation"),
     ("GET", "/api/v1/organizations/a.b/clients", {}, 404, "unknown-organisation"),
+    ("DELETE", "/v1/users/a.b/grants", {}, 404, "unknown-user"),
     ("GET", "/v1/reconsent?limit=0", {}, 400, "invalid-query"),
     ("GET", "/v1/reconsent?limit=1001", {}, 400, "invalid-query"),
     ("GET", "/v1/reconsent?limit=x", {}, 400, "invalid-query"),
@@ -77,6 +78,7 @@ GUARDED = [
     ("GET", "/v1/idps/atlassian"),
     ("POST", CLIENTS),
     ("GET", CLIENTS),
+    ("DELETE", "/v1/users/u_user0001/grants"),
     ("GET", "/v1/reconsent"),
     ("GET", "/v1/quarantine"),
 ]

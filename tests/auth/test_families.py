@@ -145,8 +145,8 @@ async def test_the_bus_forgets_a_family_by_itself_and_renews_what_is_used(own_na
     await buckets.declare(nc.jetstream())
     bucket = (await buckets.connect(nc.jetstream())).grants
     grants = Grants(bucket)
-    for name in ("short", "renewed"):
-        revision = await bucket.create(f"family.{name}", living(), keep_seconds=1)
+    await bucket.create("family.short", living(), keep_seconds=1)
+    revision = await bucket.create("family.renewed", living(), keep_seconds=1)
     await bucket.update("family.renewed", living(), revision=revision, keep_seconds=600)
     with pytest.raises(buckets.Taken):
         await bucket.update("family.renewed", living(), revision=revision, keep_seconds=600)

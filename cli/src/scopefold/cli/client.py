@@ -1,13 +1,17 @@
 """`scopefold client`: the apps that log users in through Scopefold."""
 
+from typing import BinaryIO
+
 import click
+import msgspec
 from msgspec import Struct
 
 from scopefold.cli.answers import Client
 from scopefold.cli.where import Where, as_json, located
 
 PATH = "/api/v1/organizations/default/clients"
-METHODS = ("none", "client_secret_basic", "client_secret_post")
+METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 
 
 class Registration(Struct, kw_only=True):
@@ -19,6 +23,8 @@ class Registration(Struct, kw_only=True):
     grant_types: tuple[str, ...] = ("authorization_code",)
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     token_endpoint_auth_method: str = "none"
+    jwks: msgspec.Raw | None = None
+    resource_server: bool = False
 
 
 @click.group()
@@ -38,6 +44,20 @@ def client() -> None:
     show_default=True,
     help="How it proves itself at the token endpoint; `none` is a public client.",
 )
+@click.option(
+    "--grant-type",
+    "grant_types",
+    type=click.Choice(GRANTS),
+    multiple=True,
+    help="Repeatable. Default: authorization_code. Refresh tokens outlive the session only with offline_access.",
+)
+@click.option(
+    "--jwks",
+    "jwks_file",
+    type=click.File("rb"),
+    help="A file with its public keys, a JWK set, for private_key_jwt.",
+)
+@click.option("--resource-server", is_flag=True, help="It may introspect the tokens that are meant for it.")
 @as_json
 @located
 def register(
@@ -48,6 +68,9 @@ def register(
     redirect_uris: tuple[str, ...],
     scopes: tuple[str, ...],
     auth_method: str,
+    grant_types: tuple[str, ...],
+    jwks_file: BinaryIO | None,
+    resource_server: bool,
     json_wanted: bool,
 ) -> None:
     """Register a client. A confidential one gets a secret, which is shown this once."""
@@ -56,7 +79,11 @@ def register(
         client_name=name or client_id,
         redirect_uris=redirect_uris,
         token_endpoint_auth_method=auth_method,
+        jwks=_key_set(jwks_file) if jwks_file else None,
+        resource_server=resource_server,
     )
+    if grant_types:
+        registration.grant_types = grant_types
     if scopes:
         registration.scopes = scopes
     reply = where.auth().call("POST", PATH, body=registration)
@@ -67,3 +94,11 @@ def register(
     click.echo(f"Registered {made.client_id}." if reply.status == 201 else f"{made.client_id} was there just so.")
     if made.client_secret is not None:
         click.echo(f"Its secret, shown only now: {made.client_secret}")
+
+
+def _key_set(file: BinaryIO) -> msgspec.Raw:
+    """The file's content, which auth judges. Raises `UsageError` where it is no JSON."""
+    try:
+        return msgspec.json.decode(file.read(), type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--jwks: {file.name} is no JSON: {error}") from None

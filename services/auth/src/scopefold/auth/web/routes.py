@@ -19,6 +19,7 @@ from scopefold.auth.web.pages import style
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
 from scopefold.auth.web.token_status import introspection, revocation
+from scopefold.auth.web.user_grants import end_user_grants
 from scopefold.runtime.web import (
     Endpoint,
     Handler,
@@ -85,7 +86,7 @@ async def _away(request: Request, error: Exception) -> Response:
 
 def _admin(service: Service) -> list[Endpoint]:
     guard = require_bearer(service.settings.admin_token)
-    return [*_idps(guard), *_clients(guard), *_log(guard)]
+    return [*_idps(guard), *_clients(guard), *_users(guard), *_log(guard)]
 
 
 def _idps(guard: Guard) -> list[Endpoint]:
@@ -153,6 +154,19 @@ def _clients(guard: Guard) -> list[Endpoint]:
             summary="List the clients",
             handler=guard(admin.list_clients),
             answers={200: admin.ClientViews},
+            problems=(401, 404, 503),
+        ),
+    ]
+
+
+def _users(guard: Guard) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="DELETE",
+            path="/v1/users/{user}/grants",
+            summary="End everything that apps were granted on behalf of a user: each must have them log in anew",
+            handler=guard(end_user_grants),
+            answers={204: None},
             problems=(401, 404, 503),
         ),
     ]
