@@ -1,6 +1,7 @@
 """Refresh tokens and codes are good for one use: the second ends everything that came of the first."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,23 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from scopefold.auth.store import buckets
+from scopefold.auth.store.grants import Grants
+from scopefold.auth.store.records import Code
 from scopefold.contracts.events import GrantRevoked
 from tests.auth.test_log_and_vault import vault_of
 from tests.auth.tokens import OFFLINE, REFRESHING, call, introspected, refresh, resource_server, tokens_of
-from tests.auth.world import App, Person, World, auth, new_world, query_of, status_becomes
+from tests.auth.world import (
+    APP_REDIRECT,
+    VERIFIER,
+    App,
+    Person,
+    World,
+    auth,
+    challenge_of,
+    new_world,
+    query_of,
+    status_becomes,
+)
 
 
 async def app_of(world: World, **changed: Any) -> tuple[str, App]:
@@ -186,6 +200,37 @@ async def test_B23_G10_an_operator_ends_all_that_apps_hold_of_a_user(world: Worl
     assert is_refused(await app.swap(waiting)), "a code that was out already is no way round"
     again = (await app.swap(query_of(await person.browser.get(address))["code"])).json()
     assert 200 == (await refresh(app, again["refresh_token"])).status_code, "what begins later is not meant"
+
+
+async def test_G09_a_session_that_ends_takes_along_what_may_not_outlive_it(world: World) -> None:
+    """And what a code knows of login and resource is in every token that comes of it (RFC 9068, RFC 9470)."""
+    idp, app = await app_of(world)
+    server = await resource_server(world, resources=["https://api.example/"])
+    user = (await app.verified((await tokens_of(app, idp))["id_token"]))["sub"]
+    sid = f"session-{idp}"
+    nc = await nats.connect(world.bus.url)
+    found = await buckets.connect(nc.jetstream())
+    kept: list[Any] = []
+    for code, scope in (("bound" + idp, "openid"), ("offline" + idp, OFFLINE), ("late" + idp, OFFLINE)):
+        now = datetime.now(UTC)
+        stored = Code(
+            app.id, APP_REDIRECT, scope, user, idp, "the-nonce", challenge_of(VERIFIER), now, now,
+            resource=("https://api.example/",), acr="urn:acr", sid=sid,
+        )  # fmt: skip
+        await found.flows.create(f"code.{buckets.hashed(code)}", stored)
+        if not code.startswith("late"):
+            first = (await app.swap(code)).json()
+            kept.append((await refresh(app, first["refresh_token"])).json())
+    for tokens in kept:
+        told = await introspected(server, tokens["access_token"])
+        assert ("https://api.example/", "urn:acr", sid) == (told["aud"], told["acr"], told["sid"])
+        assert {"active": False} == await introspected(await resource_server(world), tokens["access_token"]), "C10"
+    await Grants(found.grants).end_session(sid, datetime.now(UTC))
+    await nc.close()
+    assert [False, True] == [(await introspected(server, one["access_token"]))["active"] for one in kept]
+    bound, offline = [await refresh(app, one["refresh_token"]) for one in kept]
+    assert (True, 200) == (is_refused(bound), offline.status_code)
+    assert is_refused(await app.swap("late" + idp)), "a code does not outlive its session"
 
 
 def test_B01_B28_a_spent_code_and_a_used_up_token_stay_known_over_a_restart_of_the_bus(tmp_path: Path) -> None:

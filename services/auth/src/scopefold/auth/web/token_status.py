@@ -40,14 +40,16 @@ introspection = client_endpoint(answer_introspection)
 revocation = client_endpoint(answer_revocation)
 
 
-async def live_access_token(service: Service, text: str) -> AccessClaims | None:
-    """The claims of an access token of ours that is good now; None for every other text.
+async def live_access_token(service: Service, text: str, audience: str) -> AccessClaims | None:
+    """The claims of an access token of ours that is for this audience and good now; None for every other text.
 
     For every resource of our own that takes access tokens: what ended a family, a user's grants, a session or the
     token itself is seen by the next request, at every replica.
     """
     told = await _access_token(service, text)
-    return told.claims if told is not None and told.live else None
+    if told is None or not told.live or told.claims is None or audience not in told.claims.audiences:
+        return None
+    return told.claims
 
 
 async def _look_up(service: Service, text: str) -> Told | None:
