@@ -1,17 +1,15 @@
 """Attack cases, each named by its id: the request of an attacker and the safe answer."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from scopefold.auth.web.browser import BROWSER_COOKIE, SESSION_COOKIE
 from scopefold.contracts.events import TokenStored
-from tests.auth.world import APP_REDIRECT, VERIFIER, App, Person, World, auth, challenge_of, query_of, status_becomes
+from tests.auth.world import APP_REDIRECT, VERIFIER, App, Person, World, challenge_of, query_of
 from tests.support.browsing import Window
 
 
@@ -134,18 +132,6 @@ async def test_B01_a_code_is_redeemed_once(world: World) -> None:
     code = await alice.log_in(app, idp_hint=idp)
     first, second = await app.swap(code), await app.swap(code)
     assert (200, 400, "invalid_grant") == (first.status_code, second.status_code, second.json()["error"])
-
-
-async def test_B02_of_50_parallel_redemptions_at_two_replicas_one_succeeds(world: World, tmp_path: Path) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
-    with auth(tmp_path, **world.settings) as other:
-        await status_becomes(other, 200)
-        code = await alice.log_in(app, idp_hint=idp)
-        async with httpx.AsyncClient(timeout=30) as http:
-            urls = [f"{one.url}/oauth2/token" for one in (world.auth, other)] * 25
-            answers = await asyncio.gather(*(http.post(url, data=app.swap_form(code)) for url in urls))
-    assert [200] + [400] * 49 == sorted(answer.status_code for answer in answers)
-    assert {"invalid_grant"} == {one.json()["error"] for one in answers if one.status_code == 400}
 
 
 async def test_B03_a_code_is_bound_to_its_client(world: World) -> None:
