@@ -34,6 +34,8 @@ from tests.support.logs import JIRA, provisioned
 from tests.support.process import Service
 
 DEADLINE_SECONDS: Final = 15.0
+MOST_CALLBACKS: Final = 50
+"""What an app at the sandbox may have: the oldest are given up, whose tests are over."""
 KEK: Final = base64.urlsafe_b64encode(bytes(range(7, 39))).decode()
 APP_REDIRECT: Final = "https://app.example/callback"
 VERIFIER: Final = "a-verifier-of-the-tests-" + "v" * 40

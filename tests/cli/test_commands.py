@@ -1,10 +1,12 @@
 """Commands against a running Scopefold: what they print, and with which exit code they end."""
 
+import json
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
+from joserfc.jwk import ECKey
 
 from scopefold.cli.answers import Idp, Idps, ManagedResources, Manifest, Manifests, Worklist
 from tests.cli.command import Up, problem_of, scopefold, told
@@ -160,6 +162,20 @@ def test_a_file_that_cannot_be_applied_says_why(up: Up, tmp_path: Path, text: st
 def test_leave_to_register_is_given_by_command(up: Up) -> None:
     done = scopefold("client", "registration-token", "--uses", "2", "--data", str(up.data))
     assert (0, True) == (done.returncode, "iat_" in done.stdout)
+
+
+def test_a_client_with_keys_of_its_own_gets_no_secret(up: Up, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}))
+    line = (
+        "client", "register", "reports", "--redirect-uri", "https://reports.example/", "--data", str(up.data),
+        "--grant", "client_credentials", "--auth-method", "private_key_jwt", "--jwks",
+    )  # fmt: skip
+    done = scopefold(*line, str(keys))
+    assert ("Registered reports.", "") == (done.stdout.strip(), done.stderr)
+    keys.write_text("no JSON")
+    refused = scopefold(*line, str(keys))
+    assert (2, True) == (refused.returncode, "--jwks" in refused.stderr)
 
 
 REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id", "x")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote
 
 import click
@@ -89,6 +89,7 @@ def _described(command: Callable[..., R]) -> Callable[..., R]:
             ),
             click.option("--post-logout-redirect-uri", "post_logout", multiple=True, help="Repeatable."),
             click.option("--backchannel-logout-uri", "backchannel", help="Where logouts are told to it."),
+            click.option("--jwks", "jwks_file", type=click.File("rb"), help="A file with its public keys, a JWK set."),
             click.option("--jwks-uri", help="Where its public keys are, for private_key_jwt."),
             click.option("--resource-server", is_flag=True, help="It may ask about tokens that are for others."),
         )
@@ -115,6 +116,7 @@ def register(
     no_pkce: bool,
     post_logout: tuple[str, ...],
     backchannel: str | None,
+    jwks_file: BinaryIO | None,
     jwks_uri: str | None,
     resource_server: bool,
     json_wanted: bool,
@@ -129,6 +131,7 @@ def register(
         require_pkce=not no_pkce,
         post_logout_redirect_uris=post_logout,
         backchannel_logout_uri=backchannel,
+        jwks=_key_set(jwks_file) if jwks_file else None,
         jwks_uri=jwks_uri,
         resource_server=resource_server,
     )
@@ -241,3 +244,11 @@ def registration_token(*, where: Where, uses: int, hours: int, json_wanted: bool
 def _show_secret(made: Client) -> None:
     if made.client_secret is not None:
         click.echo(f"Its secret, shown only now: {made.client_secret}")
+
+
+def _key_set(file: BinaryIO) -> dict[str, Any]:
+    """The file's content, which auth judges. Raises `UsageError` where it is no JSON object."""
+    try:
+        return msgspec.json.decode(file.read(), type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--jwks: {file.name} is no JSON object: {error}") from None

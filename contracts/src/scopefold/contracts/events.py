@@ -234,6 +234,34 @@ class AuthorizationFailed(Struct, frozen=True, kw_only=True, tag="authorization-
     ) = UNSET
 
 
+class GrantRevoked(Struct, frozen=True, kw_only=True, tag="grant-revoked.v1"):
+    """What a client was granted by one authorization ended before its time, with every token that came of it.
+
+    It says nothing of the user's upstream token.
+    """
+
+    user: UserId
+    idp: IdpId
+    client: ClientId
+    grant: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_-]{22,64}(?![\s\S])",
+            description="The authorization, as the tokens of it name it. It is no secret and finds nothing.",
+            examples=["3q2-7wAAq83vEjRWeJq83g"],
+        ),
+    ]
+    reason: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z-]{0,39}(?![\s\S])",
+            description="code-reused, refresh-token-reused: what is good for one use came twice, so somebody may have "
+            "a copy; client: the client gave it back. There may be more.",
+            examples=["refresh-token-reused"],
+        ),
+    ]
+
+
 Event: TypeAlias = (
     IdpRegistered
     | ConnectorProvisioned
@@ -245,6 +273,7 @@ Event: TypeAlias = (
     | TokenInsufficient
     | ConsentDeclined
     | AuthorizationFailed
+    | GrantRevoked
 )
 
 

@@ -9,7 +9,8 @@ from scopefold.auth.core.redirects import is_registered
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.store.records import Client
 
-AUTH_METHODS: Final = ("none", "client_secret_basic", "client_secret_post")
+CONFIDENTIAL_METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt")
+AUTH_METHODS: Final = ("none", *CONFIDENTIAL_METHODS)
 
 
 class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey
 from msgspec import Meta, Struct
 
 from scopefold.auth.core.egress import BadTarget, Network, target
 from scopefold.auth.core.redirects import ApplicationType, problem_with
 from scopefold.auth.oauth.client import AUTH_METHODS
+from scopefold.auth.oauth.client_keys import why_unusable
 from scopefold.auth.store.records import Client, Origin
 from scopefold.contracts.words import check_scopes
 
@@ -25,7 +23,7 @@ UNSAFE_GRANTS: Final = frozenset({"implicit", "password", "client_credentials"})
 """Refused to clients that nobody vouches for. What else is not known is left out (RFC 7591, section 2)."""
 
 KNOWN_GRANTS: Final = ("authorization_code", "refresh_token")
-MAX_KEYS: Final = 20
+USER_PREFIX: Final = "u_"
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Address = Annotated[str, Meta(min_length=1, max_length=2000)]
 Addresses = Annotated[tuple[Address, ...], Meta(max_length=20)]
@@ -118,6 +116,8 @@ def check(client: Client, reachable: Sequence[Network]) -> None:
     _check_addresses(client, reachable)
     _check_keys(client, reachable)
     method = client.token_endpoint_auth_method
+    if client.client_id.startswith(USER_PREFIX):  # RFC 9700, section 4.15: a subject must not be two things
+        raise _wrong(f"A client_id may not begin with {USER_PREFIX}: as a subject it could be taken for a user.")
     if client.scopes:
         try:
             check_scopes(client.scopes)
@@ -148,19 +148,8 @@ def _check_keys(client: Client, reachable: Sequence[Network]) -> None:
         raise _wrong("private_key_jwt needs the client's public keys: jwks or jwks_uri.")
     if client.jwks_uri is not None:
         _check_target("jwks_uri", client.jwks_uri, reachable)
-    if client.jwks is not None:
-        _check_key_set(client.jwks)
-
-
-def _check_key_set(given: dict[str, Any]) -> None:
-    try:
-        keys = KeySet.import_key_set(msgspec.convert(given, dict[str, Any]))  # type: ignore[arg-type]
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        raise _wrong("jwks is no JSON Web Key Set (RFC 7517, section 5).") from None
-    if not keys.keys or len(keys.keys) > MAX_KEYS:
-        raise _wrong(f"jwks must hold at least one key and at most {MAX_KEYS}.")
-    if any(isinstance(key, OctKey) or key.is_private for key in keys.keys):
-        raise _wrong("jwks must hold public keys only. What you sent is known to others now: make new keys.")
+    if client.jwks is not None and (why := why_unusable(client.jwks)) is not None:
+        raise _wrong(why)
 
 
 def _check_target(name: str, address: str, reachable: Sequence[Network]) -> None:

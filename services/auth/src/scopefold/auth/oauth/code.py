@@ -8,7 +8,8 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 
 from scopefold.auth.core.authentication import ACR
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
-from scopefold.auth.oauth.loaded import CODE_SECONDS, GrantedUser
+from scopefold.auth.oauth.family import begin
+from scopefold.auth.oauth.loaded import CODE_SECONDS, GrantedUser, Loaded
 from scopefold.auth.store.records import Code
 
 
@@ -39,18 +40,23 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
         )
 
     def query_authorization_code(self, code: str, client: RegisteredClient) -> "_StoredCode | None":
-        found: Code | None = self.server.loaded.code
-        if found is None or found.client_id != client.get_client_id() or found.issuer != self.server.loaded.issuer:
+        loaded: Loaded = self.server.loaded
+        if loaded.family is not None:  # it was redeemed before (RFC 6749, section 4.1.2)
+            loaded.reused = loaded.family.client_id == client.get_client_id()
             return None
-        if (self.server.loaded.now - found.issued_at).total_seconds() > CODE_SECONDS:
+        found = loaded.code
+        if found is None or found.client_id != client.get_client_id() or loaded.over or found.issuer != loaded.issuer:
+            return None
+        if (loaded.now - found.issued_at).total_seconds() > CODE_SECONDS:
             return None
         return _StoredCode(found)
 
     def delete_authorization_code(self, authorization_code: "_StoredCode") -> None:
-        """The caller claims the code by compare-and-set before it answers."""
+        """The caller claims the code, by storing its family, before it answers."""
 
     def authenticate_user(self, authorization_code: "_StoredCode") -> GrantedUser:
-        code = authorization_code.code
+        code, loaded = authorization_code.code, self.server.loaded
+        loaded.kept = begin(code, loaded)
         return GrantedUser(code.user, code.idp, code.authenticated_at, code.sid, code.claims)
 
 

@@ -6,6 +6,8 @@ from typing import Final
 from joserfc.jwk import ECKey, KeySet, KeySetSerialization, RSAKey
 from msgspec import Struct
 
+from scopefold.auth.core.families import Family, Presented
+from scopefold.auth.oauth.access_claims import AccessClaims
 from scopefold.auth.store.records import Client, Code
 from scopefold.auth.store.vault import Identity
 
@@ -25,8 +27,30 @@ class Keys(Struct, frozen=True):
         return KeySet([self.rs256, self.es256]).as_dict(private=False)
 
 
+class Assertion(Struct, frozen=True):
+    """A client's assertion that verified (RFC 7523): under which name it is remembered, and until when."""
+
+    name: str
+    expires_at: int
+
+
+class Told(Struct, frozen=True):
+    """A token that somebody asks about or wants revoked, and that is ours. It may be over."""
+
+    client_id: str
+    live: bool
+    family_id: str | None
+    claims: AccessClaims | None
+    """What it says, where it is an access token."""
+    family: Family | None
+    """What it continues, where it is a refresh token."""
+
+
 class Loaded(Struct, kw_only=True):
-    """What one request may need from the store, and what it wants stored. `code` is still to be claimed."""
+    """What one request may need from the store, and what it wants stored.
+
+    The code is redeemed by storing `kept` where there was no `family`, the refresh token by storing it in its place.
+    """
 
     issuer: str
     keys: Keys
@@ -37,6 +61,29 @@ class Loaded(Struct, kw_only=True):
     identity: Identity | None = None
     groups: tuple[str, ...] = ()
     issued: tuple[str, Code] | None = None
+    handle: str = ""
+    """What leads to the family of the code or the refresh token that was presented."""
+    presented: Presented | None = None
+    """The refresh token."""
+    family: Family | None = None
+    """What is stored under that handle."""
+    over: bool = False
+    """Did whoever ended the user's grants or the session mean this code or family, too?"""
+    user_ends: int = 0
+    reused: bool = False
+    """The grammar says: what was presented was used before, and its family must be ended."""
+    kept: Family | None = None
+    """The grammar says: store this."""
+    audiences: tuple[str, ...] = ()
+    """Under which names the client may address this server in an assertion."""
+    client_keys: KeySet | None = None
+    """The client's own public keys."""
+    assertion: Assertion | None = None
+    """The grammar says: the client authenticated by this assertion, which must be its first use."""
+    told: Told | None = None
+    """The token that is asked about."""
+    revoke: Told | None = None
+    """The grammar says: end this."""
 
 
 class GrantedUser(Struct, frozen=True):

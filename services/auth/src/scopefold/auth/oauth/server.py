@@ -7,10 +7,14 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
 
 from scopefold.auth.oauth.access_token import AccessToken
 from scopefold.auth.oauth.client import RegisteredClient
+from scopefold.auth.oauth.client_credentials import OwnGrant
 from scopefold.auth.oauth.code import CodeGrant, RequireS256
 from scopefold.auth.oauth.id_token import IdToken
 from scopefold.auth.oauth.loaded import GrantedUser, Loaded
+from scopefold.auth.oauth.private_key_jwt import METHOD, PrivateKeyJwt
+from scopefold.auth.oauth.refresh import RefreshGrant
 from scopefold.auth.oauth.request import GrammarRequest, told
+from scopefold.auth.oauth.token_status import Introspection, Revocation
 from scopefold.auth.store.records import Code
 
 
@@ -21,6 +25,11 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         super().__init__()
         self.loaded = loaded
         self.register_grant(CodeGrant, [RequireS256(required=True), IdToken(loaded)])
+        self.register_grant(RefreshGrant, [IdToken(loaded)])
+        self.register_grant(OwnGrant)
+        self.register_client_auth_method(METHOD, PrivateKeyJwt(loaded))
+        self.register_endpoint(Introspection)
+        self.register_endpoint(Revocation)
         self.register_token_generator("default", AccessToken(loaded))
 
     def query_client(self, client_id: str) -> RegisteredClient | None:
@@ -72,6 +81,20 @@ Answer = tuple[int, Any, dict[str, str]]
 
 
 def redeem(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-    """The token endpoint's answer: status, body and headers. On status 200 the caller must first claim the code."""
+    """The token endpoint's answer: status, body and headers. On status 200 the caller must first store `kept`."""
     answer: Answer = Server(loaded).create_token_response(GrammarRequest("POST", parameters, headers))
+    return answer
+
+
+def introspect(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+    """The introspection endpoint's answer (RFC 7662)."""
+    request = GrammarRequest("POST", parameters, headers)
+    answer: Answer = Server(loaded).create_endpoint_response(Introspection.ENDPOINT_NAME, request)
+    return answer
+
+
+def revoke(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+    """The revocation endpoint's answer (RFC 7009). The caller must first end what `revoke` names."""
+    request = GrammarRequest("POST", parameters, headers)
+    answer: Answer = Server(loaded).create_endpoint_response(Revocation.ENDPOINT_NAME, request)
     return answer

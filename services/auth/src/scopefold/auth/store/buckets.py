@@ -9,7 +9,7 @@ import msgspec
 import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
-from nats.js.api import KeyValueConfig, StorageType
+from nats.js.api import Header, KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
 from scopefold.ledger.log import LogUnavailable
@@ -20,10 +20,13 @@ CLIENTS: Final = "clients"
 DYNAMIC: Final = "dynamic_clients"
 CONSENTS: Final = "consents"
 FLOWS: Final = "flows"
+GRANTS: Final = "grants"
 SESSION_SECONDS: Final = 12 * 3600
 FLOW_SECONDS: Final = 600
 DYNAMIC_SECONDS: Final = 90 * 24 * 3600
 CONSENT_SECONDS: Final = 180 * 24 * 3600
+GRANT_SECONDS: Final = 366 * 86400
+"""Longer than any grant may last: what says that a user's grants have ended outlives all of them."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 _GIB: Final = 1024**3
@@ -59,6 +62,13 @@ _BUCKETS: Final = (
         max_bytes=_GIB // 8,
         storage=StorageType.MEMORY,
     ),
+    KeyValueConfig(
+        bucket=GRANTS,
+        description="What apps were granted: refresh token families, spent codes, what was revoked.",
+        history=1,
+        ttl=GRANT_SECONDS,
+        max_bytes=8 * _GIB,
+    ),
 )
 
 
@@ -93,8 +103,14 @@ _LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestErro
 class Bucket:
     """One bucket, with Structs for values. Raises `LogUnavailable` where the bus does not answer."""
 
-    def __init__(self, kv: KeyValue, remake: Callable[[], Awaitable[object]] | None = None) -> None:
+    def __init__(
+        self,
+        kv: KeyValue,
+        remake: Callable[[], Awaitable[object]] | None = None,
+        place: tuple[JetStreamContext, str] | None = None,
+    ) -> None:
         self._kv = kv
+        self._place = place  # the client library renews no lifetime, so this bucket's entries are published by hand
         self._remake = remake  # a bucket in memory is gone with a server that stood alone
 
     async def get(self, key: str, kind: type[T]) -> tuple[T, int] | None:
@@ -109,33 +125,38 @@ class Bucket:
             return None
         return msgspec.msgpack.decode(entry.value, type=kind), entry.revision
 
-    async def create(self, key: str, value: msgspec.Struct, *, seconds: float | None = None) -> int:
-        """Put an entry where there is none; its revision. Raises `Taken`.
+    async def create(self, key: str, value: msgspec.Struct, *, keep_seconds: int | None = None) -> int:
+        """Put an entry where there is none; its revision. Raises `Taken`."""
+        return await self.update(key, value, revision=0, keep_seconds=keep_seconds)
 
-        `seconds`: its own lifetime, in a bucket whose entries may have one. A later update has the bucket's.
+    async def update(self, key: str, value: msgspec.Struct, *, revision: int, keep_seconds: int | None = None) -> int:
+        """Replace the entry of this revision (0: there is none); its new revision. Raises `Taken`.
+
+        The server removes it after `keep_seconds`, if given, and after the bucket's lifetime in any case.
         """
-        return await self.update(key, value, revision=0, seconds=seconds)
-
-    async def update(self, key: str, value: msgspec.Struct, *, revision: int, seconds: float | None = None) -> int:
-        """Replace the entry of this revision (0: there is none); its new revision. Raises `Taken`."""
         content = msgspec.msgpack.encode(value)
         try:
             try:
-                return await self._write(key, content, revision, seconds)
+                return await self._write(key, content, revision, keep_seconds)
             except nats.js.errors.NoStreamResponseError:
                 if self._remake is None:
                     raise
                 await self._remake()
-                return await self._write(key, content, revision, seconds)
+                return await self._write(key, content, revision, keep_seconds)
         except _LOST:
             raise Taken(key) from None
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
 
-    async def _write(self, key: str, content: bytes, revision: int, seconds: float | None) -> int:
+    async def _write(self, key: str, content: bytes, revision: int, keep_seconds: int | None) -> int:
         if revision == 0:
-            return await self._kv.create(key, content, msg_ttl=seconds)
-        return await self._kv.update(key, content, last=revision)
+            return await self._kv.create(key, content, msg_ttl=keep_seconds)
+        if keep_seconds is None:
+            return await self._kv.update(key, content, last=revision)
+        assert self._place is not None, "only a bucket that knows its place can renew a lifetime"
+        js, name = self._place
+        expected: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
+        return (await js.publish(f"$KV.{name}.{key}", content, headers=expected, msg_ttl=keep_seconds)).seq
 
     async def take(self, key: str, revision: int) -> None:
         """Delete the entry of this revision. Of all who try, one succeeds; the others get `Taken`."""
@@ -165,7 +186,15 @@ class Buckets:
     """All buckets of one connection."""
 
     def __init__(
-        self, *, vault: Bucket, sessions: Bucket, clients: Bucket, dynamic: Bucket, consents: Bucket, flows: Bucket
+        self,
+        *,
+        vault: Bucket,
+        sessions: Bucket,
+        clients: Bucket,
+        dynamic: Bucket,
+        consents: Bucket,
+        grants: Bucket,
+        flows: Bucket,
     ) -> None:
         self.vault = vault
         self.sessions = sessions
@@ -173,6 +202,7 @@ class Buckets:
         self.dynamic = dynamic
         self.consents = consents
         self.flows = flows
+        self.grants = grants
 
 
 async def connect(js: JetStreamContext) -> Buckets:
@@ -187,7 +217,8 @@ async def connect(js: JetStreamContext) -> Buckets:
     try:
         names = {"vault": VAULT, "sessions": SESSIONS, "clients": CLIENTS, "dynamic": DYNAMIC, "consents": CONSENTS}
         found = {name: Bucket(await js.key_value(bucket)) for name, bucket in names.items()}
+        grants = Bucket(await js.key_value(GRANTS), place=(js, GRANTS))
         await remake()
-        return Buckets(**found, flows=Bucket(await js.key_value(FLOWS), remake))
+        return Buckets(**found, grants=grants, flows=Bucket(await js.key_value(FLOWS), remake))
     except (nats.js.errors.Error, *_AWAY) as error:
         raise LogUnavailable(f"the buckets are not there yet; run: scopefold bus init ({error})") from None

@@ -80,6 +80,8 @@ class Code(Struct, frozen=True):
     """Claims that the client asked for by name, as far as its registration allows."""
     issuer: str = ""
     """Who issued it: no other issuer redeems it."""
+    resource: tuple[str, ...] = ()
+    """What the tokens are for (RFC 8707); empty: for this server's own resources."""
 
 
 class Client(Struct, frozen=True):
@@ -100,6 +102,11 @@ class Client(Struct, frozen=True):
     jwks: dict[str, Any] | None = None
     """Its public keys (RFC 7517), where it does not name an address of theirs."""
     jwks_uri: str | None = None
+    token_endpoint_auth_signing_alg: str | None = None
+    resources: tuple[str, ...] = ()
+    """The resource indicators that it answers to, as a resource server."""
+    refresh_idle_seconds: int | None = None
+    refresh_absolute_seconds: int | None = None
     resource_server: bool = False
     """May it ask about tokens that are for others (RFC 7662)?"""
     origin: Origin = "operator"

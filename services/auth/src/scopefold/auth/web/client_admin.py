@@ -1,12 +1,13 @@
 """The admin API's part for clients: register, list, show, replace, remove, and a new secret."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.core.families import MAX_SECONDS
 from scopefold.auth.core.redirects import ApplicationType
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.oauth.client_metadata import WITH_SECRET, AuthMethod, BadMetadata, GrantType, check
@@ -15,7 +16,7 @@ from scopefold.auth.store.records import Client, Origin
 from scopefold.auth.web.browser import random_text
 from scopefold.auth.web.clients import DYNAMIC_PREFIX
 from scopefold.auth.web.service import Service, service_of
-from scopefold.contracts.words import ClientId, Scopes
+from scopefold.contracts.words import ClientId, Scopes, Url
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.web import ProblemError, json_body, json_response
 
@@ -45,7 +46,13 @@ class DescribeClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backchannel_logout_session_required: bool = False
     jwks: dict[str, Any] | None = None
     jwks_uri: RedirectUri | None = None
+    token_endpoint_auth_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"] | None = None
     resource_server: Annotated[bool, Meta(description="May ask about tokens that are for others (RFC 7662).")] = False
+    resources: Annotated[
+        tuple[Url, ...], Meta(max_length=20, description="The resource indicators that it answers to (RFC 8707).")
+    ] = ()
+    refresh_idle_seconds: Annotated[int, Meta(ge=60, le=MAX_SECONDS)] | None = None
+    refresh_absolute_seconds: Annotated[int, Meta(ge=60, le=MAX_SECONDS)] | None = None
 
 
 class RegisterClient(DescribeClient, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +77,11 @@ class ClientView(Struct, frozen=True, kw_only=True):
     backchannel_logout_session_required: bool
     jwks: dict[str, Any] | None
     jwks_uri: str | None
+    token_endpoint_auth_signing_alg: str | None
     resource_server: bool
+    resources: tuple[str, ...]
+    refresh_idle_seconds: int | None
+    refresh_absolute_seconds: int | None
     origin: Annotated[Origin, Meta(description="An operator registered it, or it registered itself.")]
     client_secret: str | UnsetType = UNSET
 
@@ -196,7 +207,11 @@ def _described(service: Service, client_id: str, asked: DescribeClient) -> Clien
         backchannel_logout_session_required=asked.backchannel_logout_session_required,
         jwks=asked.jwks,
         jwks_uri=asked.jwks_uri,
+        token_endpoint_auth_signing_alg=asked.token_endpoint_auth_signing_alg,
         resource_server=asked.resource_server,
+        resources=asked.resources,
+        refresh_idle_seconds=asked.refresh_idle_seconds,
+        refresh_absolute_seconds=asked.refresh_absolute_seconds,
     )
     try:
         check(client, service.egress.reachable)

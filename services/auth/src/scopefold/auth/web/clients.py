@@ -13,7 +13,7 @@ from scopefold.auth.web.client_documents import ClientDocuments
 KEPT_SECONDS: Final = 5.0
 KEPT: Final = 1000
 DYNAMIC_PREFIX: Final = "dc_"
-UNUSED_SECONDS: Final = 24 * 3600.0
+UNUSED_SECONDS: Final = 24 * 3600
 """How long a client that registered itself may wait for its first login."""
 
 SEEN_EVERY: Final = timedelta(days=1)
@@ -55,7 +55,7 @@ class Clients:
         if (found := await bucket.get(key, Client)) is not None:
             return found[0]
         try:
-            await bucket.create(key, client, seconds=UNUSED_SECONDS if bucket is self._dynamic else None)
+            await bucket.create(key, client, keep_seconds=UNUSED_SECONDS if bucket is self._dynamic else None)
         except Taken:  # registered by a parallel request
             return await self.get(client.client_id)
         return None

@@ -7,8 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.authentication import ACR, PROMPTS
+from scopefold.auth.core.families import OFFLINE
 from scopefold.auth.oauth.claims import SCOPE_CLAIMS, SCOPES
-from scopefold.auth.oauth.client import AUTH_METHODS
+from scopefold.auth.oauth.client import AUTH_METHODS, CONFIDENTIAL_METHODS
+from scopefold.auth.oauth.client_keys import ALGORITHMS
 from scopefold.auth.settings import Settings
 from scopefold.auth.web.pages import page
 from scopefold.auth.web.service import Service, issuer_of, service_of
@@ -35,14 +37,21 @@ def document(issuer: str, settings: Settings) -> dict[str, Any]:
         "token_endpoint": f"{issuer}/oauth2/token",
         "userinfo_endpoint": f"{issuer}/oauth2/userinfo",
         "end_session_endpoint": f"{issuer}/oauth2/logout",
+        "introspection_endpoint": f"{issuer}/oauth2/introspect",
+        "revocation_endpoint": f"{issuer}/oauth2/revoke",
         "jwks_uri": f"{issuer}/oauth2/jwks",
-        "scopes_supported": list(SCOPES),
+        "scopes_supported": [*SCOPES, OFFLINE],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_METHODS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": list(PROMPTS),
         "acr_values_supported": [ACR],

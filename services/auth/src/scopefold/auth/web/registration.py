@@ -46,7 +46,7 @@ async def issue_initial_access(request: Request) -> Response:
     service, asked = service_of(request), await json_body(request, IssueInitialAccess)
     token = f"iat_{random_text()}"
     access = InitialAccess(now() + timedelta(seconds=asked.expires_in), asked.uses)
-    await service.bus.buckets.dynamic.create(_access_key(token), access, seconds=asked.expires_in)
+    await service.bus.buckets.dynamic.create(_access_key(token), access, keep_seconds=asked.expires_in)
     return json_response(
         InitialAccessView(initial_access_token=token, uses=asked.uses, expires_in=asked.expires_in), 201
     )

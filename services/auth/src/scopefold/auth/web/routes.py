@@ -35,6 +35,8 @@ from scopefold.auth.web.logout import logout, logout_confirmed
 from scopefold.auth.web.pages import style
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
+from scopefold.auth.web.token_status import introspection, revocation
+from scopefold.auth.web.user_grants import end_user_grants
 from scopefold.auth.web.userinfo import userinfo
 from scopefold.runtime.web import (
     Endpoint,
@@ -94,6 +96,8 @@ OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     ("/oauth2/callback", callback, ["GET"]),
     ("/oauth2/callback/{idp}", callback, ["GET"]),
     ("/oauth2/token", token, ["POST"]),
+    ("/oauth2/introspect", introspection, ["POST"]),
+    ("/oauth2/revoke", revocation, ["POST"]),
     ("/oauth2/userinfo", userinfo, ["GET", "POST"]),
     ("/oauth2/logout", logout, ["GET", "POST"]),
     ("/account/logout", logout_confirmed, ["POST"]),
@@ -303,6 +307,14 @@ def _users(guard: Guard) -> list[Endpoint]:
             body=users.UserGroups,
             answers={200: users.UserGroups},
             problems=(400, 401, 404, 415, 422, 503),
+        ),
+        Endpoint(
+            method="DELETE",
+            path="/v1/users/{user}/grants",
+            summary="End everything that apps were granted on behalf of a user: each must have them log in anew",
+            handler=guard(end_user_grants),
+            answers={204: None},
+            problems=(401, 404, 503),
         ),
     ]
 

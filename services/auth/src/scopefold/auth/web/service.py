@@ -12,6 +12,7 @@ from scopefold.auth.core.egress import networks
 from scopefold.auth.oauth.loaded import Keys, Loaded
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
+from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.history import History
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.records import Client, Session
@@ -43,6 +44,7 @@ class Connected:
         self.buckets = buckets
         self.sessions = Sessions(buckets.sessions)
         self.clients = Clients(buckets.clients, buckets.dynamic, described)
+        self.grants = Grants(buckets.grants)
         self.vault = vault
         self.keys = keys
 

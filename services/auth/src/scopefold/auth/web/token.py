@@ -1,87 +1,92 @@
-"""The token endpoint: a code, once, for an access token and an ID token."""
+"""The token endpoint: a code, once, or a refresh token, once, or a client's own credentials, for tokens."""
 
 import asyncio
-import base64
-import binascii
 from typing import Final
-from urllib.parse import unquote
 
-from starlette.requests import Request
-from starlette.responses import Response
-
-from scopefold.auth.oauth.loaded import Loaded
-from scopefold.auth.oauth.request import ShownError, form_parameters
+from scopefold.auth.core.families import Ended, family_id, handle_of, is_over, read_refresh_token
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store.buckets import Taken, hashed
+from scopefold.auth.store.grants import ends
 from scopefold.auth.store.records import Code
-from scopefold.auth.web.service import Service, service_of
-from scopefold.runtime.web import ProblemError, json_response, limited_body
+from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion
+from scopefold.auth.web.ending import end_family
 
-CHALLENGE: Final = 'Basic realm="scopefold"'
+_USED: Final[dict[Ended, str]] = {
+    "code-reused": "The code was redeemed already.",
+    "refresh-token-reused": "The refresh token was used already.",
+}
 
 
-async def token(request: Request) -> Response:
+async def answer(asked: ClientRequest) -> Answer:
     """`POST /oauth2/token` (RFC 6749, section 3.2)."""
-    service = service_of(request)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/x-www-form-urlencoded":
-        return _error(400, "invalid_request", "Send a form: content-type application/x-www-form-urlencoded.")
+    loaded, grants = asked.loaded, asked.service.bus.grants
+    why: Ended = "code-reused" if asked.parameters.get("grant_type") == "authorization_code" else "refresh-token-reused"
+    revision = await _load(asked)
+    status, body, headers = redeem(loaded, asked.parameters, asked.headers)
+    await spend_assertion(asked)
+    if loaded.reused:
+        await end_family(asked.service, family_id(loaded.handle), why)
+    if status != 200 or loaded.kept is None:
+        return status, body, headers
     try:
-        parameters = form_parameters(await limited_body(request))
-    except ShownError as error:
-        return _error(400, error.error, error.description)
-    except ProblemError as error:
-        return _error(error.status, "invalid_request", str(error))
-    authorization = request.headers.get("authorization")
-    if authorization is not None and "client_secret" in parameters:
-        return _error(400, "invalid_request", "Authenticate in one way, not in two (RFC 6749, section 2.3).")
-    client_id = parameters.get("client_id", "") if authorization is None else _basic_client(authorization)
-    if client_id is None:
-        return _error(401, "invalid_client", "The Authorization header holds no client's name and secret.")
-    loaded = service.loaded(await service.clients.get(client_id))
-    flows, key = service.bus.buckets.flows, f"code.{hashed(parameters.get('code', ''))}"
-    found = await flows.get(key, Code)
-    if found is not None:
-        await _load(service, loaded, found[0])
-    headers = {"Authorization": authorization} if authorization is not None else {}
-    status, body, answer_headers = redeem(loaded, parameters, headers)
-    if status == 400 and body.get("error") == "invalid_client":  # Authlib's answer where no header authenticated
-        status, answer_headers = 401, {**answer_headers, "WWW-Authenticate": CHALLENGE}
-    if status == 200:
-        assert found is not None
-        try:
-            await flows.take(key, found[1])
-        except Taken:
-            return _error(400, "invalid_grant", "The code was redeemed already.")
-    answer_headers = {name.lower(): value for name, value in answer_headers.items()}
-    return json_response(body, status, {**answer_headers, "cache-control": "no-store", "pragma": "no-cache"})
+        await grants.keep(family_id(loaded.handle), loaded.kept, revision=revision, now=loaded.now)
+    except Taken:  # of all who brought the same at the same moment, another was first
+        await end_family(asked.service, family_id(loaded.handle), why)
+        return 400, {"error": "invalid_grant", "error_description": _USED[why]}, {}
+    return status, body, headers
 
 
-async def _load(service: Service, loaded: Loaded, code: Code) -> None:
-    """What the code stands for, if the session that it was issued in still lives."""
-    session, stored, groups = await asyncio.gather(
-        service.bus.sessions.of(code.user, code.sid, loaded.now),
-        service.bus.vault.token(code.user, code.idp),
-        service.bus.vault.groups(code.user),
+token = client_endpoint(answer)
+
+
+async def _load(asked: ClientRequest) -> int:
+    """Load the code or the family that the request is about; the family's revision, 0 where there is none."""
+    match asked.parameters.get("grant_type"):
+        case "authorization_code":
+            return await _load_code(asked, asked.parameters.get("code", ""))
+        case "refresh_token":
+            return await _load_family(asked, asked.parameters.get("refresh_token", ""))
+    return 0
+
+
+async def _load_code(asked: ClientRequest, code: str) -> int:
+    loaded, bus = asked.loaded, asked.service.bus
+    loaded.handle = handle_of(code)
+    found, family = await asyncio.gather(
+        bus.buckets.flows.get(f"code.{hashed(code)}", Code), bus.grants.family(family_id(loaded.handle))
     )
-    if session is None:
+    if family is not None:
+        loaded.family = family[0]
+        return family[1]
+    if found is not None:
+        loaded.code = found[0]
+        await _load_user(asked, found[0].user, found[0].idp)
+        user_end, session_ended = await ends(bus.grants, found[0].user, found[0].sid)
+        loaded.user_ends = user_end.count if user_end else 0
+        loaded.over = session_ended or (user_end is not None and user_end.at >= found[0].issued_at)
+    return 0
+
+
+async def _load_family(asked: ClientRequest, text: str) -> int:
+    loaded, grants = asked.loaded, asked.service.bus.grants
+    presented = read_refresh_token(text)
+    found = await grants.family(family_id(presented.handle)) if presented else None
+    if presented is None or found is None:
+        return 0
+    family = found[0]
+    loaded.handle, loaded.presented, loaded.family = presented.handle, presented, family
+    await _load_user(asked, family.user, family.idp)
+    user_end, session_ended = await ends(grants, family.user, family.sid)
+    loaded.over = is_over(family, user_ends=user_end.count if user_end else 0, session_ended=session_ended)
+    return found[1]
+
+
+async def _load_user(asked: ClientRequest, user: str, idp: str) -> None:
+    """Who the user is, while the IdP is registered and the vault holds what the user consented to there."""
+    service = asked.service
+    known = service.scopes.idps.get(idp)
+    if known is None or known.registration is None:
         return
-    loaded.code = code
-    loaded.identity = stored[0].identity if stored else None
-    loaded.groups = groups
-
-
-def _error(status: int, error: str, description: str) -> Response:
-    headers = {"www-authenticate": CHALLENGE} if status == 401 else {}
-    return json_response({"error": error, "error_description": description}, status, headers)
-
-
-def _basic_client(authorization: str) -> str | None:
-    """The client id in an HTTP Basic header, if there is one (RFC 6749, section 2.3.1)."""
-    scheme, _, content = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        return unquote(base64.b64decode(content, validate=True).decode().partition(":")[0])
-    except (binascii.Error, UnicodeDecodeError):
-        return None
+    stored, groups = await asyncio.gather(service.bus.vault.token(user, idp), service.bus.vault.groups(user))
+    asked.loaded.identity = stored[0].identity if stored else None
+    asked.loaded.groups = groups

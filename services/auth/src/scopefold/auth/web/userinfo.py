@@ -7,6 +7,7 @@ from scopefold.auth.oauth.claims import user_claims
 from scopefold.auth.oauth.own_tokens import NotAllowed, read_access_token
 from scopefold.auth.oauth.request import ShownError, form_parameters
 from scopefold.auth.web.service import now, service_of
+from scopefold.auth.web.token_status import live_access_token
 from scopefold.runtime.web import ProblemError, json_response, limited_body
 
 
@@ -15,7 +16,11 @@ async def userinfo(request: Request) -> Response:
     service = service_of(request)
     bus = service.bus
     try:
-        bearer = read_access_token(bus.keys, service.issuer, await _authorization(request), "openid")
+        authorization = await _authorization(request)
+        bearer = read_access_token(bus.keys, service.issuer, authorization, "openid")
+        token = (authorization or "").partition(" ")[2].strip()
+        if await live_access_token(service, token, service.issuer) is None:
+            raise NotAllowed(401, "invalid_token", "The access token was revoked.")
         session = await bus.sessions.of(bearer.user, bearer.sid, now()) if bearer.sid else None
         if session is None:
             raise NotAllowed(401, "invalid_token", "The session that the token was issued in has ended.")

@@ -11,6 +11,7 @@ from scopefold.contracts.events import (
     ConnectorDeprovisioned,
     ConnectorProvisioned,
     ConsentDeclined,
+    GrantRevoked,
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
@@ -77,6 +78,7 @@ def fold(state: State, recorded: Recorded) -> State:
             | TokenInsufficient()
             | ConsentDeclined()
             | AuthorizationFailed()
+            | GrantRevoked()
         ):
             return State(scopes, state.answers)
     assert_never(event)
