@@ -197,7 +197,6 @@ REGISTRATIONS: list[tuple[str, dict[str, Any]]] = [
     ("public with credentials", {"token_endpoint_auth_method": "none", "grant_types": ["client_credentials"]}),
     ("public resource server", {"token_endpoint_auth_method": "none", "resource_server": True}),
     ("no keys", {"token_endpoint_auth_method": "private_key_jwt"}),
-    ("keys for nothing", {"token_endpoint_auth_method": "client_secret_basic", "jwks": public(EC)}),
     ("a private key", {"jwks": {"keys": [EC.as_dict(private=True)]}}),
     ("a shared key", {"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}),
     ("no key at all", {"jwks": {"keys": []}}),

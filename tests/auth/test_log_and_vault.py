@@ -182,7 +182,7 @@ def test_B04_a_code_dies_after_a_minute(age_seconds: int, status: int) -> None:
     issued = now - timedelta(seconds=age_seconds)
     issuer, challenge = "https://login.example", challenge_of(VERIFIER)
     code = records.Code(
-        "app", APP_REDIRECT, "openid", "u_user0001", "atlassian", None, challenge, issued, issued, issuer
+        "app", APP_REDIRECT, "openid", "u_user0001", "atlassian", None, challenge, issued, issued, issuer=issuer
     )
     loaded = Loaded(
         issuer=issuer,

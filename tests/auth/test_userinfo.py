@@ -172,5 +172,5 @@ async def test_userinfo_is_named_in_the_metadata(world: World) -> None:
     async with httpx.AsyncClient(base_url=world.auth.url, timeout=20) as http:
         said = (await http.get("/.well-known/openid-configuration")).json()
     assert f"{world.auth.url}/oauth2/userinfo" == said["userinfo_endpoint"]
-    assert set(SCOPES) == set(said["scopes_supported"])
+    assert {*SCOPES, "offline_access"} == set(said["scopes_supported"])
     assert said["claims_parameter_supported"]

@@ -58,7 +58,7 @@ GroupsClaim = Annotated[
     str,
     Meta(
         max_length=200,
-        description="Which member of the IdP's identity answer or ID token lists a user's groups; empty: none does.",
+        description="Which member of the IdP's identity answer or ID token lists a user's groups; absent: none does.",
     ),
 ]
 
@@ -74,7 +74,7 @@ class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):
         dict[str, str], Meta(description="Authorize parameters that replace or join the profile's.")
     ] = {}
     endpoints: EndpointOverrides = EndpointOverrides()
-    groups_claim: GroupsClaim = ""
+    groups_claim: GroupsClaim | UnsetType = UNSET
 
 
 class ConnectorProvisioned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="connector-provisioned.v1"):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.contracts.codec import encode
@@ -117,7 +117,7 @@ def decide(state: State, command: RegisterIdp, found: Discovered | None = None) 
         base_scopes=command.base_scopes,
         authorize_params=command.authorize_params,
         endpoints=endpoints,
-        groups_claim=command.groups_claim,
+        groups_claim=command.groups_claim or UNSET,
     )
     if len(encode(event)) > MAX_PAYLOAD_BYTES:
         detail = f"Its event would be longer than {MAX_PAYLOAD_BYTES} bytes. Name fewer scopes and parameters."

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from scopefold.auth.core.egress import BadTarget, Network, target
-from scopefold.auth.core.redirects import ApplicationType, problem_with
+from scopefold.auth.core.redirects import ApplicationType, is_loopback, problem_with
 from scopefold.auth.oauth.client import AUTH_METHODS
 from scopefold.auth.oauth.client_keys import why_unusable
 from scopefold.auth.store.records import Client, Origin
@@ -137,8 +137,9 @@ def _check_addresses(client: Client, reachable: Sequence[Network]) -> None:
     for address in (*client.redirect_uris, *client.post_logout_redirect_uris):
         if (problem := problem_with(address, client.kind)) is not None:
             raise BadMetadata("invalid_redirect_uri", f"{address[:200]} cannot be a redirect address: {problem}.")
-    if client.backchannel_logout_uri is not None:
-        _check_target("backchannel_logout_uri", client.backchannel_logout_uri, reachable)
+    backchannel = client.backchannel_logout_uri
+    if backchannel is not None and not (client.origin == "operator" and is_loopback(backchannel)):
+        _check_target("backchannel_logout_uri", backchannel, reachable)
 
 
 def _check_keys(client: Client, reachable: Sequence[Network]) -> None:

@@ -41,8 +41,8 @@ class IdToken(OpenIDCode):  # type: ignore[misc]
     def get_authorization_code_claims(self, authorization_code: Any) -> dict[str, Any]:
         """With the session's public id, by which the client is told of a logout."""
         claims: dict[str, Any] = super().get_authorization_code_claims(authorization_code)
-        sid = authorization_code.code.sid
-        return {**claims, "sid": sid} if sid else claims
+        family = self._loaded.kept
+        return {**claims, "sid": family.sid} if family is not None and family.sid is not None else claims
 
     def generate_user_info(self, user: GrantedUser, scope: str) -> UserInfo:
         loaded = self._loaded

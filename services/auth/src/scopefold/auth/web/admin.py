@@ -184,7 +184,7 @@ def idp_view(service: Service, idp: Idp) -> IdpView:
         base_scopes=registered.base_scopes,
         authorize_params=registered.authorize_params,
         endpoints=registered.endpoints,
-        groups_claim=registered.groups_claim,
+        groups_claim=registered.groups_claim or "",
         union=idp.union,
         requested=requested_scopes(idp),
         callback=callback_address(service, idp.idp),

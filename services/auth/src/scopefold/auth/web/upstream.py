@@ -249,7 +249,7 @@ async def identify(
 def _groups(idp: Idp, answer: Mapping[str, object]) -> tuple[str, ...]:
     """The user's groups at the IdP, where the operator has named the claim that tells them."""
     assert idp.registration is not None
-    path = idp.registration.event.groups_claim
+    path = idp.registration.event.groups_claim or ""
     told = member(answer, path) if path else None
     if not isinstance(told, list):
         return ()
