@@ -34,7 +34,7 @@ async def test_all_that_is_said_of_a_client_is_kept_and_shown(world: World) -> N
     again = await world.admin("PUT", f"{CLIENTS}/everything", json=EVERYTHING)
     shown = await world.admin("GET", f"{CLIENTS}/everything")
     assert [201, 200, 200] == [one.status_code for one in (made, again, shown)], made.text
-    unsaid = {"refresh_idle_seconds": None, "refresh_absolute_seconds": None, "resources": []}
+    unsaid: dict[str, Any] = {"refresh_idle_seconds": None, "refresh_absolute_seconds": None, "resources": []}
     unsaid["token_endpoint_auth_signing_alg"] = None
     expected = {**unsaid, **EVERYTHING, "client_id": "everything", "origin": "operator"}
     assert expected == made.json() == again.json() == shown.json()
