@@ -41,7 +41,7 @@ fix:
 contracts:
     python -m scopefold.contracts
 
-# Write docs/providers.md anew from the provider profiles
+# Write docs/providers.md and docs/diagnoses.md anew from the provider profiles
 providers:
     python -m scopefold.scopes
 

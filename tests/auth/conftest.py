@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.auth.world import World, auth, new_world, ready
+from tests.auth.oidc import oidc_idp
+from tests.auth.world import World, auth, beside, new_world, until_ready
 from tests.support.process import Service
 
 
@@ -14,7 +15,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Several IdPs, so every request says by `idp_hint` or `resource` where it goes."""
     with new_world(tmp_path_factory.mktemp("world")) as running:
         yield running
-        assert "Traceback" not in running.auth.said()
+        said = running.auth.said()
+        assert "Traceback" not in said, said[said.index("Traceback") :][:9000].replace("\\n", "\n")
 
 
 @pytest.fixture(scope="session")
@@ -23,5 +25,33 @@ def strict(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     narrow = {"logins_per_minute": "20", "failures_per_minute": "5", "trusted_proxies": "127.0.0.0/8"}
     directory = tmp_path_factory.mktemp("strict")
     with auth(directory, **{**world.settings, **narrow}, dpop_nonce="required") as running:
-        asyncio.run(ready(running))
+        asyncio.run(until_ready(running))
         yield running
+
+
+@pytest.fixture(scope="module")
+def jira(world: World) -> str:
+    """An Atlassian with one connector, for tests that do not care what came before in their module."""
+    return asyncio.run(world.idp_with_jira())
+
+
+@pytest.fixture(scope="module")
+def directory(world: World) -> str:
+    """An OpenID provider that tells groups."""
+    return asyncio.run(oidc_idp(world, groups_claim="groups"))
+
+
+@pytest.fixture(scope="session")
+def guarded(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Another service of the same bus: clients register with an initial access token, or are described by documents."""
+    with beside(world, tmp_path_factory.mktemp("guarded"), registration="token") as other:
+        yield other
+
+
+@pytest.fixture(scope="session")
+def welcoming(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Another one, as a developer has it: every client may register, and documents may be on this machine."""
+    with beside(
+        world, tmp_path_factory.mktemp("welcoming"), registration="open", egress_networks="127.0.0.1/32"
+    ) as other:
+        yield other

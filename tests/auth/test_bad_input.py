@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.auth.world import APP_REDIRECT, World
+from tests.auth.world import APP_REDIRECT, Person, World
 from tests.support.browsing import Window
 
 CLIENTS = "/api/v1/organizations/default/clients"
@@ -37,8 +37,14 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/v1/idps/no-such", {}, 404, "unknown-idp"),
     ("GET", "/v1/idps/%00", {}, 404, "unknown-idp"),
     ("GET", "/v1/nothing", {}, 404, "not-found"),
-    ("POST", CLIENTS, {"json": {**CLIENT, "redirect_uris": []}}, 422, "invalid-body"),
-    ("POST", CLIENTS, {"json": {**CLIENT, "redirect_uris": ["javascript://x/%0aalert(1)"]}}, 422, "invalid-body"),
+    ("POST", CLIENTS, {"json": {**CLIENT, "redirect_uris": []}}, 422, "invalid-redirect-uri"),
+    (
+        "POST",
+        CLIENTS,
+        {"json": {**CLIENT, "redirect_uris": ["javascript://x/%0aalert(1)"]}},
+        422,
+        "invalid-redirect-uri",
+    ),
     ("POST", CLIENTS, {"json": {**CLIENT, "redirect_uris": [APP_REDIRECT + "#frag"]}}, 422, "invalid-redirect-uri"),
     ("POST", CLIENTS, {"json": {**CLIENT, "redirect_uris": ["https://a@b.example/"]}}, 422, "invalid-redirect-uri"),
     ("POST", CLIENTS, {"json": {**CLIENT, "redirect_uris": ["https://["]}}, 422, "invalid-redirect-uri"),
@@ -46,6 +52,7 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", CLIENTS, {"json": {**CLIENT, "token_endpoint_auth_method": "plain"}}, 422, "invalid-body"),
     ("POST", "/api/v1/organizations/other/clients", {"json": CLIENT}, 404, "unknown-organisation"),
     ("GET", "/api/v1/organizations/a.b/clients", {}, 404, "unknown-organisation"),
+    ("DELETE", "/v1/users/a.b/grants", {}, 404, "unknown-user"),
     ("GET", "/v1/reconsent?limit=0", {}, 400, "invalid-query"),
     ("GET", "/v1/reconsent?limit=1001", {}, 400, "invalid-query"),
     ("GET", "/v1/reconsent?limit=x", {}, 400, "invalid-query"),
@@ -77,6 +84,7 @@ GUARDED = [
     ("GET", "/v1/idps/atlassian"),
     ("POST", CLIENTS),
     ("GET", CLIENTS),
+    ("DELETE", "/v1/users/u_user0001/grants"),
     ("GET", "/v1/reconsent"),
     ("GET", "/v1/quarantine"),
 ]
@@ -132,6 +140,8 @@ TOKEN_CASES: list[tuple[dict[str, Any], int, str]] = [
     ({"data": {"grant_type": "authorization_code"}, "headers": {"authorization": "Basic //4="}}, 401, "invalid_client"),
     ({"data": {"grant_type": "authorization_code"}, "headers": {"authorization": "Basic !"}}, 401, "invalid_client"),
     ({"data": {"grant_type": "authorization_code"}, "headers": {"authorization": "Basic"}}, 401, "invalid_client"),
+    ({"data": {"client_assertion": "x"}, "headers": {"authorization": "Basic eDp5"}}, 400, "invalid_request"),
+    ({"data": {"client_id": "y"}, "headers": {"authorization": "Basic eDp5"}}, 401, "invalid_client"),
     ({"data": {"client_secret": "x"}, "headers": {"authorization": "Basic eDp5"}}, 400, "invalid_request"),
 ]
 
@@ -147,7 +157,7 @@ async def test_the_token_endpoint_speaks_oauth(world: World, sent: dict[str, Any
 
 async def test_a_grant_type_that_is_not_ours_is_unsupported(world: World) -> None:
     app = await world.register_client()
-    for grant in ("password", "client_credentials", "refresh_token", "implicit", ""):
+    for grant in ("password", "implicit", ""):
         answer = await app.swap("code", grant_type=grant)
         assert (400, "unsupported_grant_type") == (answer.status_code, answer.json()["error"]), grant
 
@@ -164,3 +174,30 @@ async def test_a_name_with_reserved_characters_authenticates_by_basic(world: Wor
             auth=("urn%3Aapp%2520%3Ae", str(app.secret)),
         )
     assert (400, "invalid_grant") == (answer.status_code, answer.json()["error"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "diagnosis", "shown"),
+    [
+        ({"redirect_uri": "https://jira.example/plugins/servlet/oidc/callback"}, "app.redirect-unregistered", True),
+        ({"client_id": "nobody"}, "app.client-unknown", False),
+    ],
+)
+async def test_who_runs_scopefold_is_told_what_an_app_has_wrong(
+    world: World, changed: dict[str, str], diagnosis: str, shown: bool
+) -> None:
+    """The seed's row "plugin redirect fails with 400": the address to register can be copied from the page."""
+    app, browser = await world.register_client(), Person(world).browser
+    page = await browser.get(app.address(**changed))
+    assert 400 == page.status_code
+    assert "scopefold client register" in page.text
+    assert shown == ("https://jira.example/plugins/servlet/oidc/callback</code>" in page.text)
+    async with world.auth.client() as program:
+        told = await program.get(app.address(**changed), headers={"accept": "application/json"})
+    assert "application/problem+json" == told.headers["content-type"]
+    assert diagnosis == told.json()["diagnosis"]["id"]
+
+
+async def test_who_comes_back_to_a_login_that_is_over_is_told_what_to_do(world: World) -> None:
+    page = await Person(world).browser.get("/oauth2/callback?state=gone&code=x")
+    assert (400, True) == (page.status_code, "begin the login again" in page.text)

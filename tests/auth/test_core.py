@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scopefold.auth.core.idps import Refused, RegisterIdp, decide
 from scopefold.auth.core.login import (
     MAX_LIFETIME_SECONDS,
     MAX_SCOPES,
@@ -27,7 +26,7 @@ from scopefold.auth.core.login import (
 from scopefold.auth.core.seal import BadKey, CannotOpen, Place, Sealed, derive, keyed_hash, read_key, seal, unseal
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
 from scopefold.consent.reconsent import replay
-from scopefold.contracts.events import EndpointOverrides, Event, IdpRegistered
+from scopefold.contracts.events import Event
 from scopefold.scopes.coverage import Grant
 from scopefold.scopes.grammar import MAX_TEXT_LENGTH, BadScope
 from scopefold.scopes.profile import RefreshClock
@@ -152,69 +151,6 @@ def test_the_refresh_clocks_run_only_with_a_refresh_token() -> None:
     found = clocks(profile, now=NOW, expires_in_seconds=None, has_refresh_token=True)
     assert Clocks(None, NOW + timedelta(seconds=60), NOW + timedelta(seconds=600)) == found
     assert Clocks(None, None, None) == clocks(profile, now=NOW, expires_in_seconds=None, has_refresh_token=False)
-
-
-COMMAND = RegisterIdp(idp="atlassian", profile="atlassian", client_id="acme", client_secret="secret")
-EVENT = IdpRegistered(
-    idp="atlassian", profile="atlassian", client_id="acme", base_scopes=("openid", "email", "profile")
-)
-BY_HAND = EndpointOverrides(authorize="https://a.example", token="https://t.example", identity="https://i.example")
-MANY = tuple("s" * 250 + str(n) for n in range(300))
-REGISTRATIONS: list[tuple[tuple[Event, ...], RegisterIdp, IdpRegistered | str | None]] = [
-    ((), COMMAND, EVENT),
-    ((EVENT,), COMMAND, None),
-    ((EVENT,), replace(COMMAND, client_secret="another"), None),
-    ((EVENT,), replace(COMMAND, client_id="other"), replace(EVENT, client_id="other")),
-    ((provisioned("jira-user", JIRA),), COMMAND, EVENT),
-    ((), replace(COMMAND, profile="no-such"), "unknown-profile"),
-    ((), replace(COMMAND, authorize_params={"prompt": "login"}), replace(EVENT, authorize_params={"prompt": "login"})),
-    *(
-        ((), replace(COMMAND, authorize_params={name: "x"}), "reserved-parameter")
-        for name in ("client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge")
-    ),
-    ((), replace(COMMAND, base_scopes=MANY), "too-large"),
-    ((), replace(COMMAND, parameters={"tenant": "acme"}), "bad-parameter"),
-    ((), replace(COMMAND, profile="microsoft"), replace(EVENT, profile="microsoft")),
-    ((), replace(COMMAND, profile="microsoft", parameters={"tenant": "common"}), replace(EVENT, profile="microsoft")),
-    (
-        (),
-        replace(COMMAND, profile="microsoft", parameters={"tenant": "acme.example"}),
-        replace(
-            EVENT,
-            profile="microsoft",
-            endpoints=EndpointOverrides(
-                authorize="https://login.microsoftonline.com/acme.example/oauth2/v2.0/authorize",
-                token="https://login.microsoftonline.com/acme.example/oauth2/v2.0/token",
-            ),
-        ),
-    ),
-    ((), replace(COMMAND, profile="microsoft", parameters={"tenant": "a/../b"}), "bad-parameter"),
-    ((), replace(COMMAND, profile="okta"), "bad-parameter"),
-    (
-        (),
-        replace(COMMAND, profile="okta", parameters={"domain": "acme.okta.com"}),
-        replace(
-            EVENT,
-            profile="okta",
-            endpoints=EndpointOverrides(
-                authorize="https://acme.okta.com/oauth2/v1/authorize",
-                token="https://acme.okta.com/oauth2/v1/token",
-                identity="https://acme.okta.com/oauth2/v1/userinfo",
-            ),
-        ),
-    ),
-    ((), replace(COMMAND, profile="okta", endpoints=BY_HAND), replace(EVENT, profile="okta", endpoints=BY_HAND)),
-    ((), replace(COMMAND, profile="oidc", parameters={"issuer": "https://id.example"}), "no-endpoints"),
-    ((), replace(COMMAND, profile="oidc", endpoints=BY_HAND), replace(EVENT, profile="oidc", endpoints=BY_HAND)),
-]
-
-
-@pytest.mark.parametrize(("events", "command", "expected"), REGISTRATIONS)
-def test_registering_an_idp(
-    events: tuple[Event, ...], command: RegisterIdp, expected: IdpRegistered | str | None
-) -> None:
-    decision = decide(replay(log_of(*events)).scopes, command)
-    assert expected == (decision.kind if isinstance(decision, Refused) else decision)
 
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))

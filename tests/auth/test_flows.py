@@ -3,7 +3,8 @@
 import re
 
 from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, TokenStored, UserLoggedIn
-from tests.auth.world import APP_REDIRECT, JIRA_SCOPES, Person, World, query_of
+from tests.auth.world import APP_REDIRECT, JIRA_SCOPES, Person, World, query_of, told_by
+from tests.sandbox.visitor import CLIENT_ID
 from tests.support.logs import insufficient, provisioned
 
 
@@ -59,10 +60,13 @@ async def test_who_cancels_is_declined_in_the_log_and_at_the_client(world: World
 async def test_a_wrong_secret_is_a_failure_at_the_token_endpoint(world: World) -> None:
     idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
     await world.register_idp(idp, secret="not-the-secret")
-    told = query_of(await alice.come_back(app, idp_hint=idp))
-    assert ("server_error", world.auth.url) == (told["error"], told["iss"])
+    page = await alice.come_back(app, idp_hint=idp)
+    told = told_by(page)
+    assert ("server_error", world.auth.url, "the-state") == (told["error"], told["iss"], told["state"])
+    for said in ("whoever runs Scopefold", "Settings tab", "atlassian.wrong-secret", CLIENT_ID):
+        assert said in page.text
     (failed,) = await world.said(AuthorizationFailed, idp)
-    assert ("token", "access_denied") == (failed.stage, failed.error)
+    assert ("token", "access_denied", "atlassian.wrong-secret") == (failed.stage, failed.error, failed.diagnosis)
     await world.register_idp(idp)
     assert await alice.log_in(app, idp_hint=idp)
 
@@ -75,7 +79,7 @@ async def test_a_report_of_another_service_lists_the_user_until_the_next_login(w
     await world.publish(report, by="jira-gateway")
     (row,) = (await world.worklist(idp=idp))["items"]
     assert (user, "disproved", "jira-gateway") == (row["user"], row["known_by"], row["reports"][0]["publisher"])
-    assert ["write:jira-work"] == row["reports"][0]["missing"]
+    assert (["write:jira-work"], {"write:jira-work": "disproved"}) == (row["reports"][0]["missing"], row["why"])
     await alice.log_in(app, idp_hint=idp)
     straight_after = await alice.browser.get(app.address(idp_hint=idp))
     assert straight_after.headers["location"].startswith(APP_REDIRECT), "the report was on the token before"

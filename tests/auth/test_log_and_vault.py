@@ -7,21 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import nats
 import pytest
+from authlib.oauth2.rfc7523 import private_key_jwt_sign
+from joserfc.jwk import ECKey
 from msgspec.structs import replace
 from nats.aio.client import Client
 
 from scopefold.auth.core.seal import read_key
 from scopefold.auth.oauth.loaded import Loaded
+from scopefold.auth.oauth.private_key_jwt import ASSERTION_TYPE
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store import buckets, records
 from scopefold.auth.store.history import History
-from scopefold.auth.store.vault import StoredToken, Vault
+from scopefold.auth.store.vault import Identity, StoredToken, TokenPart, Vault
 from scopefold.contracts.events import TokenStored, UserLoggedIn
 from scopefold.ledger.log import Log, LogUnavailable, last_seq_on
 from scopefold.ledger.read import read
 from tests.auth.holders import some_keys
+from tests.auth.tokens import REFRESHING, call
 from tests.auth.world import (
     APP_REDIRECT,
     KEK,
@@ -89,6 +94,22 @@ async def test_a_token_that_the_log_does_not_know_is_told_to_it_once(world: Worl
     assert [303] * 5 == [answer.status_code for answer in answers]
     assert [1, 2] == [event.generation for event in await world.said(TokenStored, idp)]
     assert 1 == len(await world.said(UserLoggedIn, idp))
+
+
+def test_rows_of_before_are_read_as_they_were_meant() -> None:
+    """A token without parts is one that carries everything; a login under way that knew no nonce."""
+    moment = datetime.now(UTC)
+    row = StoredToken(
+        Identity("subject"), "access", "refresh", ("a",), ("a",), ("identity",), "echoed", "login", 1, "f" * 22,
+        None, moment, None, None, (TokenPart("x", "y"),),
+    )  # fmt: skip
+    old = msgspec.to_builtins(row, builtin_types=(datetime,))
+    del old["parts"]
+    assert replace(row, parts=()) == msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=StoredToken)
+    begun = records.Attempt("a", "idp", records.AuthorizeRequest({}), "b", "v", (), None, moment, "nonce")
+    old = msgspec.to_builtins(begun, builtin_types=(datetime,))
+    del old["nonce"]
+    assert replace(begun, nonce=None) == msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=records.Attempt)
 
 
 async def test_the_worklist_of_an_earlier_moment(world: World) -> None:
@@ -160,11 +181,12 @@ AGES = [(0, 200), (59, 200), (60, 200), (61, 400), (3600, 400)]
 def test_B04_a_code_dies_after_a_minute(age_seconds: int, status: int) -> None:
     now = datetime.now(UTC)
     issued = now - timedelta(seconds=age_seconds)
+    issuer, challenge = "https://login.example", challenge_of(VERIFIER)
     code = records.Code(
-        "app", APP_REDIRECT, "openid", "u_user0001", "atlassian", None, challenge_of(VERIFIER), issued, issued
+        "app", APP_REDIRECT, "openid", "u_user0001", "atlassian", None, challenge, issued, issued, issuer=issuer
     )
     loaded = Loaded(
-        issuer="https://login.example",
+        issuer=issuer,
         keys=some_keys(),
         client_secret_key=b"k" * 32,
         now=now,
@@ -203,12 +225,13 @@ async def _every_message(world: World) -> bytes:
 async def _everything_secret_of_a_login(world: World) -> tuple[dict[str, str], str]:
     """What must not be found, and a text that must."""
     idp, alice = await world.idp_with_jira(), Person(world)
-    app = await world.register_client(token_endpoint_auth_method="client_secret_post")
+    app = await world.register_client(**{**REFRESHING, "token_endpoint_auth_method": "client_secret_post"})
     await world.publish(provisioned(f"more-{idp}", JIRA, idp), by="provisioner")
     callback = await alice.press(await alice.at_consent(app))
     answer = await alice.browser.get(callback)
     code = query_of(answer)["code"]
     swapped = (await app.swap(code, client_secret=app.secret)).json()
+    proof, refreshed = await _use_up(world, app, swapped)
     user = str((await app.verified(swapped["id_token"]))["sub"])
     await app.swap(code, client_secret=app.secret)
     await _stumble(world, app, alice)
@@ -229,6 +252,11 @@ async def _everything_secret_of_a_login(world: World) -> tuple[dict[str, str], s
         "code": code,
         "access token": swapped["access_token"],
         "id token": swapped["id_token"],
+        "refresh token": swapped["refresh_token"],
+        "refresh token's handle": swapped["refresh_token"].split(".")[0],
+        "refresh token's secret": swapped["refresh_token"].split(".")[1],
+        "next refresh token": refreshed,
+        "client assertion": proof,
         "verifier": VERIFIER,
         "client secret": str(app.secret),
         "secret at the IdP": "sandbox-atlassian-secret",
@@ -237,6 +265,27 @@ async def _everything_secret_of_a_login(world: World) -> tuple[dict[str, str], s
         **{f"cookie {cookie.name}": str(cookie.value) for cookie in alice.browser.jar.jar},
     }
     return canaries, idp
+
+
+async def _use_up(world: World, app: App, tokens: dict[str, str]) -> tuple[str, str]:
+    """Everything that clients send to the endpoints for them, rightly and wrongly; an assertion and the next token."""
+    key = ECKey.generate_key("P-256")
+    keys = {"keys": [key.as_dict(private=False)]}
+    own = {"grant_types": ["client_credentials"], "token_endpoint_auth_method": "private_key_jwt", "jwks": keys}
+    signer = await world.register_client(**own, scopes=["reports:read"], resource_server=True)
+    proof = private_key_jwt_sign(key, signer.id, world.auth.url, alg="ES256")
+    signed = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": proof}
+    secret = {"client_id": app.id, "client_secret": app.secret}
+    by_refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], **secret}
+    for _ in range(2):
+        await call(world, "/oauth2/token", {"grant_type": "client_credentials", **signed})
+    for path in ("/oauth2/introspect", "/oauth2/revoke"):
+        await call(world, path, {"token": tokens["access_token"], **signed})
+        await call(world, path, {"token": tokens["access_token"], **secret})
+    refreshed = (await call(world, "/oauth2/token", by_refresh)).json()["refresh_token"]
+    await call(world, "/oauth2/token", by_refresh)
+    await call(world, "/oauth2/revoke", {"token": refreshed, **secret})
+    return proof, str(refreshed)
 
 
 async def _stumble(world: World, app: App, alice: Person) -> None:

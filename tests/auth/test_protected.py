@@ -32,6 +32,7 @@ from scopefold.runtime.web import application, json_response
 from tests.auth.holders import Holder, ath_of, some_keys, some_ring
 from tests.auth.world import KEK, World
 
+METADATA = "https://login.example/.well-known/oauth-protected-resource"
 ISSUER, URL = "https://login.example", "https://login.example/userinfo"
 NOW = datetime.now(UTC)
 AT = int(NOW.timestamp())
@@ -121,7 +122,7 @@ def test_C15_a_token_comes_in_the_header_alone() -> None:
     for authorization in (None, "Basic eDp5", f"MAC {token()}"):
         with pytest.raises(AccessRefused) as caught:
             check_access(loaded, method="GET", authorization=authorization, proof=None)
-        offered = caught.value.challenge()
+        offered = caught.value.challenge(METADATA)
         assert (401, {}) == (caught.value.status, caught.value.told)
         assert 'Bearer realm="scopefold"' in offered
         assert f'DPoP algs="{" ".join(ALGORITHMS)}"' in offered
@@ -148,7 +149,11 @@ def test_B29_a_bound_token_needs_a_proof_of_its_key_and_is_no_bearer_token() -> 
     ]
     for scheme, access, proof, error in rows:
         found = refusal(access, scheme=scheme, proof=proof)
-        assert (401, error, True) == (found.status, found.told["error"], found.challenge().startswith(scheme)), error
+        assert (401, error, True) == (
+            found.status,
+            found.told["error"],
+            found.challenge(METADATA).startswith(scheme),
+        ), error
 
 
 STEPS: list[tuple[str, Needs, dict[str, Any], dict[str, str] | None]] = [
@@ -174,7 +179,7 @@ def test_C17_a_login_that_is_too_old_or_too_weak_is_told_what_to_ask_for(
     found = refusal(token(**changed), needs=needs)
     told = {name: value for name, value in found.told.items() if not name.startswith("error")}
     assert (401, "insufficient_user_authentication", expected) == (found.status, found.told["error"], told)
-    assert all(f'{name}="{value}"' in found.challenge() for name, value in expected.items())
+    assert all(f'{name}="{value}"' in found.challenge(METADATA) for name, value in expected.items())
 
 
 def test_a_token_without_the_scope_is_told_which() -> None:

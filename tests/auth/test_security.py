@@ -1,17 +1,24 @@
 """Attack cases, each named by its id: the request of an attacker and the safe answer."""
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from scopefold.auth.web.browser import BROWSER_COOKIE, SESSION_COOKIE
 from scopefold.contracts.events import TokenStored
-from tests.auth.world import APP_REDIRECT, VERIFIER, App, Person, World, auth, challenge_of, query_of, status_becomes
+from tests.auth.world import (
+    APP_REDIRECT,
+    VERIFIER,
+    App,
+    Person,
+    World,
+    challenge_of,
+    query_of,
+    told_by,
+)
 from tests.support.browsing import Window
 
 
@@ -95,6 +102,8 @@ async def test_A14_A15_A29_a_wrong_request_is_told_to_the_client_by_us(
     told = query_of(answer)
     assert ("the-state", world.auth.url) == (told["state"], told["iss"])
     assert told["error"] in ("invalid_request", "unsupported_response_type", "unauthorized_client")
+    if told["error"] == "unsupported_response_type":
+        assert "The response_type must be code." == told["error_description"]
 
 
 async def test_A17_what_the_request_says_is_shown_as_text(world: World) -> None:
@@ -134,18 +143,6 @@ async def test_B01_a_code_is_redeemed_once(world: World) -> None:
     code = await alice.log_in(app, idp_hint=idp)
     first, second = await app.swap(code), await app.swap(code)
     assert (200, 400, "invalid_grant") == (first.status_code, second.status_code, second.json()["error"])
-
-
-async def test_B02_of_50_parallel_redemptions_at_two_replicas_one_succeeds(world: World, tmp_path: Path) -> None:
-    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
-    with auth(tmp_path, **world.settings) as other:
-        await status_becomes(other, 200)
-        code = await alice.log_in(app, idp_hint=idp)
-        async with httpx.AsyncClient(timeout=30) as http:
-            urls = [f"{one.url}/oauth2/token" for one in (world.auth, other)] * 25
-            answers = await asyncio.gather(*(http.post(url, data=app.swap_form(code)) for url in urls))
-    assert [200] + [400] * 49 == sorted(answer.status_code for answer in answers)
-    assert {"invalid_grant"} == {one.json()["error"] for one in answers if one.status_code == 400}
 
 
 async def test_B03_a_code_is_bound_to_its_client(world: World) -> None:
@@ -235,7 +232,7 @@ async def test_D13_D14_D15_the_metadata_tells_the_truth_and_no_private_key(world
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
         assert document[name].startswith(f"{world.auth.url}/")
     assert (["code"], ["S256"]) == (document["response_types_supported"], document["code_challenge_methods_supported"])
-    assert (["authorization_code"], ["RS256", "ES256", "EdDSA"]) == (
+    assert (["authorization_code", "refresh_token", "client_credentials"], ["RS256", "ES256", "EdDSA"]) == (
         document["grant_types_supported"],
         document["id_token_signing_alg_values_supported"],
     )
@@ -287,7 +284,7 @@ async def test_F10_a_step_that_is_left_out_logs_nobody_in(world: World) -> None:
     idp, app = await world.idp_with_jira(), await world.register_client()
     alice, callback = await ready_to_come_back(world, idp, app)
     assert 405 == (await alice.browser.post(callback)).status_code
-    told = query_of(await alice.browser.get(httpx.URL(callback).copy_remove_param("code")))
+    told = told_by(await alice.browser.get(httpx.URL(callback).copy_remove_param("code")))
     assert ("server_error", False) == (told["error"], SESSION_COOKIE in alice.browser.jar)
 
 
@@ -297,8 +294,9 @@ async def test_F13_an_upstream_error_is_told_and_no_more(world: World) -> None:
         alice, callback = await ready_to_come_back(world, idp, app)
         url = httpx.URL(callback).copy_remove_param("code").copy_set_param("error", error)
         answer = await alice.browser.get(url.copy_set_param("error_description", "<b>from upstream</b>"))
-        assert (303, "server_error") == (answer.status_code, query_of(answer)["error"])
-        assert "from upstream" not in answer.headers["location"]
+        assert told_by(answer)["error"] in ("server_error", "temporarily_unavailable")
+        assert "from upstream" not in answer.text
+        assert "<script>" not in answer.text
     quarantined = (await world.admin("GET", "/v1/quarantine")).json()["items"]
     assert [] == [one for one in quarantined if f".{idp}." in one["subject"]]
 
@@ -357,5 +355,5 @@ async def test_H09_no_answer_of_the_admin_api_holds_a_secret(world: World) -> No
     paths = ["/v1/idps", f"/v1/idps/{idp}", "/api/v1/organizations/default/clients", "/v1/reconsent", "/v1/quarantine"]
     for path in paths:
         text = (await world.admin("GET", path)).text
-        for hidden in (secret, str(app.secret), "secret_hash", 'client_secret"', "alice@", "Alice", 'access_token"'):
-            assert hidden not in text, path
+        for hidden in (secret, str(app.secret), "secret_hash", 'client_secret"', "alice@", "Alice", '"access_token":'):
+            assert hidden not in text, (path, hidden)

@@ -1,15 +1,12 @@
 """What is asked for in vain is not asked for for ever, and what breaks logins can be left out of them."""
 
 import secrets
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from scopefold.auth.store import buckets
-from scopefold.auth.store.records import Attempt
 from scopefold.contracts.events import AuthorizationFailed, ScopesWithheld
 from tests.auth.world import (
     APP_REDIRECT,
@@ -21,6 +18,7 @@ from tests.auth.world import (
     status_becomes,
     until,
 )
+from tests.support.logins import long_ago
 from tests.support.logs import failed, provisioned, stored
 
 WIKI = "write:confluence-content"
@@ -61,6 +59,7 @@ async def test_nobody_is_sent_round_the_same_consent_a_third_time(world: World) 
     await provision_wiki(world, idp)
     page = await alice.browser.get(app.address(idp_hint=idp))
     assert (200, False) == (page.status_code, "You were asked for" in page.text)
+    assert {WIKI: "never-asked"} == (await world.worklist(idp=idp))["items"][0]["why"]
     await came_without(world, idp, user, 2)
     page = await alice.browser.get(app.address(idp_hint=idp))
     assert (200, True) == (page.status_code, "You were asked for" in page.text)
@@ -74,6 +73,7 @@ async def test_nobody_is_sent_round_the_same_consent_a_third_time(world: World) 
     assert {"scope": WIKI, "users_without": 1, "users_with": 0, "why": "not-given"} == told
     (row,) = (await world.worklist(idp=idp))["items"]
     assert [(WIKI, 2)] == [(one["scope"], one["times"]) for one in row["ungiven"]]
+    assert {WIKI: "not-given"} == row["why"]
     assert 201 == (await change(world, idp, "restored")).status_code
     page = await alice.browser.get(app.address(idp_hint=idp))
     assert (200, True) == (page.status_code, WIKI in page.text)
@@ -166,25 +166,15 @@ async def test_who_never_came_back_and_tries_again_is_a_failure_in_the_log(world
     await alice.browser.get(app.address(idp_hint=idp))
     await alice.browser.get(app.address(idp_hint=idp))
     assert [] == await world.said(AuthorizationFailed, idp), "a double click is no failure"
-    await long_ago(world, idp)
+    async with world.log() as log:
+        await long_ago(log, idp)
     await alice.browser.get(app.address(idp_hint=idp))
     (event,) = await world.said(AuthorizationFailed, idp)
     assert ("authorize", "no_return", True) == (event.stage, event.error, WIKI in event.requested)
     await alice.browser.get(app.address(idp_hint=idp))
     assert 1 == len(await world.said(AuthorizationFailed, idp))
     await alice.log_in(app, idp_hint=idp)
-    await long_ago(world, idp)
+    async with world.log() as log:
+        await long_ago(log, idp)
     await alice.browser.get(app.address(idp_hint=idp, prompt="login"))
     assert 1 == len(await world.said(AuthorizationFailed, idp)), "that login came back"
-
-
-async def long_ago(world: World, idp: str) -> None:
-    """Let the logins under way at an IdP have begun a minute ago."""
-    async with world.log() as log:
-        flows = (await buckets.connect(log.js)).flows
-        for key in [key for key in await flows.keys() if key.startswith("attempt.")]:
-            found = await flows.get(key, Attempt)
-            if found is not None and found[0].idp == idp:
-                began = found[0].began_at - timedelta(minutes=1)
-                fields = {name: getattr(found[0], name) for name in Attempt.__struct_fields__}
-                await flows.update(key, Attempt(**{**fields, "began_at": began}), revision=found[1])

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import html
 import os
 import re
 import secrets
@@ -33,9 +34,10 @@ from tests.support.logs import JIRA, provisioned
 from tests.support.process import Service
 
 DEADLINE_SECONDS: Final = 15.0
+MOST_CALLBACKS: Final = 50
+"""What an app at the sandbox may have: the oldest are given up, whose tests are over."""
 KEK: Final = base64.urlsafe_b64encode(bytes(range(7, 39))).decode()
 NO_LIMITS: Final = {"logins_per_minute": "1000000", "failures_per_minute": "1000000"}  # one address has all tests
-MOST_CALLBACKS: Final = 50  # of one app, at the sandbox
 APP_REDIRECT: Final = "https://app.example/callback"
 VERIFIER: Final = "a-verifier-of-the-tests-" + "v" * 40
 JIRA_SCOPES: Final = tuple(scope for scope in JIRA if scope != "offline_access")
@@ -49,6 +51,19 @@ def challenge_of(verifier: str) -> str:
 def query_of(answer: httpx.Response) -> dict[str, str]:
     """The parameters of the address that an answer redirects to."""
     return dict(parse_qsl(urlsplit(answer.headers["location"]).query, keep_blank_values=True))
+
+
+def told_by(page: httpx.Response) -> dict[str, str]:
+    """What the page of a login that failed leads the client on with."""
+    assert 502 == page.status_code, page.text
+    found = re.search(r'id="back" href="([^"]+)"', page.text)
+    assert found is not None, page.text
+    return dict(parse_qsl(urlsplit(html.unescape(found[1])).query, keep_blank_values=True))
+
+
+def with_callback(registered: Sequence[str], new: str) -> list[str]:
+    """An app's callbacks with one more. A console takes 50: those of tests that are over give way."""
+    return [*(one for one in registered if one != new), new][-50:]
 
 
 class World:
@@ -119,13 +134,9 @@ class World:
         console = "/atlassian/console/apps/sandbox-atlassian"
         async with httpx.AsyncClient(base_url=self.sandbox.url) as http:
             app = (await http.get(console)).json()
-            own = f"{self.auth.url}/oauth2/callback/{idp}"
-            others = [one for one in app["callbacks"] if one != own]
-            callbacks = [own, *others][:MOST_CALLBACKS]  # those of tests that are over fall out first
-            done = await http.put(
-                console, json={key: app[key] for key in ("name", "permitted_scopes")} | {"callbacks": callbacks}
-            )
-            assert 200 == done.status_code, done.text
+            callbacks = with_callback(app["callbacks"], f"{self.auth.url}/oauth2/callback/{idp}")
+            kept = {key: app[key] for key in ("name", "permitted_scopes")}
+            assert 200 == (await http.put(console, json={**kept, "callbacks": callbacks})).status_code
 
     async def register_client(self, **changed: Any) -> "App":
         """Register an app; public where nothing else is said."""
@@ -204,6 +215,12 @@ class App:
         rules.validate(token.claims)
         return dict(token.claims)
 
+    async def access_token(self, token: str) -> dict[str, Any]:
+        """The claims of an access token whose signature is right (RFC 9068)."""
+        async with httpx.AsyncClient(timeout=20) as http:
+            keys = (await http.get(f"{self.world.auth.url}/oauth2/jwks")).json()
+        return dict(jwt.decode(token, KeySet.import_key_set(keys), algorithms=["ES256"]).claims)
+
 
 class Person:
     """Somebody with a browser, who has an account at the sandbox."""
@@ -244,6 +261,22 @@ class Person:
     async def log_in(self, app: App, **changed: str | None) -> str:
         """All the way; the code that the app gets."""
         answer = await self.browser.get(await self.press(await self.at_consent(app, **changed)))
+        assert 303 == answer.status_code, answer.text
+        return query_of(answer)["code"]
+
+    async def asked(self, app: App, **changed: str | None) -> httpx.Response:
+        """All the way to the question whether an app that nobody vouches for may log her in."""
+        return await self.browser.get(await self.press(await self.at_consent(app, **changed)))
+
+    async def decide(self, question: httpx.Response, decision: str = "allow", **changed: str) -> httpx.Response:
+        """Press a button of that page."""
+        found = re.search(r'action="([^"]+)".*name="ticket" value="([^"]+)"', question.text, re.DOTALL)
+        assert found is not None, question.text
+        return await self.browser.post(found[1], data={"ticket": found[2], "decision": decision, **changed})
+
+    async def allow(self, app: App, **changed: str | None) -> str:
+        """All the way, and yes; the code that the app gets."""
+        answer = await self.decide(await self.asked(app, **changed))
         assert 303 == answer.status_code, answer.text
         return query_of(answer)["code"]
 
@@ -304,14 +337,22 @@ def new_world(directory: Path, **settings: str) -> Iterator[World]:
             auth(directory / "auth", nats_url=bus.url, **settings) as service,
             process.running("sandbox", directory, issuer=service.url) as sandbox,
         ):
-            asyncio.run(ready(service))
+            asyncio.run(until_ready(service))
             yield World(bus, service, sandbox, directory)
     finally:
         bus.stop()
 
 
-async def ready(service: Service) -> None:
-    """Wait until it serves."""
+@contextmanager
+def beside(world: World, directory: Path, **settings: str) -> Iterator[World]:
+    """Another service of the same bus and sandbox, of an issuer of its own and with other settings."""
+    with auth(directory, nats_url=world.bus.url, client_documents="true", **settings) as service:
+        asyncio.run(until_ready(service))
+        yield World(world.bus, service, world.sandbox, directory)
+        assert "Traceback" not in service.said()
+
+
+async def until_ready(service: Service) -> None:
     await status_becomes(service, 200)
 
 

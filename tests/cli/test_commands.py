@@ -1,13 +1,17 @@
 """Commands against a running Scopefold: what they print, and with which exit code they end."""
 
+import json
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
+from joserfc.jwk import ECKey
 
-from scopefold.cli.answers import Idp, Idps, Keys, ManagedResources, Manifests, Worklist
+from scopefold.cli.answers import Idp, Idps, Keys, ManagedResources, Manifest, Manifests, Worklist
 from tests.cli.command import Up, problem_of, scopefold, told
 
+ROOT = Path(__file__).parents[2]
 UNION = "openid email profile read:me read:jira-user read:jira-work write:jira-work offline_access"
 
 
@@ -25,11 +29,15 @@ def test_a_newcomer_finds_atlassian_registered_with_jira(up: Up) -> None:
         (("idp", "list"), UNION),
         (("idp", "show", "atlassian"), "identos.jira-user"),
         (("connector", "list"), "identos.confluence-user"),
+        (("connector", "show", "identos.gmail-user"), "Enable the Gmail API"),
+        (("connector", "show", "identos.google-calendar-user"), "\nor instead:       https://www.googleapis.com/auth/"),
         (("connector", "provisioned"), "urn:connector:identos:jira-user"),
         (("reconsent", "list"), "Nobody must consent again"),
         (("reconsent", "list", "--at", "1"), "as of event 1"),
         (("reconsent", "count", "--idp", "atlassian"), "Nobody must consent again"),
         (("keys", "list"), "EdDSA"),
+        (("idp", "doctor", "atlassian"), "The token endpoint knows the app"),
+        (("idp", "restore", "atlassian"), "Nothing was left out"),
         (("log", "read"), "connector-provisioned"),
         (("log", "verify"), "without a gap"),
     ],
@@ -46,6 +54,7 @@ def test_people_read_plain_text(up: Up, arguments: tuple[str, ...], shown: str) 
         (("idp", "list"), Idps),
         (("keys", "list"), Keys),
         (("connector", "list"), Manifests),
+        (("connector", "show", "identos.google-calendar-user"), Manifest),
         (("connector", "provisioned"), ManagedResources),
         (("reconsent", "list", "--all"), Worklist),
     ],
@@ -99,7 +108,104 @@ def test_a_confidential_client_is_told_its_secret(up: Up) -> None:
     assert "Its secret, shown only now: " in done.stdout
 
 
+def test_a_stand_in_is_registered_without_another_word(up: Up) -> None:
+    line = ("idp", "register", "mail", "--profile", "microsoft", "--sandbox", "--data", str(up.data))
+    first, again = scopefold(*line), scopefold(*line)
+    assert [(0, 0)] * 2 == [told(first), told(again)], first.stderr
+    assert ["Registered mail.", "mail was registered just so already."] == [
+        done.stdout.splitlines()[0] for done in (first, again)
+    ]
+    found = msgspec.json.decode(scopefold("idp", "show", "mail", "--json", "--data", str(up.data)).stdout, type=Idp)
+    sandbox = up.endpoints().sandbox
+    assert f"{sandbox}/microsoft/common/oauth2/v2.0/token" == found.endpoints.token
+    assert f"discovery:        {sandbox}/microsoft/common/v2.0/" in first.stdout
+    app = httpx.get(f"{sandbox}/microsoft/console/apps/sandbox-microsoft", timeout=20).json()
+    assert 1 == app["callbacks"].count(found.callback)
+
+
+def test_a_client_says_where_logout_leads_and_is_told(up: Up) -> None:
+    line = ("client", "register", "hr", "--redirect-uri", "https://hr.example/cb", "--json", "--data", str(up.data))
+    more = ("--post-logout-redirect-uri", "https://hr.example/out", "--backchannel-logout-uri", "https://hr.example/b")
+    made = msgspec.json.decode(scopefold(*line, *more).stdout)
+    assert ["https://hr.example/out"] == made["post_logout_redirect_uris"]
+    assert "https://hr.example/b" == made["backchannel_logout_uri"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("user", "sessions", "u_nobody_has_this"), 0, "logged in nowhere"),
+        (("user", "logout", "u_nobody_has_this"), 0, "Ended 0 sessions"),
+        (("user", "logout", "u_nobody_has_this", "--session", "s_12345678"), 1, "no such session"),
+        (("user", "groups", "u_nobody_has_this"), 1, "no such user"),
+        (("user", "groups", "u_nobody_has_this", "staff"), 1, "no such user"),
+        (("user", "groups", "u_nobody_has_this", "staff", "--none"), 2, "contradict"),
+    ],
+)
+def test_users_are_looked_after_by_their_ids(up: Up, arguments: tuple[str, ...], code: int, says: str) -> None:
+    done = scopefold(*arguments, "--data", str(up.data))
+    assert (code, True) == (done.returncode, says in done.stdout + done.stderr), done.stderr
+
+
+def test_a_client_is_shown_given_a_new_secret_and_removed(up: Up) -> None:
+    at = ("--data", str(up.data))
+    line = ("client", "register", "erp", "--redirect-uri", "https://erp.example/cb", "--auth-method")
+    assert 0 == scopefold(*line, "client_secret_post", "--grant", "authorization_code", *at).returncode
+    assert "erp" in scopefold("client", "list", *at).stdout
+    assert "https://erp.example/cb" in scopefold("client", "show", "erp", *at).stdout
+    assert "Its secret, shown only now: cs_" in scopefold("client", "rotate-secret", "erp", *at).stdout
+    assert ["Removed erp.", ""] == [scopefold("client", "remove", "erp", *at).stdout.strip() for _ in range(2)]
+    refused = scopefold("client", "show", "erp", "--json", *at)
+    assert (1, "urn:scopefold:problem:unknown-client") == (refused.returncode, problem_of(refused).type)
+
+
+def test_a_file_of_clients_is_applied_and_changes_nothing_the_next_time(up: Up) -> None:
+    line = ("client", "apply", str(ROOT / "examples" / "clients.yaml"), "--json", "--data", str(up.data))
+    first, second = [msgspec.json.decode(scopefold(*line).stdout)["items"] for _ in range(2)]
+    assert ["jira", "wiki-cli", "nightly-report"] == [one["client_id"] for one in second]
+    assert ["jira", "nightly-report"] == [one["client_id"] for one in first if "client_secret" in one]
+    assert [] == [one for one in second if "client_secret" in one]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("clients: 5", 2, "list of `clients`"),
+        ("clients:\n- client_name: x", 2, "client 1"),
+        ("clients:\n- client_id: x\n- client_id: x", 2, "client 2"),
+        ("clients: [", 2, "no YAML"),
+        ("clients:\n- client_id: x\n  secret: y", 1, "secret"),
+        ("clients:\n- client_id: x\n  redirect_uris: ['http://x.example/']", 1, "use https"),
+    ],
+)
+def test_a_file_that_cannot_be_applied_says_why(up: Up, tmp_path: Path, text: str, code: int, says: str) -> None:
+    path = tmp_path / "clients.yaml"
+    path.write_text(text)
+    done = scopefold("client", "apply", str(path), "--data", str(up.data))
+    assert ((code, 1), True) == (told(done), says in done.stderr), done.stderr
+
+
+def test_leave_to_register_is_given_by_command(up: Up) -> None:
+    done = scopefold("client", "registration-token", "--uses", "2", "--data", str(up.data))
+    assert (0, True) == (done.returncode, "iat_" in done.stdout)
+
+
+def test_a_client_with_keys_of_its_own_gets_no_secret(up: Up, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}))
+    line = (
+        "client", "register", "reports", "--redirect-uri", "https://reports.example/", "--data", str(up.data),
+        "--grant", "client_credentials", "--auth-method", "private_key_jwt", "--jwks",
+    )  # fmt: skip
+    done = scopefold(*line, str(keys))
+    assert ("Registered reports.", "") == (done.stdout.strip(), done.stderr)
+    keys.write_text("no JSON")
+    refused = scopefold(*line, str(keys))
+    assert (2, True) == (refused.returncode, "--jwks" in refused.stderr)
+
+
 REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id", "x")
+SANDBOXED = ("idp", "register", "other", "--profile", "atlassian", "--sandbox")
 
 
 @pytest.mark.parametrize(
@@ -109,11 +215,18 @@ REGISTER = ("idp", "register", "other", "--profile", "atlassian", "--client-id",
         (("idp", "show", "atlassian?x=/.."), {}, 1, ""),
         (("connector", "provision", "identos.none", "--idp", "atlassian"), {}, 1, "identos.none"),
         (("connector", "provision", "identos.jira-user", "--idp", "none"), {}, 1, "none"),
+        (("connector", "show", "identos.none"), {}, 1, "identos.none"),
         (("connector", "deprovision", "identos.confluence-user"), {}, 1, "identos.confluence-user"),
         (("reconsent", "list", "--at", "yesterday"), {}, 1, ""),
         (REGISTER, {}, 2, "--client-secret-file"),
         ((*REGISTER, "--client-secret", "s"), {}, 2, "--client-secret"),
         ((*REGISTER, "--param", "audience"), {"SCOPEFOLD_CLIENT_SECRET": "s"}, 2, "NAME=VALUE"),
+        (("idp", "register", "x", "--profile", "atlassian"), {}, 2, "--sandbox"),
+        ((*REGISTER, "--sandbox"), {}, 2, "sandbox-atlassian"),
+        ((*SANDBOXED, "--client-id", "sandbox-atlassian"), {}, 2, "--client-secret-file"),
+        ((*SANDBOXED, "--client-secret-file", "secret"), {}, 2, "--client-id"),
+        ((*SANDBOXED, "--token-endpoint", "https://x.example/token"), {}, 2, "Leave out"),
+        (("idp", "register", "x", "--profile", "asana", "--sandbox"), {}, 2, "slack"),
         (("reconsent", "list", "--limit", "0"), {}, 2, "--limit"),
         (("log", "read", "--from", "0"), {}, 2, "--from"),
         (("idp", "list", "--auth-url", "http://127.0.0.1:1"), {}, 3, "scopefold up"),
@@ -174,3 +287,30 @@ def test_the_secrets_are_their_owners_alone(up: Up) -> None:
     assert [0o700, 0o600, 0o600, 0o600] == [
         path.stat().st_mode & 0o777 for path in (up.data, *(up.data / name for name in names))
     ]
+
+
+def test_the_doctor_ends_with_1_where_something_is_wrong(up: Up) -> None:
+    line = ("idp", "doctor", "atlassian", "--callback", "http://localhost:8080/oauth2/callback", "--data", str(up.data))
+    done = scopefold(*line)
+    assert (1, 0) == told(done)
+    assert "WRONG  callback: The console's address differs from byte" in done.stdout
+    found = msgspec.json.decode(scopefold(*line, "--json").stdout)
+    assert ("atlassian", 1) == (found["idp"], found["wrong"])
+
+
+def test_what_a_person_saw_is_recognised(up: Up) -> None:
+    seen = "There seems to be an issue with your identity provider"
+    done = scopefold("idp", "doctor", "atlassian", "--no-probe", "--seen", seen, "--data", str(up.data))
+    assert "Permissions tab" in done.stdout
+
+
+def test_a_scope_is_left_out_of_logins_and_asked_for_again(up: Up) -> None:
+    at = ("atlassian", "--scope", "write:jira-work", "--data", str(up.data))
+    done = scopefold("idp", "withhold", *at)
+    assert (0, 0) == told(done), done.stderr
+    assert "leave out: write:jira-work" in done.stdout
+    assert "left out:         write:jira-work" in scopefold("idp", "show", "atlassian", "--data", str(up.data)).stdout
+    assert "write:jira-work" in scopefold("idp", "restore", *at).stdout
+    refused = scopefold("idp", "withhold", "atlassian", "--scope", "read:me", "--data", str(up.data))
+    assert (1, 1) == told(refused)
+    assert "No login works without this scope" in refused.stderr

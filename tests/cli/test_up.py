@@ -31,8 +31,17 @@ def one_port_for_two(tmp: Path) -> list[str]:
     return ["--data", str(tmp / "data"), "--auth-port", "18099", "--provisioner-port", "18099"]
 
 
+def a_bad_manifest(tmp: Path) -> list[str]:
+    (tmp / "acme.yaml").write_text("connector: acme.wiki\n")
+    return ["--data", str(tmp / "data"), "--manifests", str(tmp)]
+
+
+def no_manifests(tmp: Path) -> list[str]:
+    return ["--data", str(tmp / "data"), "--manifests", str(tmp / "none")]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
-@pytest.mark.parametrize("wrong", [a_file, below_nothing, unwritable, one_port_for_two])
+@pytest.mark.parametrize("wrong", [a_file, below_nothing, unwritable, one_port_for_two, a_bad_manifest, no_manifests])
 def test_what_cannot_start_says_why_in_one_line(wrong: Callable[[Path], list[str]], tmp_path: Path) -> None:
     done = scopefold("up", *ANY_PORTS, *wrong(tmp_path))
     assert (2, 1) == told(done), done.stderr

@@ -90,5 +90,10 @@ LAST = Cause(9, START, "event-000009")
 def test_who_is_to_be_asked(
     profile: str, ungiven: tuple[Ungiven, ...], users_with: int, users_without: int, expected: Why
 ) -> None:
-    counts = {"users_with": users_with, "users_without": users_without}
-    assert expected == why(profile_named(profile), DRIVE, ungiven, **counts)
+    told = why(profile_named(profile), DRIVE, ungiven, users_with=users_with, users_without=users_without)
+    assert expected == told
+
+
+def test_what_a_call_has_shown_to_be_missing_was_granted_and_not_left_out() -> None:
+    told = why(profile_named("google"), DRIVE, (), reported=[DRIVE], users_with=3, users_without=0)
+    assert told == "disproved"

@@ -19,6 +19,7 @@ NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 ATLASSIAN: Final = IdpRegistered(idp="atlassian", profile="atlassian", client_id="app-1")
 SECOND_ATLASSIAN: Final = IdpRegistered(idp="atlassian-2", profile="atlassian", client_id="app-2")
 BITBUCKET: Final = IdpRegistered(idp="bitbucket", profile="bitbucket", client_id="app-3")
+GOOGLE: Final = IdpRegistered(idp="google", profile="google", client_id="app-4")
 
 
 def provisioner(directory: Path, **settings: str) -> AbstractContextManager[Service]:

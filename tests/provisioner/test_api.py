@@ -19,10 +19,12 @@ from scopefold.contracts.commands import (
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.log import Log
+from scopefold.provisioner import catalogue
 from scopefold.provisioner.core.decide import event_id_of
 from tests.provisioner.running import (
     ATLASSIAN,
     BITBUCKET,
+    GOOGLE,
     SECOND_ATLASSIAN,
     asking_for,
     provisioner,
@@ -203,6 +205,7 @@ async def test_a_refusal_has_its_status_and_type_and_appends_nothing(
         ("GET", f"{RESOURCES}/no%20id", 404, "not-provisioned"),
         ("DELETE", f"{RESOURCES}/{JIRA}", 404, "not-provisioned"),
         ("PUT", RESOURCES, 405, "method"),
+        ("GET", "/v1/connectors/identos.nothing", 404, "unknown-connector"),
         ("GET", "/v2", 404, "not-found"),
     ],
 )
@@ -226,8 +229,8 @@ async def test_everything_under_v1_needs_the_admin_credential_and_nothing_else_d
 
 async def test_the_description_names_every_path_and_resolves_every_reference(log: Log, service: Service) -> None:
     document = (await call(service, "GET", "/openapi.json")).json()
-    paths = {RESOURCES, RESOURCES + "/{connector}", "/v1/connectors", "/openapi.json", "/healthz", "/readyz"}
-    assert paths == document["paths"].keys()
+    paths = {RESOURCES, RESOURCES + "/{connector}", "/v1/connectors", "/v1/connectors/{connector}"}
+    assert paths | {"/openapi.json", "/healthz", "/readyz"} == document["paths"].keys()
     assert {"get", "post"} == document["paths"][RESOURCES].keys()
     text = msgspec.json.encode(document).decode()
     named = {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}
@@ -237,8 +240,17 @@ async def test_the_description_names_every_path_and_resolves_every_reference(log
 
 async def test_the_connectors_are_listed_with_their_manifests(log: Log, service: Service) -> None:
     listed = (await call(service, "GET", "/v1/connectors")).json()["items"]
-    assert {*ALL_ATLASSIAN, "identos.bitbucket-user"} == {item["connector"] for item in listed}
+    assert [*catalogue.load(None)] == [item["connector"] for item in listed]
     assert all(item["auth"]["idp_passthrough"]["upstream_scopes"] for item in listed)
+
+
+async def test_one_connector_is_shown_with_its_manifest(log: Log, service: Service) -> None:
+    shown = await call(service, "GET", "/v1/connectors/identos.google-calendar-user")
+    assert (200, "Google Calendar") == (shown.status_code, shown.json()["title"])
+    (asked, other) = shown.json()["auth"]["idp_passthrough"]["upstream_scopes"]["any_of"]
+    await register(log, GOOGLE)
+    made = (await post(service, asking_for("identos.google-calendar-user", "google"))).json()
+    assert (asked, [other]) == (made["upstream_scopes"], made["alternatives"])
 
 
 async def test_commands_over_nats_take_effect_as_over_http(log: Log, service: Service) -> None:

@@ -1,5 +1,6 @@
 """Manifests: what ships, what an operator may add, and how a bad one is told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,50 +8,24 @@ import pytest
 from scopefold.provisioner import catalogue
 from scopefold.provisioner.catalogue import BadManifest
 
-JIRA = ("read:me", "read:jira-user", "read:jira-work", "write:jira-work", "offline_access")
-DESK = ("read:servicedesk-request", "write:servicedesk-request", "manage:servicedesk-customer")
-OPS = tuple(
-    f"{verb}:{area}:jira-service-management"
-    for area in ("ops-alert", "ops-config")
-    for verb in ("read", "write", "delete")
-)
+ROOT = Path(__file__).parents[2]
 GOOD = """\
 connector: acme.wiki
 version: "1.0.0"
 title: Wiki
 description: Reads the wiki.
-profile: atlassian
+profiles: [atlassian]
 auth:
   idp_passthrough:
     upstream_scopes: [read:me]
 """
 
 
-@pytest.mark.parametrize(
-    ("connector", "profile", "scopes"),
-    [
-        ("identos.jira-user", "atlassian", JIRA),
-        ("identos.jira-service-management", "atlassian", (*JIRA, *DESK)),
-        (
-            "identos.confluence-user",
-            "atlassian",
-            ("read:me", "read:confluence-user", "read:confluence-space.summary", "read:confluence-content.all",
-             "write:confluence-content", "offline_access"),
-        ),
-        (
-            "identos.bitbucket-user",
-            "bitbucket",
-            ("account", "repository", "repository:write", "pullrequest", "pullrequest:write", "issue"),
-        ),
-        ("identos.opsgenie-user", "atlassian", ("read:me", *OPS, "offline_access")),
-    ],
-)  # fmt: skip
-def test_a_shipped_connector_needs_these_scopes_in_this_order(
-    connector: str, profile: str, scopes: tuple[str, ...]
-) -> None:
-    manifest = catalogue.load(None)[connector]
-    assert manifest.auth.idp_passthrough is not None
-    assert (profile, scopes) == (manifest.profile, manifest.auth.idp_passthrough.upstream_scopes)
+def test_the_examples_of_the_documentation_are_good_manifests() -> None:
+    found = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/connectors.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert ["acme.wiki", "acme.people", "acme.calendar"] == [
+        catalogue.parse("connectors.md", text.encode()).connector for text in found
+    ]
 
 
 def test_an_operators_manifest_joins_the_shipped_ones(tmp_path: Path) -> None:
@@ -63,13 +38,16 @@ def test_an_operators_manifest_replaces_the_shipped_one_of_its_id(tmp_path: Path
     assert catalogue.load(tmp_path)["identos.jira-user"].title == "Wiki"
 
 
+WHERE = "auth.idp_passthrough.upstream_scopes"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
         ('version: "1.0.0"', "version: 1.0", "version: Expected `str`, got `float`"),
         ("title: Wiki\n", "", "wiki.yaml: Object missing required field `title`"),
-        ("profile: atlassian", "profile: nowhere", "profile: there is no provider profile 'nowhere'; known: "),
-        ("profile:", "colour: red\nprofile:", "wiki.yaml: Object contains unknown field `colour`"),
+        ("[atlassian]", "[atlassian, nowhere]", "profiles[1]: there is no provider profile 'nowhere'; known: "),
+        ("profiles:", "colour: red\nprofiles:", "wiki.yaml: Object contains unknown field `colour`"),
         ("acme.wiki", "Acme Wiki", "connector: Expected `str` matching regex"),
         ("[read:me]", "[read:me, 'two words']", "auth.idp_passthrough.upstream_scopes[1]: Expected `str` matching"),
         ("[read:me]", "[read:me, read:me]", "auth.idp_passthrough.upstream_scopes: listed twice: read:me"),
@@ -80,6 +58,48 @@ def test_an_operators_manifest_replaces_the_shipped_one_of_its_id(tmp_path: Path
         ),
         ("[read:me]", "[read:opsgenie]", "upstream_scopes: read:opsgenie: Opsgenie has no such scopes"),
         ("[read:me]", "[openid]", "auth.idp_passthrough.upstream_scopes: Atlassian refuses openid; take them out"),
+        ("[atlassian]", "[]", "profiles: Expected `array` of length >= 1"),
+        ("[atlassian]", "atlassian", "profiles: Expected `array`, got `str`"),
+        ("[atlassian]", "[atlassian, atlassian]", "profiles: listed twice: atlassian"),
+        (
+            "[atlassian]",
+            "[atlassian, bitbucket]",
+            f"{WHERE}: read:me is no scope of Bitbucket Cloud, but one of Atlassian",
+        ),
+        ("[read:me]", "read:me", f"{WHERE}: Expected `object | array`, got `str`"),
+        ("[read:me]", "{all_of: [read:me]}", f"{WHERE}: Object contains unknown field `all_of`"),
+        ("[read:me]", "{any_of: [[read:me]]}", f"{WHERE}.any_of: Expected `array` of length >= 2"),
+        ("[read:me]", "{any_of: [[read:me], []]}", f"{WHERE}.any_of[1]: Expected `array` of length >= 1"),
+        ("[read:me]", "{any_of: [[read:me], [a b]]}", f"{WHERE}.any_of[1][0]: Expected `str` matching"),
+        ("[read:me]", "{any_of: [[read:me], [openid]]}", f"{WHERE}.any_of[1]: Atlassian refuses openid; take them out"),
+        ("[read:me]", "{any_of: [[read:me], [issue]]}", f"{WHERE}.any_of[1]: issue is no scope of Atlassian"),
+        ("[read:me]", "{any_of: [[issue], [read:me]]}", f"{WHERE}.any_of[0]: issue is no scope of Atlassian"),
+        (
+            "[read:me]",
+            "{any_of: [[read:me, offline_access], [read:account]]}",
+            f"{WHERE}.any_of[1]: lacks offline_access, which any_of[0] has and no other scope stands in for; add it",
+        ),
+        (
+            "[read:me]",
+            "{any_of: [[read:me], [read:account], [read:jira-work, read:me]]}",
+            f"{WHERE}.any_of[2]: needs all that any_of[0] needs, so it never makes a difference; take it out",
+        ),
+        (
+            "[atlassian]\nauth:\n  idp_passthrough:\n    upstream_scopes: [read:me]",
+            "[microsoft]\nauth:\n  idp_passthrough:\n    upstream_scopes: {any_of: [[Mail.Read], [.default]]}",
+            f"{WHERE}.any_of[1]: .default is met by any grant, so no list beside it would matter; name the scopes",
+        ),
+        (
+            "[atlassian]\nauth:\n  idp_passthrough:\n    upstream_scopes: [read:me]",
+            "[microsoft]\nauth:\n  idp_passthrough:\n    upstream_scopes: [Mail.Read, https://graph.microsoft.com/mail.read]",
+            f"{WHERE}: listed twice: Mail.Read, https://graph.microsoft.com/mail.read",
+        ),
+        (
+            "[atlassian]\nauth:\n  idp_passthrough:\n    upstream_scopes: [read:me]",
+            "[microsoft, microsoft-dod]\nauth:\n  idp_passthrough:\n"
+            "    upstream_scopes: [https://outlook.office.com/SMTP.Send]",
+            f"{WHERE}: https://outlook.office.com/SMTP.Send is no scope of Microsoft (US Government, DoD)",
+        ),
         ("[read:me]", "[]", "auth.idp_passthrough.upstream_scopes: Expected `array` of length >= 1"),
         ("idp_passthrough", "service_account", "auth: Object contains unknown field `service_account`"),
         ("connector: acme.wiki", "connector: [", "wiki.yaml: is not YAML: "),

@@ -21,7 +21,7 @@ from scopefold.contracts.words import EVENT_ID_PATTERN
 from scopefold.provisioner import catalogue
 from scopefold.provisioner.core.decide import Answer, Append, Command, Refused, decide, event_id_of
 from scopefold.provisioner.core.installed import EMPTY, State, fold
-from scopefold.provisioner.core.manifest import AuthOptions, Manifest, Passthrough
+from scopefold.provisioner.core.manifest import AnyOf, AuthOptions, Manifest, Passthrough
 from tests.provisioner.running import ATLASSIAN, BITBUCKET, SECOND_ATLASSIAN
 
 MANIFESTS = catalogue.load(None)
@@ -113,7 +113,7 @@ FULL = Manifest(
     version="1.0.0",
     title="Everything",
     description="Full permissions.",
-    profile="asana",
+    profiles=("asana",),
     auth=AuthOptions(idp_passthrough=Passthrough(upstream_scopes=("default",))),
 )
 TASKS = msgspec.structs.replace(
@@ -161,12 +161,58 @@ def test_scopes_that_would_break_every_login_are_refused_with_who_clashes(
 def test_a_connector_for_one_cloud_fits_another_where_their_scopes_are_the_same(cloud: str, fits: bool) -> None:
     mail = msgspec.structs.replace(
         FULL,
-        profile="microsoft",
+        profiles=("microsoft",),
         auth=AuthOptions(idp_passthrough=Passthrough(upstream_scopes=("Mail.Read", "offline_access"))),
     )
     idp = IdpRegistered(idp="there", profile=cloud, client_id="acme")
     decision = decide(given(idp), {"acme.full": mail}, provision("acme.full", "there"), ID)
     assert fits is isinstance(decision, Append)
+
+
+def test_a_refusal_names_every_profile_that_fits() -> None:
+    mail = msgspec.structs.replace(MANIFESTS["identos.outlook-graph-user"], profiles=("microsoft", "microsoft-dod"))
+    decision = decide(given(ATLASSIAN), {mail.connector: mail}, provision(mail.connector), ID)
+    assert isinstance(decision, Refused)
+    assert "needs an IdP of profile microsoft or microsoft-dod or microsoft-gcc; atlassian is of" in decision.detail
+
+
+def any_of(*lists: tuple[str, ...]) -> AuthOptions:
+    return AuthOptions(idp_passthrough=Passthrough(upstream_scopes=AnyOf(any_of=lists)))
+
+
+def test_of_several_lists_the_first_is_asked_for_and_the_others_serve_as_well() -> None:
+    either = msgspec.structs.replace(TASKS, auth=any_of(("tasks:read",), ("default",), ("projects:read",)))
+    decision = decide(given(ASANA), {"acme.tasks": either}, provision("acme.tasks", "asana"), ID)
+    assert isinstance(decision, Append)
+    assert isinstance(decision.event, ConnectorProvisioned)
+    assert ("tasks:read",) == decision.event.upstream_scopes
+    assert (("default",), ("projects:read",)) == decision.event.alternatives
+
+
+@pytest.mark.parametrize(
+    ("lists", "fits"), [((("tasks:read",), ("default",)), True), ((("default",), ("tasks:read",)), False)]
+)
+def test_only_what_is_asked_for_can_clash(lists: tuple[tuple[str, ...], ...], fits: bool) -> None:
+    """`default` beside a named scope would break every login at Asana; as an alternative it is never requested."""
+    either = msgspec.structs.replace(TASKS, auth=any_of(*lists))
+    there = msgspec.structs.replace(FULL_THERE, upstream_scopes=("projects:read",), alternatives=(("default",),))
+    decision = decide(given(ASANA, there), {"acme.tasks": either}, provision("acme.tasks", "asana"), ID)
+    assert fits is isinstance(decision, Append)
+
+
+@pytest.mark.parametrize(
+    ("alternatives", "changes"),
+    [((("read:issue:jira",),), False), ((), True), ((("read:issue:jira",), ("read:user:jira",)), True)],
+)
+def test_other_alternatives_are_another_provisioning_and_the_same_ones_are_not(
+    alternatives: tuple[tuple[str, ...], ...], changes: bool
+) -> None:
+    there = msgspec.structs.replace(JIRA, alternatives=alternatives)
+    manifest = msgspec.structs.replace(MANIFESTS["identos.jira-user"], auth=any_of(JIRA_SCOPES, ("read:issue:jira",)))
+    decision = decide(given(ATLASSIAN, there), {"identos.jira-user": manifest}, provision(), ID)
+    assert changes is isinstance(decision, Append)
+    if isinstance(decision, Answer):
+        assert (("read:issue:jira",),) == decision.resource.alternatives
 
 
 def test_what_is_provisioned_exactly_so_needs_no_event() -> None:

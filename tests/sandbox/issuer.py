@@ -26,6 +26,8 @@ class Issuer:
     challenge: str = ""
     claims: dict[str, Any] = field(default_factory=dict)
     named: str | None = None
+    id_token: str | None = None
+    keys_read: int = 0
     token_requests: list[dict[str, str]] = field(default_factory=list)
 
     def metadata(self) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class Issuer:
         if urlsafe_b64encode(digest).rstrip(b"=").decode() != self.challenge:
             return 400, {"error": "invalid_grant", "error_description": "the verifier is wrong"}
         signing = self.signing_key or self.key
-        id_token = jwt.encode({"alg": "ES256", "kid": self.key.kid}, self.claims, signing)
+        id_token = self.id_token or jwt.encode({"alg": "ES256", "kid": self.key.kid}, self.claims, signing)
         access = "access-token-that-is-long-enough"
         return 200, {"access_token": access, "id_token": id_token, "token_type": "Bearer", "expires_in": 300}
 
@@ -64,6 +66,7 @@ def running() -> Iterator[Issuer]:
                 "/jwks": KeySet([issuer.key]).as_dict(private=False),
             }
             found = known.get(self.path)
+            issuer.keys_read += self.path == "/jwks"
             self.answer(200 if found else 404, found or {})
 
         def do_POST(self) -> None:

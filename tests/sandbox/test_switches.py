@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from scopefold.scopes.shipped import profiles
 from tests.sandbox.conftest import WalkAt
 from tests.sandbox.walk import Place, Walk, json_of, text_of
 
@@ -135,3 +136,21 @@ async def test_the_page_revokes_a_grant(oidc: Walk) -> None:
     await oidc.http.post("/switches/oidc/revoke", data={"user": "alice", "client_id": "sandbox-oidc"})
     assert [] == (await oidc.settings())["grants"]
     assert 401 == (await oidc.api("GET", "/userinfo", token)).status_code
+
+
+async def test_programs_learn_how_each_stand_in_is_registered(oidc: Walk) -> None:
+    """By its discovery document alone where it has one, which is really there; else by its addresses."""
+    items = json_of(await oidc.http.get("/stand-ins.json"))["items"]
+    assert STAND_INS == [one["name"] for one in items]
+    assert {name for one in items for name in one["profiles"]} <= set(profiles())
+    for one in items:
+        endpoints, client = one["endpoints"], one["client_id"]
+        if "discovery" in endpoints:
+            assert ["discovery"] == list(endpoints)
+            found = json_of(await oidc.http.get(endpoints["discovery"]))
+            assert found["token_endpoint"].startswith(f"{oidc.base}/{one['name']}/")
+        else:
+            assert ["authorize", "token", "identity"] == list(endpoints)
+            assert 405 == (await oidc.http.get(endpoints["token"])).status_code
+        assert client == json_of(await oidc.http.get(one["app"]))["client_id"]
+        assert f"{client}-secret" == one["client_secret"]

@@ -40,7 +40,7 @@ class Place(Struct, frozen=True):
 def transaction_in(answer: httpx.Response) -> str:
     """The transaction that a page's form carries."""
     found = re.search(r'name="transaction" value="([^"]+)"', answer.text)
-    assert found is not None, answer.text
+    assert found is not None, (answer.status_code, answer.headers.get("location"), answer.text)
     return found[1]
 
 

@@ -5,15 +5,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from scopefold.scopes.addresses import BadDiscovery, BadParameter, addresses, discovered
+from scopefold.scopes.addresses import BadDiscovery, BadParameter, addresses, discovered, is_issuer
 from scopefold.scopes.canonical import canonical, closure
 from scopefold.scopes.classify import kind_of
 from scopefold.scopes.coverage import AnyOf, Grant
+from scopefold.scopes.diagnoses_page import diagnoses_page
 from scopefold.scopes.documents import provider_page, seconds_in_words
 from scopefold.scopes.grammar import MAX_TEXT_LENGTH, BadScope, parse, told_scopes
 from scopefold.scopes.partition import at_site, partition, token_requests
 from scopefold.scopes.profile import PLAIN, Endpoints, Profile
-from scopefold.scopes.shipped import profile_named, profiles, read_profiles
+from scopefold.scopes.shipped import general_errors, profile_named, profiles, read_profiles
 from scopefold.scopes.union import request_parameters, to_request
 from scopefold.scopes.update import consented_after, step_up
 
@@ -136,6 +137,10 @@ DOCUMENTS: list[tuple[str, dict[str, object], bool]] = [
     ("https://id.example", {**DOCUMENT, "token_endpoint": "http://id.example/token"}, False),
     ("https://id.example", {**DOCUMENT, "token_endpoint": 7}, False),
     ("https://id.example", {"issuer": "https://id.example"}, False),
+    ("https://id.example", {**DOCUMENT, "jwks_uri": "http://127.0.0.1/jwks"}, False),
+    ("https://id.example", {**DOCUMENT, "token_endpoint": "https://user@id.example/token"}, False),
+    ("https://id.example", {**DOCUMENT, "token_endpoint": "https:///token"}, False),
+    ("https://id.example", {**DOCUMENT, "token_endpoint": "https://[/token"}, False),
 ]
 
 
@@ -144,11 +149,50 @@ def test_a_discovery_document_is_taken_from_its_issuer_only(
     issuer: str, document: dict[str, object], taken: bool
 ) -> None:
     if taken:
-        found = discovered(Endpoints(), issuer, document)
+        found = discovered(Endpoints(), issuer, document).endpoints
         assert ("https://id.example/auth", "https://id.example/token") == (found.authorize, found.token)
         return
     with pytest.raises(BadDiscovery):
         discovered(Endpoints(), issuer, document)
+
+
+@pytest.mark.parametrize(
+    ("keys", "taken"),
+    [
+        ("http://127.0.0.1:90/jwks", True),
+        ("http://localhost/jwks", True),
+        ("http://[::1]/jwks", True),
+        ("http://127.0.0.1.evil.example/jwks", False),
+        ("http://id.example/jwks", False),
+    ],
+)
+def test_only_an_issuer_at_http_on_this_machine_may_name_such_addresses(keys: str, taken: bool) -> None:
+    issuer = "http://127.0.0.1:90/oidc"
+    document = {**DOCUMENT, "issuer": issuer, "jwks_uri": keys}
+    if taken:
+        assert keys == discovered(Endpoints(), issuer, document).jwks
+        return
+    with pytest.raises(BadDiscovery):
+        discovered(Endpoints(), issuer, document)
+
+
+COMMON = "https://login.microsoftonline.com/common/v2.0"
+ISSUERS: list[tuple[str, str, bool, bool]] = [
+    # told, asked, whether every tenant is an issuer, whether they are one
+    (ONE_TENANT, ONE_TENANT, False, True),
+    (ANY_TENANT, COMMON, True, True),
+    (ONE_TENANT, COMMON, True, True),
+    (ONE_TENANT, COMMON, False, False),
+    ("https://login.microsoftonline.com/contoso.example/v2.0", COMMON, True, False),
+    (ONE_TENANT.replace("login", "evil"), COMMON, True, False),
+    (ONE_TENANT.replace("v2.0", "v1.0"), COMMON, True, False),
+    (f"{ONE_TENANT}/x", COMMON, True, False),
+]
+
+
+@pytest.mark.parametrize(("told", "asked", "tenants", "same"), ISSUERS)
+def test_an_issuer_is_who_was_asked(told: str, asked: str, tenants: bool, same: bool) -> None:
+    assert same == is_issuer(told, asked, tenant_issuers=tenants)
 
 
 def test_the_discovery_document_of_an_issuer_is_at_one_slash() -> None:
@@ -248,6 +292,12 @@ def test_a_requirement_that_nothing_could_meet_is_refused() -> None:
 def test_the_page_on_providers_is_what_the_profiles_give() -> None:
     page = ROOT / "docs" / "providers.md"
     assert page.read_text(encoding="utf-8") == provider_page(profiles()), "run: python -m scopefold.scopes"
+
+
+def test_the_page_on_diagnoses_is_what_the_known_errors_give() -> None:
+    page = ROOT / "docs" / "diagnoses.md"
+    made = diagnoses_page(profiles(), general_errors())
+    assert page.read_text(encoding="utf-8") == made, "run: python -m scopefold.scopes"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,25 @@ class ConnectorAtIdp(Struct, frozen=True):
     cause: Cause
 
 
+class TrialAtIdp(Struct, frozen=True):
+    """What was newly asked for, and with which nobody has come through yet."""
+
+    connector: str
+    scopes: tuple[str, ...]
+    failed: int
+    suspect: bool
+    last_error: str
+
+
+class InVain(Struct, frozen=True):
+    """A scope that users were asked for and did not give."""
+
+    scope: str
+    users_without: int
+    users_with: int
+    why: str
+
+
 class Idp(Struct, frozen=True):
     """An IdP: how it was registered, and what its users are asked for."""
 
@@ -34,6 +53,9 @@ class Idp(Struct, frozen=True):
     requested: tuple[str, ...]
     callback: str
     connectors: tuple[ConnectorAtIdp, ...]
+    withheld: tuple[str, ...]
+    trials: tuple[TrialAtIdp, ...]
+    in_vain: tuple[InVain, ...]
 
 
 class IdpLine(Struct, frozen=True):
@@ -58,20 +80,39 @@ class AsOf(Struct, frozen=True):
     at: datetime | None = None
 
 
+class ListedRow(Row, frozen=True):
+    """One user on the worklist, and by scope why the grant lacks it."""
+
+    why: dict[str, str] = {}
+
+
 class Worklist(Struct, frozen=True):
     """One page of who must consent again; `next` continues it."""
 
     as_of: AsOf
     total: int
     unknown: int
-    items: tuple[Row, ...]
+    items: tuple[ListedRow, ...]
     next: str | None = None
+
+
+class AnyOf(Struct, frozen=True):
+    """Lists of scopes of which any one serves; users are asked for the first."""
+
+    any_of: tuple[tuple[str, ...], ...]
 
 
 class Passthrough(Struct, frozen=True):
     """What a connector's users need where every call acts as the signed-in user."""
 
-    upstream_scopes: tuple[str, ...]
+    upstream_scopes: tuple[str, ...] | AnyOf
+
+
+class Link(Struct, frozen=True):
+    """Where to read more."""
+
+    title: str
+    url: str
 
 
 class AuthOptions(Struct, frozen=True):
@@ -86,13 +127,19 @@ class Manifest(Struct, frozen=True):
     connector: str
     version: str
     title: str
-    profile: str
+    description: str
+    profiles: tuple[str, ...]
     auth: AuthOptions
+    notes: tuple[str, ...]
+    links: tuple[Link, ...]
 
     @property
-    def upstream_scopes(self) -> tuple[str, ...]:
-        """What its users need."""
-        return self.auth.idp_passthrough.upstream_scopes if self.auth.idp_passthrough else ()
+    def lists(self) -> tuple[tuple[str, ...], ...]:
+        """The lists of scopes of which its users need one, the one first that they are asked for."""
+        if self.auth.idp_passthrough is None:
+            return ()
+        scopes = self.auth.idp_passthrough.upstream_scopes
+        return scopes.any_of if isinstance(scopes, AnyOf) else (scopes,)
 
 
 class Manifests(Struct, frozen=True):
@@ -107,7 +154,7 @@ class ManagedResources(Struct, frozen=True):
     items: tuple[ManagedResource, ...]
 
 
-class Client(Struct, frozen=True):
+class Client(Struct, frozen=True, omit_defaults=True):
     """A registered client; its secret is told once."""
 
     client_id: str
@@ -127,3 +174,33 @@ class Keys(Struct, frozen=True):
     """All of them."""
 
     items: tuple[Key, ...]
+
+
+class ClientLine(Struct, frozen=True):
+    """A registered client, as it is listed and shown."""
+
+    client_id: str
+    client_name: str
+    redirect_uris: tuple[str, ...]
+    grant_types: tuple[str, ...]
+    scopes: tuple[str, ...]
+    token_endpoint_auth_method: str
+    application_type: str
+    require_pkce: bool
+    post_logout_redirect_uris: tuple[str, ...]
+    backchannel_logout_uri: str | None
+    jwks_uri: str | None
+    resource_server: bool
+    origin: str
+
+
+class Clients(Struct, frozen=True):
+    """All registered clients."""
+
+    items: tuple[ClientLine, ...]
+
+
+class InitialAccess(Struct, frozen=True):
+    """Leave to register clients; told once."""
+
+    initial_access_token: str

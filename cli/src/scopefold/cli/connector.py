@@ -5,7 +5,7 @@ from urllib.parse import quote
 import click
 from msgspec import Struct
 
-from scopefold.cli.answers import ManagedResources, Manifests
+from scopefold.cli.answers import ManagedResources, Manifest, Manifests
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.commands import ManagedResource
@@ -33,16 +33,35 @@ key_option = click.option("--key", metavar="KEY", help="Idempotency key: the sam
 @as_json
 @located
 def list_(where: Where, json_wanted: bool) -> None:
-    """List the connectors that can be provisioned."""
+    """List the connectors that can be provisioned. `show` says what each needs."""
     reply = where.provisioner().call("GET", "/v1/connectors")
     if json_wanted:
         click.echo(reply.body)
         return
-    rows = [
-        [one.connector, one.version, one.title, one.profile, " ".join(one.upstream_scopes) or "not offered"]
-        for one in reply.decoded(Manifests).items
-    ]
-    show_table(["connector", "version", "title", "profile", "its users need"], rows, empty="There is no connector.")
+    rows = [[one.connector, one.version, one.title, " ".join(one.profiles)] for one in reply.decoded(Manifests).items]
+    show_table(["connector", "version", "title", "for profiles"], rows, empty="There is no connector.")
+
+
+@connector.command("show")
+@click.argument("name", metavar="CONNECTOR")
+@as_json
+@located
+def show(where: Where, name: str, json_wanted: bool) -> None:
+    """Show one connector that can be provisioned: what its users need, and what to set up at the provider."""
+    reply = where.provisioner().call("GET", f"/v1/connectors/{quote(name, safe='')}")
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    found = reply.decoded(Manifest)
+    lines = [("connector", f"{found.connector} {found.version}"), ("title", found.title)]
+    lines += [("description", found.description), ("for profiles", " ".join(found.profiles))]
+    lines += [
+        ("its users need" if place == 0 else "or instead", " ".join(scopes)) for place, scopes in enumerate(found.lists)
+    ] or [("its users need", "not offered")]
+    lines += [("note", note) for note in found.notes]
+    lines += [("see", f"{link.title}: {link.url}") for link in found.links]
+    for label, value in lines:
+        click.echo(f"{label + ':':18}{value}")
 
 
 @connector.command("provisioned")
@@ -79,6 +98,8 @@ def provision(where: Where, name: str, idp: str, key: str | None, json_wanted: b
     done = f"Provisioned at {made.idp}, as event {made.seq}" if reply.status == 201 else "Was so already"
     click.echo(f"{made.title} ({made.connector} {made.connector_version}): {done}.")
     click.echo(f"{made.resource_type} is routed to {made.idp}. Its users need {' '.join(made.upstream_scopes)}.")
+    for scopes in made.alternatives:
+        click.echo(f"Whoever has granted {' '.join(scopes)} need not consent again.")
 
 
 @connector.command("deprovision")

@@ -2,18 +2,23 @@
 
 import os
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 import click
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from scopefold.cli.answers import Idp, Idps
 from scopefold.cli.failure import usage
+from scopefold.cli.stand_ins import StandIn, allow_callback, stand_in_for
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.scopes.shipped import profiles as shipped_profiles
+
+BASE_SCOPES: Final = ("openid", "email", "profile")
 
 
 class Registration(Struct, kw_only=True):
@@ -27,6 +32,7 @@ class Registration(Struct, kw_only=True):
     authorize_params: dict[str, str]
     endpoints: EndpointOverrides
     parameters: dict[str, str] = {}
+    groups_claim: str = ""
 
 
 class ProfileLine(Struct, kw_only=True):
@@ -55,18 +61,29 @@ def idp() -> None:
 @idp.command("register")
 @click.argument("name", metavar="IDP")
 @click.option("--profile", required=True, help="What kind of provider it is, such as atlassian.")
-@click.option("--client-id", required=True, help="The client id of your OAuth app there.")
+@click.option("--client-id", help="The client id of your OAuth app there.")
 @click.option(
     "--client-secret-file",
     type=click.Path(path_type=Path),
     help="File with the app's secret [SCOPEFOLD_CLIENT_SECRET]. It is never given on the command line.",
 )
-@click.option("--base-scope", "base_scopes", multiple=True, help="A scope that every user is asked for. Repeatable.")
+@click.option(
+    "--base-scope",
+    "base_scopes",
+    multiple=True,
+    default=BASE_SCOPES,
+    show_default=True,
+    help="A scope that every user is asked for. Repeatable. What the provider refuses is left out of requests.",
+)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="An authorize parameter. Repeatable.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the profile. Repeatable.")
 @click.option("--authorize-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--token-endpoint", metavar="URL", help="Where it differs from the profile's.")
 @click.option("--identity-endpoint", metavar="URL", help="Where it differs from the profile's.")
+@click.option("--discovery-endpoint", metavar="URL", help="The discovery document, which tells the others.")
+@click.option("--issuer", metavar="URL", help="Where the discovery document's address does not tell it.")
+@click.option("--sandbox", is_flag=True, help="The sandbox's stand-in for it; without --client-id also its app.")
+@click.option("--groups-claim", default="", metavar="NAME", help="The claim of the IdP that lists a user's groups.")
 @as_json
 @located
 def register(
@@ -74,7 +91,7 @@ def register(
     where: Where,
     name: str,
     profile: str,
-    client_id: str,
+    client_id: str | None,
     client_secret_file: Path | None,
     base_scopes: tuple[str, ...],
     params: tuple[str, ...],
@@ -82,25 +99,69 @@ def register(
     authorize_endpoint: str | None,
     token_endpoint: str | None,
     identity_endpoint: str | None,
+    discovery_endpoint: str | None,
+    issuer: str | None,
+    sandbox: bool,
+    groups_claim: str,
     json_wanted: bool,
 ) -> None:
     """Register an identity provider, with the OAuth app that you made there."""
-    registration = Registration(
-        idp=name,
-        profile=profile,
-        client_id=client_id,
-        client_secret=_client_secret(client_secret_file),
-        base_scopes=base_scopes,
-        authorize_params=_parameters(params),
-        parameters=_parameters(settings),
-        endpoints=EndpointOverrides(authorize=authorize_endpoint, token=token_endpoint, identity=identity_endpoint),
+    endpoints = EndpointOverrides(
+        authorize=authorize_endpoint,
+        token=token_endpoint,
+        identity=identity_endpoint,
+        discovery=discovery_endpoint,
+        issuer=issuer,
     )
+    stand_in = stand_in_for(where.sandbox(), profile) if sandbox else None
+    if stand_in is not None:
+        if endpoints != EndpointOverrides() or settings:
+            raise usage("--sandbox says all of this", "Leave out the endpoints and --set")
+        registration = of_stand_in(name, profile, stand_in)
+        if client_id is not None:
+            if client_id != stand_in.client_id:
+                known = f"The sandbox's app is {stand_in.client_id}, and there is no other"
+                raise usage(f"The sandbox's {stand_in.title} does not know the client {client_id}", known)
+            registration.client_secret = _client_secret(client_secret_file)
+        elif client_secret_file is not None:
+            raise usage("A client secret without its client id", "Give --client-id too, or neither")
+    elif client_id is None:
+        raise usage("No client id", "Give --client-id, or --sandbox for the sandbox's stand-in")
+    else:
+        registration = Registration(
+            idp=name,
+            profile=profile,
+            client_id=client_id,
+            client_secret=_client_secret(client_secret_file),
+            base_scopes=BASE_SCOPES,
+            authorize_params={},
+            endpoints=endpoints,
+            parameters=_parameters(settings),
+        )
+    registration.base_scopes = base_scopes
+    registration.authorize_params = _parameters(params)
+    registration.groups_claim = groups_claim
     reply = where.auth().call("POST", "/v1/idps", body=registration)
+    if stand_in is not None:
+        allow_callback(stand_in, reply.decoded(Idp).callback)
     if json_wanted:
         click.echo(reply.body)
         return
     click.echo(f"Registered {name}." if reply.status == 201 else f"{name} was registered just so already.")
     _show(reply.decoded(Idp))
+
+
+def of_stand_in(name: str, profile: str, stand_in: StandIn) -> Registration:
+    """A stand-in of the sandbox, as an IdP of this name."""
+    return Registration(
+        idp=name,
+        profile=profile,
+        client_id=stand_in.client_id,
+        client_secret=stand_in.client_secret,
+        base_scopes=BASE_SCOPES,
+        authorize_params={},
+        endpoints=stand_in.endpoints,
+    )
 
 
 @idp.command("list")
@@ -170,9 +231,11 @@ def _show(found: Idp) -> None:
         ("profile", found.profile),
         ("client id", found.client_id),
         ("callback", found.callback),
+        *((name, address) for name, address in asdict(found.endpoints).items() if address),
         ("base scopes", " ".join(found.base_scopes) or "none"),
         ("union of scopes", " ".join(found.union) or "none"),
         ("requested there", " ".join(found.requested) or "none"),
+        *((("left out", " ".join(found.withheld)),) if found.withheld else ()),
         ("extra parameters", params or "none"),
     ):
         click.echo(f"{label + ':':18}{value}")
@@ -183,6 +246,15 @@ def _show(found: Idp) -> None:
     click.echo()
     headers = ["connector", "version", "needs", "provisioned", "event"]
     show_table(headers, rows, empty="No connector is provisioned here.")
+    for trial in found.trials:
+        scopes = " ".join(trial.scopes)
+        how = f"{trial.failed} have failed, the last with {trial.last_error}" if trial.failed else "nobody has tried"
+        click.echo(f"Nobody has come through yet with what {trial.connector} newly asks for, {scopes}: {how}.")
+    for one in found.in_vain:
+        who = "nobody gets it" if one.why == "not-given" else f"{one.users_with} have it"
+        click.echo(f"Asked for in vain: {one.scope}, of {one.users_without} users; {who}.")
+    if found.withheld or found.in_vain or any(trial.suspect for trial in found.trials):
+        click.echo(f"What to do: scopefold idp doctor {found.idp}")
 
 
 def _client_secret(path: Path | None) -> str:

@@ -228,5 +228,5 @@ def _cells(one: Recorded | Quarantined) -> list[str]:
 
 def _words(value: object) -> str:
     if isinstance(value, list | tuple):
-        return "[" + " ".join(map(str, value)) + "]"
+        return "[" + " ".join(map(_words, value)) + "]"
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -11,12 +11,15 @@ from scopefold.cli.bus import bus
 from scopefold.cli.client import client
 from scopefold.cli.connector import connector
 from scopefold.cli.demo import demo
+from scopefold.cli.doctor import doctor
 from scopefold.cli.failure import Failure, defect, usage
 from scopefold.cli.idp import idp
+from scopefold.cli.idp_scopes import restore, withhold
 from scopefold.cli.keys import keys
 from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
+from scopefold.cli.user import user
 
 INTERRUPTED = 130
 
@@ -30,8 +33,10 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, keys, reconsent, log, bus):
+for command in (up, demo, idp, connector, client, user, keys, reconsent, log, bus):
     scopefold.add_command(command)
+for part in (doctor, withhold, restore):
+    idp.add_command(part)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -9,15 +9,12 @@ from scopefold.cli.answers import Idps
 from scopefold.cli.api import Api
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import Failure
-from scopefold.contracts.events import EndpointOverrides
+from scopefold.cli.stand_ins import stand_in_for
 from scopefold.runtime.secret import Secret
 
 CONFLICT: Final = 409
 IDP: Final = "atlassian"
-BASE_SCOPES: Final = ("openid", "email", "profile")
 JIRA: Final = "identos.jira-user"
-SANDBOX_CLIENT_ID: Final = "sandbox-atlassian"
-SANDBOX_CLIENT_SECRET: Final = "sandbox-atlassian-secret"
 
 
 def set_up(where: Endpoints, say: Callable[[str], None], *, bare: bool) -> None:
@@ -37,10 +34,11 @@ def set_up(where: Endpoints, say: Callable[[str], None], *, bare: bool) -> None:
     if bare:
         return
     known = {one.idp: one.client_id for one in auth.call("GET", "/v1/idps").decoded(Idps).items}
-    if known.get(IDP, SANDBOX_CLIENT_ID) != SANDBOX_CLIENT_ID:
+    atlassian = sandbox_atlassian(where.sandbox)
+    if known.get(IDP, atlassian.client_id) != atlassian.client_id:
         say(f"The IdP {IDP} is not the sandbox's; it stays as you registered it.")
         return
-    auth.call("POST", "/v1/idps", body=sandbox_atlassian(where.sandbox))
+    auth.call("POST", "/v1/idps", body=atlassian)
     if IDP not in known:
         provisioner.call("POST", connector.RESOURCES, body=connector.Provision(connector=JIRA, idp=IDP))
 
@@ -53,14 +51,5 @@ def playground(sandbox: str) -> client.Registration:
 
 
 def sandbox_atlassian(sandbox: str) -> idp.Registration:
-    """The sandbox's stand-in for Atlassian, as an IdP."""
-    base = f"{sandbox}/atlassian"
-    return idp.Registration(
-        idp=IDP,
-        profile="atlassian",
-        client_id=SANDBOX_CLIENT_ID,
-        client_secret=SANDBOX_CLIENT_SECRET,
-        base_scopes=BASE_SCOPES,
-        authorize_params={},
-        endpoints=EndpointOverrides(authorize=f"{base}/authorize", token=f"{base}/oauth/token", identity=f"{base}/me"),
-    )
+    """The sandbox's stand-in for Atlassian, as an IdP. Raises `Failure` where the sandbox does not answer."""
+    return idp.of_stand_in(IDP, "atlassian", stand_in_for(sandbox, "atlassian"))

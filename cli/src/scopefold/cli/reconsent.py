@@ -1,9 +1,11 @@
 """`scopefold reconsent`: which users must consent again, to what, since when and because of what?"""
 
+from typing import Final
+
 import click
 import msgspec
 
-from scopefold.cli.answers import Worklist
+from scopefold.cli.answers import ListedRow, Worklist
 from scopefold.cli.api import Api
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
@@ -84,10 +86,10 @@ def show(found: Worklist) -> None:
         return
     click.echo()
     rows = [
-        [row.user, row.idp, scopes_of(row), connectors_of(row), instant(row.since.at), str(row.since.seq)]
+        [row.user, row.idp, scopes_of(row), connectors_of(row), why(row), instant(row.since.at), str(row.since.seq)]
         for row in found.items
     ]
-    show_table(["user", "idp", "missing scopes", "because of", "since", "event"], rows, empty="")
+    show_table(["user", "idp", "missing scopes", "because of", "why", "since", "event"], rows, empty="")
     if found.next is not None:
         click.echo(f"\n{len(found.items)} of {found.total} shown; --all shows all.")
 
@@ -95,6 +97,19 @@ def show(found: Worklist) -> None:
 def scopes_of(row: Row) -> str:
     """What the user must consent to."""
     return " ".join(lack.scope for lack in row.missing)
+
+
+WHY: Final = {
+    "never-asked": "not asked yet",
+    "not-allowed": "did not allow it",
+    "not-given": "the provider's app lacks it",
+    "disproved": "a call failed without it",
+}
+
+
+def why(row: ListedRow) -> str:
+    """Why the grant lacks it, and so who can mend that."""
+    return ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
 
 
 def connectors_of(row: Row) -> str:

@@ -31,10 +31,11 @@ POLL_SECONDS: Final = 0.05
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to start, and where. Port 0 is any free one."""
+    """What to start, and where. Port 0 is any free one. `manifests` is a directory with connectors of one's own."""
 
     data: Path
     sandbox: bool
+    manifests: Path | None = None
     auth_port: int = 8080
     provisioner_port: int = 8081
     sandbox_port: int = 8090
@@ -50,6 +51,7 @@ class Stack:
         self.nats = NatsServer(directory.nats, plan.nats_port or ANY_PORT)
         self._urls = {name: f"http://{HOST}:{port}" for name, port in ports.items() if name != "nats"}
         self._ports = ports
+        self._manifests = plan.manifests
         self.services: dict[str, Child] = {}
 
     @property
@@ -139,6 +141,8 @@ class Stack:
         if name == "auth":
             ours |= {"KEK_FILE": str(self.directory.kek), "DATA_DIR": str(self.directory.auth)}
             ours |= {"LOGINS_PER_MINUTE": "60000"}  # everybody who comes to this machine has its one address
+        if name == "provisioner" and self._manifests is not None:
+            ours |= {"MANIFESTS": str(self._manifests.absolute())}
         if name == "sandbox":
             ours |= {"PUBLIC_URL": self._urls["sandbox"]}
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("SCOPEFOLD_")}

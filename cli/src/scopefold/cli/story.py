@@ -25,7 +25,8 @@ from scopefold.cli.api import Api
 from scopefold.cli.browser import Browser, Form, Lost, new_cookies
 from scopefold.cli.connected import connected
 from scopefold.cli.endpoints import Endpoints
-from scopefold.cli.newcomer import BASE_SCOPES, IDP, JIRA, sandbox_atlassian
+from scopefold.cli.idp import BASE_SCOPES
+from scopefold.cli.newcomer import IDP, JIRA, sandbox_atlassian
 from scopefold.cli.reconsent import ask, connectors_of, scopes_of
 from scopefold.cli.relying_party import APP, RelyingParty, SignInFailed
 from scopefold.contracts.events import TokenInsufficient

@@ -27,6 +27,11 @@ port = click.IntRange(0, 65535)
 )
 @click.option("--sandbox", is_flag=True, help="Also a stand-in Atlassian and an app, set up to click through.")
 @click.option("--bare", is_flag=True, help="With --sandbox: start it, but register no identity provider.")
+@click.option(
+    "--manifests",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Directory with connector manifests of your own, beside the shipped ones.",
+)
 @click.option("--auth-port", type=port, default=8080, show_default=True, help="0: any free one.")
 @click.option("--provisioner-port", type=port, default=8081, show_default=True)
 @click.option("--sandbox-port", type=port, default=8090, show_default=True)
@@ -36,6 +41,7 @@ def up(
     data: Path,
     sandbox: bool,
     bare: bool,
+    manifests: Path | None,
     auth_port: int,
     provisioner_port: int,
     sandbox_port: int,
@@ -49,6 +55,7 @@ def up(
     plan = Plan(
         data=data,
         sandbox=sandbox,
+        manifests=manifests,
         auth_port=auth_port,
         provisioner_port=provisioner_port,
         sandbox_port=sandbox_port,

@@ -46,6 +46,16 @@ class Where(Struct, frozen=True, kw_only=True):
         """The bus."""
         return self._address("nats", self.nats_url, lambda found: found.nats)
 
+    def sandbox(self) -> str:
+        """The sandbox, which not every Scopefold runs with."""
+        named = self._named()
+        told = named.sandbox if named is not None else self.environ.get("SCOPEFOLD_SANDBOX_URL")
+        found = self._found()
+        if address := told or (found.sandbox if found is not None else None):
+            return address
+        detail = f"No sandbox runs on {self._data()}. Start one with `scopefold up --sandbox`, or set "
+        raise usage("Nothing says where the sandbox is", f"{detail}SCOPEFOLD_SANDBOX_URL")
+
     @property
     def tenant(self) -> str:
         """The tenant whose log it is."""

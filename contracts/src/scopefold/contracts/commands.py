@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from scopefold.contracts.words import ConnectorId, EventId, IdpId, ResourceType, Scopes
+from scopefold.contracts.words import Alternatives, ConnectorId, EventId, IdpId, ResourceType, Scopes
 
 COMMAND: Final = "command"
 
@@ -44,7 +44,8 @@ class ManagedResource(Struct, frozen=True, kw_only=True):
     title: str
     auth_mode: Literal["idp_passthrough"]
     idp: IdpId
-    upstream_scopes: Scopes
+    upstream_scopes: Annotated[Scopes, Meta(description="What logins ask for on its behalf.")]
+    alternatives: Alternatives = ()
     provisioned_at: Annotated[datetime, Meta(tz=True)]
     event_id: EventId
     seq: Annotated[int, Meta(description="The event's place in the log.")]

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from scopefold.contracts.words import (
+    Alternatives,
     ClientId,
     ConnectorId,
     EventId,
@@ -44,6 +45,22 @@ class EndpointOverrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
     authorize: Url | None = None
     token: Url | None = None
     identity: Url | None = None
+    discovery: Annotated[
+        Url | None, Meta(description="The discovery document: where the other addresses and the keys are read.")
+    ] = None
+    issuer: Annotated[
+        Url | None,
+        Meta(description="The issuer as that document names it; at Microsoft `{tenantid}` stands for any tenant."),
+    ] = None
+
+
+GroupsClaim = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        description="Which member of the IdP's identity answer or ID token lists a user's groups; absent: none does.",
+    ),
+]
 
 
 class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):
@@ -57,6 +74,7 @@ class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):
         dict[str, str], Meta(description="Authorize parameters that replace or join the profile's.")
     ] = {}
     endpoints: EndpointOverrides = EndpointOverrides()
+    groups_claim: GroupsClaim | UnsetType = UNSET
 
 
 class ConnectorProvisioned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="connector-provisioned.v1"):
@@ -73,10 +91,7 @@ class ConnectorProvisioned(Struct, frozen=True, kw_only=True, omit_defaults=True
     auth_mode: Literal["idp_passthrough"]
     idp: IdpId
     upstream_scopes: Scopes
-    alternatives: Annotated[
-        tuple[Scopes, ...],
-        Meta(max_length=20, description="Lists of scopes, each of which serves in place of all upstream_scopes."),
-    ] = ()
+    alternatives: Alternatives = ()
 
 
 class ConnectorDeprovisioned(Struct, frozen=True, kw_only=True, tag="connector-deprovisioned.v1"):
@@ -219,6 +234,34 @@ class AuthorizationFailed(Struct, frozen=True, kw_only=True, tag="authorization-
     ) = UNSET
 
 
+class GrantRevoked(Struct, frozen=True, kw_only=True, tag="grant-revoked.v1"):
+    """What a client was granted by one authorization ended before its time, with every token that came of it.
+
+    It says nothing of the user's upstream token.
+    """
+
+    user: UserId
+    idp: IdpId
+    client: ClientId
+    grant: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_-]{22,64}(?![\s\S])",
+            description="The authorization, as the tokens of it name it. It is no secret and finds nothing.",
+            examples=["3q2-7wAAq83vEjRWeJq83g"],
+        ),
+    ]
+    reason: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z-]{0,39}(?![\s\S])",
+            description="code-reused, refresh-token-reused: what is good for one use came twice, so somebody may have "
+            "a copy; client: the client gave it back. There may be more.",
+            examples=["refresh-token-reused"],
+        ),
+    ]
+
+
 Event: TypeAlias = (
     IdpRegistered
     | ConnectorProvisioned
@@ -230,6 +273,7 @@ Event: TypeAlias = (
     | TokenInsufficient
     | ConsentDeclined
     | AuthorizationFailed
+    | GrantRevoked
 )
 
 

@@ -14,6 +14,7 @@ from scopefold.contracts.events import (
     ConnectorProvisioned,
     ConsentDeclined,
     Event,
+    GrantRevoked,
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
@@ -91,6 +92,13 @@ EVENTS: Final[tuple[Event, ...]] = (
         stage="authorize",
         error="invalid_scope",
         diagnosis="atlassian.scope-not-on-app",
+    ),
+    GrantRevoked(
+        user="u_7Jt0m1mX2bq4nV9c",
+        idp="atlassian",
+        client="playground",
+        grant="3q2-7wAAq83vEjRWeJq83g",
+        reason="refresh-token-reused",
     ),
 )
 

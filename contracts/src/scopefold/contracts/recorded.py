@@ -18,6 +18,7 @@ from scopefold.contracts.events import (
     ConnectorProvisioned,
     ConsentDeclined,
     Event,
+    GrantRevoked,
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
@@ -46,6 +47,7 @@ PUBLISHERS: Final[Mapping[type[Struct], str | None]] = {
     TokenInsufficient: None,
     ConsentDeclined: "auth",
     AuthorizationFailed: "auth",
+    GrantRevoked: "auth",
 }
 """Which service may publish which event; None means any."""
 _TAGS: Final = {kind: tag_of(kind) for kind in PUBLISHERS}

@@ -15,6 +15,7 @@ from scopefold.contracts.events import (
     ConnectorProvisioned,
     ConsentDeclined,
     Event,
+    GrantRevoked,
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
@@ -40,7 +41,7 @@ def subject_of(event: Event, tenant: str) -> str:
     match event:
         case IdpRegistered() | ConnectorProvisioned() | ConnectorDeprovisioned() | ScopesWithheld() | ScopesRestored():
             return f"{LEDGER}.{tenant}.idp.{event.idp}.{name}"
-        case UserLoggedIn() | TokenStored() | TokenInsufficient():
+        case UserLoggedIn() | TokenStored() | TokenInsufficient() | GrantRevoked():
             return f"{LEDGER}.{tenant}.user.{shard_of(event.user)}.{event.idp}.{name}"
         case ConsentDeclined() | AuthorizationFailed():
             shard = shard_of(event.user or event.attempt)

@@ -79,6 +79,10 @@ Scopes = Annotated[
     tuple[Scope, ...],
     Meta(max_length=300, description="Scopes, in the order in which they were declared or received."),
 ]
+Alternatives = Annotated[
+    tuple[Scopes, ...],
+    Meta(max_length=20, description="Lists of scopes, each of which serves in place of all upstream_scopes."),
+]
 SomeScopes = Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=300, description="At least one scope.")]
 MeasuredScope = Annotated[
     str, Meta(min_length=1, max_length=255, extra_json_schema={"pattern": _SCOPE_PATTERN}, **_SCOPE)

@@ -50,7 +50,9 @@ async def main(settings: Settings) -> None:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*background)
+        await service.backchannel.close()
         await bus.close()
         await http.aclose()
+        await service.egress.close()
         await service.history.forget()
         await projection.close()

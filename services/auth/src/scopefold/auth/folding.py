@@ -8,6 +8,7 @@ from typing import Final
 from scopefold.auth.core.seal import CannotOpen
 from scopefold.auth.store import buckets
 from scopefold.auth.store.vault import Vault
+from scopefold.auth.web.client_documents import ClientDocuments
 from scopefold.auth.web.service import Connected, Service
 from scopefold.auth.web.signing_keys import first_keys
 from scopefold.ledger.follow import LogReplaced, follow
@@ -59,4 +60,5 @@ async def _connect(service: Service, reached: Log, kek: bytes) -> Connected:
     found = await buckets.connect(reached.js)
     vault = Vault(found.vault, service.settings.tenant, kek)
     await vault.open()
-    return Connected(reached, found, vault, await first_keys(vault))
+    described = ClientDocuments(service.egress) if service.settings.client_documents else None
+    return Connected(reached, found, vault, await first_keys(vault), described)

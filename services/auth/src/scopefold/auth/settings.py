@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from scopefold.auth.core.egress import networks
 from scopefold.auth.core.rate import read_networks
 from scopefold.auth.core.withholding import Standing
 from scopefold.contracts.words import IdpId, Tenant
@@ -14,6 +15,8 @@ from scopefold.runtime.settings import BadSettings
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 MIN_ADMIN_TOKEN: Final = 24
+Registration = Literal["off", "token", "open"]
+"""Who may register clients by RFC 7591: nobody, who shows an operator's initial access token, or everybody."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -38,7 +41,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     logins_per_minute: Annotated[int, Meta(ge=1)] = 300
     failures_per_minute: Annotated[int, Meta(ge=1)] = 30
-    registrations_per_minute: Annotated[int, Meta(ge=1)] = 30
+    registration: Registration = "off"
+    client_documents: bool = False
+    egress_networks: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
@@ -49,6 +54,10 @@ def check(settings: Settings) -> None:
         raise BadSettings("SCOPEFOLD_ISSUER: must be an address without query, fragment or closing slash (RFC 8414)")
     if issuer.scheme != "https" and not (issuer.scheme == "http" and issuer.hostname in LOOPBACK):
         raise BadSettings("SCOPEFOLD_ISSUER: must be https, except on a loopback address (RFC 8414, section 2)")
+    try:
+        networks(settings.egress_networks)
+    except ValueError as error:
+        raise BadSettings(f"SCOPEFOLD_EGRESS_NETWORKS: must be networks with commas, as 10.0.0.0/8: {error}") from None
     if len(settings.admin_token.reveal()) < MIN_ADMIN_TOKEN:
         raise BadSettings(f"SCOPEFOLD_ADMIN_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
     try:

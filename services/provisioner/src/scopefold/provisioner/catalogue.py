@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from scopefold.provisioner.core.manifest import Manifest, fault_in
+from scopefold.provisioner.core.fault import fault_in
+from scopefold.provisioner.core.manifest import Manifest
 
 MAX_FILE_BYTES: Final = 64 * 1024
 MAX_FILES: Final = 1000

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from scopefold.contracts.commands import DeprovisionConnector, IdempotencyKey, ManagedResource, ProvisionConnector
 from scopefold.contracts.words import ConnectorId, IdpId
-from scopefold.provisioner.core.decide import not_provisioned
+from scopefold.provisioner.core.decide import not_provisioned, unknown_connector
 from scopefold.provisioner.core.manifest import Manifest
 from scopefold.provisioner.problems import FAILURES, granted, problem_of, refusal
 from scopefold.provisioner.provisioning import Provisioning
@@ -92,6 +92,13 @@ class Api:
     async def connectors(self, _: Request) -> Response:
         return json_response(Connectors(tuple(self._provisioning.manifests.values())))
 
+    async def connector(self, request: Request) -> Response:
+        connector = request.path_params["connector"]
+        found = self._provisioning.manifests.get(connector)
+        if found is None:
+            raise refusal(unknown_connector(connector))
+        return json_response(found)
+
     async def healthz(self, _: Request) -> Response:
         return json_response(Health())
 
@@ -142,6 +149,10 @@ def _guarded(api: Api, admin_token: Secret) -> Sequence[Endpoint]:
         Endpoint(
             method="GET", path="/v1/connectors", summary="List the connectors that can be provisioned",
             handler=admin(api.connectors), answers={200: Connectors}, problems=(401,),
+        ),
+        Endpoint(
+            method="GET", path="/v1/connectors/{connector}", summary="Show one connector's manifest",
+            handler=admin(api.connector), answers={200: Manifest}, problems=(401, 404),
         ),
     )  # fmt: skip
 

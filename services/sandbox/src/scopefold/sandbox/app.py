@@ -2,9 +2,10 @@
 
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -28,6 +29,13 @@ from scopefold.sandbox.web.slack import SlackWeb
 from scopefold.sandbox.web.stand_in import StandIn
 from scopefold.sandbox.web.switches import SwitchesWeb
 
+PROFILES: Final[Mapping[str, Sequence[str]]] = {
+    "microsoft": ("microsoft", "microsoft-gcc"),
+    "microsoft-us": ("microsoft-gcc-high", "microsoft-dod"),
+    "microsoft-cn": ("microsoft-china",),
+}
+"""Which kinds of provider a stand-in serves for, where that is not the one of its own name."""
+
 
 class Served(Protocol):
     """A stand-in with its handlers."""
@@ -40,6 +48,38 @@ class Served(Protocol):
 
     def routes(self) -> list[Route]:
         """Everything below its prefix."""
+
+
+class Described(Struct, frozen=True):
+    """What a program needs to register a stand-in as an identity provider.
+
+    `endpoints` names the discovery document alone where there is one: it tells the rest. `app` is the app's place in
+    the stand-in's console, where its callbacks can be changed.
+    """
+
+    name: str
+    title: str
+    profiles: Sequence[str]
+    client_id: str
+    client_secret: str
+    endpoints: Mapping[str, str]
+    app: str
+
+
+def described(one: Served) -> Described:
+    """A stand-in for programs."""
+    at, app = one.at, one.at.app
+    paths = {name.lower(): path.replace("{tenant}", "common") for name, path in one.endpoints.items()}
+    told = [name for name in ("authorize", "token", "identity") if name in paths]
+    return Described(
+        name=at.name,
+        title=at.brand,
+        profiles=PROFILES.get(at.name, (at.name,)),
+        client_id=app.client_id,
+        client_secret=app.client_secret,
+        endpoints={name: at.state.base + paths[name] for name in (["discovery"] if "discovery" in paths else told)},
+        app=f"{at.state.base}/console/apps/{app.client_id}",
+    )
 
 
 def mint() -> str:
@@ -71,12 +111,16 @@ def build(settings: Settings) -> ASGIApp:
     async def index(_: Request) -> Response:
         return pages.page("index.html", served=served, issuer=settings.issuer)
 
+    async def stand_ins(_: Request) -> Response:
+        return json_response({"items": [described(one) for one in served]})
+
     async def health(_: Request) -> Response:
         return json_response({"status": "ok"})
 
     routes: list[BaseRoute] = [
         Route("/", index),
         Route("/healthz", health),
+        Route("/stand-ins.json", stand_ins),
         Route(pages.STYLE_PATH, pages.style),
         *(Mount(one.at.prefix, routes=one.routes()) for one in served),
         *SwitchesWeb([one.at for one in served]).routes("/switches"),

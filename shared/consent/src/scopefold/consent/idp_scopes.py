@@ -14,6 +14,7 @@ from scopefold.contracts.events import (
     ConnectorDeprovisioned,
     ConnectorProvisioned,
     ConsentDeclined,
+    GrantRevoked,
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
@@ -148,7 +149,7 @@ def fold(state: State, recorded: Recorded) -> State:
             return _with(state, _restored(state.idps.get(event.idp, Idp(event.idp)), event, recorded.cause))
         case AuthorizationFailed() | TokenStored():
             return _tried(state, event, recorded.cause)
-        case UserLoggedIn() | TokenInsufficient() | ConsentDeclined():
+        case UserLoggedIn() | TokenInsufficient() | ConsentDeclined() | GrantRevoked():
             return state
     assert_never(event)
 

@@ -21,6 +21,7 @@ from scopefold.contracts.events import (
     ConnectorDeprovisioned,
     ConnectorProvisioned,
     ConsentDeclined,
+    GrantRevoked,
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
@@ -139,6 +140,7 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
             | UserLoggedIn()
             | ConsentDeclined()
             | AuthorizationFailed()
+            | GrantRevoked()
         ):
             return None
     assert_never(event)

@@ -22,8 +22,9 @@ from scopefold.scopes.profile import Profile
 ASKED_AT_MOST: Final = 2
 MANY_USERS: Final = 3
 
-Why = Literal["never-asked", "not-allowed", "not-given"]
-"""Never asked for; asked for, and this user did not allow it; asked for, and the provider gives it to nobody."""
+Why = Literal["never-asked", "not-allowed", "not-given", "disproved"]
+"""Never asked for; asked for, and this user did not allow it; asked for, and the provider gives it to nobody; granted,
+as the provider says, but a call has met a token without it."""
 
 
 class Ungiven(Struct, frozen=True):
@@ -65,12 +66,24 @@ def given_up(idp: Idp, ungiven: Iterable[Ungiven]) -> frozenset[str]:
     )
 
 
-def why(profile: Profile, scope: str, ungiven: Iterable[Ungiven], *, users_with: int, users_without: int) -> Why:
-    """Why a user's grant lacks a scope. The counts are of the users at the IdP who were given it, and were not."""
+def why(
+    profile: Profile,
+    scope: str,
+    ungiven: Iterable[Ungiven],
+    *,
+    reported: Iterable[str] = (),
+    users_with: int,
+    users_without: int,
+) -> Why:
+    """Why a user's grant lacks a scope. `reported` is what services have reported missing from this very token; the
+    counts are of the users at the IdP who were given it, and were not.
+    """
     name = canonical_name(profile, scope)
-    if all(one.scope != name for one in ungiven):
-        return "never-asked"
-    return "not-given" if nobody_gets(profile, users_with=users_with, users_without=users_without) else "not-allowed"
+    if any(one.scope == name for one in ungiven):
+        return (
+            "not-given" if nobody_gets(profile, users_with=users_with, users_without=users_without) else "not-allowed"
+        )
+    return "disproved" if name in canonical(profile, reported) else "never-asked"
 
 
 def nobody_gets(profile: Profile, *, users_with: int, users_without: int) -> bool:

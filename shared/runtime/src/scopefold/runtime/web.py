@@ -16,6 +16,7 @@ from scopefold.runtime.logs import logger
 from scopefold.runtime.secret import Secret
 
 MAX_BODY_BYTES: Final = 256 * 1024
+MOST_BYTES_THROWN_AWAY: Final = 8 * MAX_BODY_BYTES
 PROBLEM_PREFIX: Final = "urn:scopefold:problem:"
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -73,12 +74,20 @@ async def json_body(request: Request, kind: type[T]) -> T:
 
 
 async def limited_body(request: Request) -> bytes:
-    """The request's body, refused above 256 KiB."""
-    body = bytearray()
+    """The request's body, refused above 256 KiB.
+
+    What is too much is read on and thrown away, up to a bound: a connection that is closed on a client that still
+    sends takes the answer with it.
+    """
+    body, size = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ProblemError(413, "body-too-large", "The body is too large", f"The limit is {MAX_BODY_BYTES} bytes.")
+        size += len(chunk)
+        if size > MOST_BYTES_THROWN_AWAY:
+            break
+        if size <= MAX_BODY_BYTES:
+            body += chunk
+    if size > MAX_BODY_BYTES:
+        raise ProblemError(413, "body-too-large", "The body is too large", f"The limit is {MAX_BODY_BYTES} bytes.")
     return bytes(body)
 
 

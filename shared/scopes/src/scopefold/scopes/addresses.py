@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from scopefold.scopes.profile import Endpoints, Profile
@@ -14,6 +16,10 @@ _WANTED: Final = {
     "token": "token_endpoint",
     "identity": "userinfo_endpoint",
 }
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+WELL_KNOWN: Final = "/.well-known/openid-configuration"
+TENANT: Final = "{tenantid}"
+TENANT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class BadParameter(ValueError):
@@ -22,6 +28,14 @@ class BadParameter(ValueError):
 
 class BadDiscovery(ValueError):
     """The discovery document is not the issuer's, or does not say what is needed."""
+
+
+class Discovered(Struct, frozen=True):
+    """What an issuer says of itself: its name, its addresses, and where its keys are (empty: it has none)."""
+
+    issuer: str
+    endpoints: Endpoints
+    jwks: str = ""
 
 
 def addresses(profile: Profile, given: Mapping[str, str] | None = None) -> Endpoints:
@@ -48,27 +62,66 @@ def _filled(address: str, values: Mapping[str, str]) -> str:
     return _BLANK.sub(value, address)
 
 
-def discovered(found: Endpoints, issuer: str, document: Mapping[str, object]) -> Endpoints:
+def is_private_way(address: str, *, loopback: bool = True) -> bool:
+    """Whether nobody can listen or answer in between: https or, for development, http to this machine itself."""
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if parts.username is not None or not host:
+        return False
+    return parts.scheme == "https" or (loopback and parts.scheme == "http" and host in _LOOPBACK)
+
+
+def issuer_at(address: str) -> str | None:
+    """The issuer whose document stands at this address, without a slash at its end; None where it is not told by it.
+
+    OpenID Connect Discovery 1.0, section 4.1: the issuer, less a slash at its end, and a fixed path.
+    """
+    return address.removesuffix(WELL_KNOWN) if address.endswith(WELL_KNOWN) else None
+
+
+def discovered(
+    found: Endpoints, issuer: str, document: Mapping[str, object], *, tenant_issuers: bool = False
+) -> Discovered:
     """The endpoints, and where they are empty those of the discovery document of this issuer.
 
     The document's `issuer` must be the one that was asked (RFC 8414, section 3.3; OpenID Connect Discovery 1.0,
-    section 4.3); Microsoft's documents for several tenants name a template, `{tenantid}`, which stands for any.
-    Raises `BadDiscovery`.
+    section 4.3), as `is_issuer` compares. All addresses are https; those of an issuer that is itself at http on a
+    loopback address may be so too, for development. Raises `BadDiscovery`.
     """
     told = document.get("issuer")
-    if not isinstance(told, str) or not _is_issuer(told, issuer):
+    if not isinstance(told, str) or not is_issuer(told, issuer, tenant_issuers=tenant_issuers):
         raise BadDiscovery(f"the discovery document is of another issuer than {issuer}")
+    loopback = issuer.startswith("http://")
     filled = asdict(found)
     for name, wanted in _WANTED.items():
-        address = filled[name] or document.get(wanted) or ""
-        if not isinstance(address, str) or (address and not address.startswith("https://")):
-            raise BadDiscovery(f"{wanted} is no https address")
-        filled[name] = address
+        filled[name] = filled[name] or _address_in(document, wanted, loopback=loopback)
     if not filled["authorize"] or not filled["token"]:
         raise BadDiscovery("the discovery document does not name both an authorization and a token endpoint")
-    return Endpoints(**filled)
+    return Discovered(told, Endpoints(**filled), _address_in(document, "jwks_uri", loopback=loopback))
 
 
-def _is_issuer(told: str, asked: str) -> bool:
-    template = re.escape(told).replace(re.escape("{tenantid}"), "[^/]+")
-    return re.fullmatch(template, asked) is not None
+def is_issuer(told: str, asked: str, *, tenant_issuers: bool = False) -> bool:
+    """Whether the two name one issuer: character by character (RFC 9207, section 2.4).
+
+    A `{tenantid}` that is told stands for any tenant. Where every tenant is an issuer (Microsoft), a tenant's id may
+    be told for the tenant's name, which is one segment of the path.
+    """
+    if told == asked or re.fullmatch(re.escape(told).replace(re.escape(TENANT), "[^/]+"), asked):
+        return True
+    if not tenant_issuers or told.count("/") != asked.count("/"):
+        return False
+    differ = [
+        (one, other) for one, other in zip(told.split("/")[3:], asked.split("/")[3:], strict=True) if one != other
+    ]
+    same_host = told.split("/")[:3] == asked.split("/")[:3]
+    return same_host and len(differ) == 1 and (differ[0][0] == TENANT or TENANT_ID.fullmatch(differ[0][0]) is not None)
+
+
+def _address_in(document: Mapping[str, object], name: str, *, loopback: bool) -> str:
+    address = document.get(name) or ""
+    if not isinstance(address, str) or (address and not is_private_way(address, loopback=loopback)):
+        raise BadDiscovery(f"{name} is no https address")
+    return address

@@ -3,12 +3,13 @@
 Pure: gives the text. `python -m scopefold.scopes` writes it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec.structs import asdict
 
-from scopefold.scopes.profile import Profile, ProviderError
+from scopefold.scopes.markdown import cell, codes, flowing, table
+from scopefold.scopes.profile import Profile
 
 MAKE_AGAIN: Final = "Generated from the profiles: do not edit. Make it again with: python -m scopefold.scopes"
 _UPDATE: Final = {
@@ -34,12 +35,6 @@ _ROTATES: Final = {
     "per-app": "is new after each use where the app is set so",
 }
 _SOURCE: Final = {"endpoint": "the identity endpoint", "id_token": "the ID token", "token_answer": "the token answer"}
-_WHO: Final = {
-    "user": "the user",
-    "operator": "you",
-    "provider-admin": "the provider's administrator",
-    "nobody": "nobody",
-}
 _VERDICT: Final = {"hard": "Refused", "soft": "Warned of"}
 _UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -83,25 +78,25 @@ def _row(profile: Profile) -> str:
         _CONSENT[profile.consent],
         _OBTAINED[profile.refresh.obtained_by],
     ]
-    return f"| {' | '.join(map(_cell, cells))} |"
+    return f"| {' | '.join(map(cell, cells))} |"
 
 
 def _chapter(profile: Profile, main: Profile | None) -> Iterator[str]:
     """All of one profile; of a variant, what it has like the profile that it varies is told there."""
     yield f"## {profile.name}"
     yield ""
-    yield f"**{profile.title}.** {_flowing(profile.about)}"
+    yield f"**{profile.title}.** {flowing(profile.about)}"
     if profile.same_scopes_as:
         yield f"Connectors for `{profile.same_scopes_as}` fit here as they are."
     yield ""
-    yield from _table(("what", "value"), _facts(profile))
+    yield from table(("what", "value"), _facts(profile))
     if profile.parameters:
         yield ""
         rows = [
-            (f"`{name}`", one.title, f"`{one.default}`" if one.default else "must be given", _codes(one.examples))
+            (f"`{name}`", one.title, f"`{one.default}`" if one.default else "must be given", codes(one.examples))
             for name, one in profile.parameters.items()
         ]
-        yield from _table(("parameter", "what it is", "default", "such as"), rows)
+        yield from table(("parameter", "what it is", "default", "such as"), rows)
     if main is not None and main is not profile and (main.implies, main.errors) == (profile.implies, profile.errors):
         yield ""
         yield f"Its scopes and errors are those of [`{main.name}`](#{main.name})."
@@ -109,8 +104,7 @@ def _chapter(profile: Profile, main: Profile | None) -> Iterator[str]:
     yield from _scopes(profile)
     if profile.errors:
         yield ""
-        met = [(_sign(one), one.means, _WHO[one.who], one.remedy, one.basis) for one in profile.errors]
-        yield from _table(("error", "means", "mended by", "how", "basis"), met)
+        yield f"What goes wrong there, why, and who can mend it: [diagnoses](diagnoses.md#{(main or profile).name})."
     if profile.documents:
         yield ""
         yield "Its own pages: " + ", ".join(f"<{address}>" for address in profile.documents) + "."
@@ -120,15 +114,20 @@ def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
     for name, address in asdict(profile.endpoints).items():
         if address:
             yield f"{name} endpoint", f"`{address}`"
-    params = [f"{name}={value}" for name, value in profile.authorize_params.items()]
-    yield "authorize parameters", _codes(params) or "none of its own"
+    fixed = profile.authorize_params
+    params = [f"{name}={value}" for name, value in fixed.items()]
+    yield "authorize parameters", codes(params) or "none of its own"
     yield "token request", f"{profile.token_format}, `{profile.client_authentication}`; PKCE is {profile.pkce}"
     who = profile.identity
     yield "identity", f"from {_SOURCE[who.source]}: `{who.subject}`, `{who.email}`, `{who.name}`"
+    knows = profile.authentication
+    passed = [f"prompt={one}" for one in knows.prompts]
+    passed += [name for name, known in (("max_age", knows.max_age), ("login_hint", knows.login_hint)) if known]
+    yield "passed on from a client", codes([one for one in passed if one.partition("=")[0] not in fixed]) or "nothing"
     yield "scopes are asked for", _asked(profile)
     yield "scopes are told", _told(profile)
-    yield "always asked for", _codes(profile.identity_scopes) or "nothing"
-    yield "never asked for", _codes(sorted(profile.unsupported)) or "nothing"
+    yield "always asked for", codes(profile.identity_scopes) or "nothing"
+    yield "never asked for", codes(sorted(profile.unsupported)) or "nothing"
     yield "a new grant", _UPDATE[profile.grant_update]
     yield "consent", _CONSENT[profile.consent]
     yield "an answer without scopes", _ABSENT[profile.scope_absent]
@@ -137,7 +136,7 @@ def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
     yield from _refresh(profile)
     revoked = profile.revocation
     how = {"rfc7009": f"RFC 7009, `{revoked.endpoint}`", "api": f"`{revoked.endpoint}`", "none": "no endpoint"}
-    yield "revocation", f"{how[revoked.how]}. {_flowing(revoked.note)}".strip()
+    yield "revocation", f"{how[revoked.how]}. {flowing(revoked.note)}".strip()
     if profile.limits.scopes is not None:
         yield "scopes in one request", f"a warning above {profile.limits.scopes}"
 
@@ -157,7 +156,7 @@ def _asked(profile: Profile) -> str:
 
 def _told(profile: Profile) -> str:
     members = [path for one in profile.scope_lists for path in one.members]
-    return f"in {_codes(members)}" if members else "nowhere"
+    return f"in {codes(members)}" if members else "nowhere"
 
 
 def _refresh(profile: Profile) -> Iterator[tuple[str, str]]:
@@ -180,56 +179,27 @@ def _refresh(profile: Profile) -> Iterator[tuple[str, str]]:
 def _scopes(profile: Profile) -> Iterator[str]:
     if profile.aliases:
         yield ""
-        yield from _table(("another name", "of"), ((f"`{a}`", f"`{b}`") for a, b in profile.aliases.items()))
+        yield from table(("another name", "of"), ((f"`{a}`", f"`{b}`") for a, b in profile.aliases.items()))
     if profile.implies:
         yield ""
-        rows = ((f"`{scope}`", _codes(implied)) for scope, implied in profile.implies.items())
-        yield from _table(("scope", "also grants"), rows)
+        rows = ((f"`{scope}`", codes(implied)) for scope, implied in profile.implies.items())
+        yield from table(("scope", "also grants"), rows)
     if profile.virtual:
         yield ""
         proofs = {"refresh_token": "a refresh token", "identity": "knowing who the user is"}
         rows = ((f"`{scope}`", proofs[proof]) for scope, proof in profile.virtual.items())
-        yield from _table(("not reliably told", "proved by"), rows)
+        yield from table(("not reliably told", "proved by"), rows)
     if profile.families:
         yield ""
         known = (
             (one.title, str(len(one.scopes)), f"`{one.pattern}`" if one.pattern else "no other")
             for one in profile.families.values()
         )
-        yield from _table(("scopes", "known by name", "known by form"), known)
+        yield from table(("scopes", "known by name", "known by form"), known)
     for one in profile.exclusions:
         first, second = (profile.families[family].title for family in one.families)
         yield ""
-        yield f"{_VERDICT[one.severity]} together, {first} and {second}: {_flowing(one.why)}"
+        yield f"{_VERDICT[one.severity]} together, {first} and {second}: {flowing(one.why)}"
     for gone in profile.retired:
         yield ""
-        yield f"{_VERDICT[gone.severity]}, {_codes(gone.scopes)}: {_flowing(gone.why)}"
-
-
-def _sign(error: ProviderError) -> str:
-    """How the error is met."""
-    parts = [f"`{error.error}`"] if error.error else []
-    parts += [f'"{error.text}"'] if error.text else []
-    place = {"page": "on its page", "redirect": "on the way back"}.get(error.where, f"{error.where} request")
-    status = f", {error.status}" if error.status is not None else ""
-    return f"{' '.join(parts)} ({place}{status})"
-
-
-def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    names = list(headers)
-    yield f"| {' | '.join(names)} |"
-    yield "|" + "---|" * len(names)
-    for row in rows:
-        yield f"| {' | '.join(map(_cell, row))} |"
-
-
-def _cell(text: str) -> str:
-    return _flowing(text).replace("|", "\\|")
-
-
-def _codes(words: Iterable[str]) -> str:
-    return ", ".join(f"`{word}`" for word in words)
-
-
-def _flowing(text: str) -> str:
-    return " ".join(text.split())
+        yield f"{_VERDICT[gone.severity]}, {codes(gone.scopes)}: {flowing(gone.why)}"

@@ -10,8 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-Basis = Literal["confirmed", "observed", "memory", "inference"]
-"""How well a fact stands: the provider's own word, a third party's report, remembered only, or deduced."""
+from scopefold.scopes.errors import KnownError
 
 Severity = Literal["hard", "soft"]
 """Hard: logins would break, so it is refused. Soft: it is worth a warning."""
@@ -50,8 +49,25 @@ class Identity(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["endpoint", "id_token", "token_answer"],
         Meta(description="Where they stand: the identity endpoint's answer, the ID token, or the token answer."),
     ] = "endpoint"
+    tenant_issuers: Annotated[
+        bool, Meta(description="Every tenant is an issuer, named by its id; the address asked may name it otherwise.")
+    ] = False
     method: Literal["GET", "POST"] = "GET"
     body: Annotated[str, Meta(description="What a POST carries, as JSON.")] = ""
+    given_name: str = ""
+    family_name: str = ""
+    preferred_username: str = ""
+    email_verified: str = ""
+
+
+class Authentication(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which parameters of OpenID Connect Core 1.0, section 3.1.2.1, the authorize endpoint knows."""
+
+    prompts: Annotated[
+        tuple[Literal["login", "consent", "select_account"], ...], Meta(description="Values of `prompt`.")
+    ] = ()
+    max_age: bool = False
+    login_hint: bool = False
 
 
 class ScopeList(Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,22 +157,6 @@ class Probe(Struct, frozen=True, forbid_unknown_fields=True):
     tells: Annotated[str, Meta(description="Which header or member of the answer lists the scopes.")]
 
 
-class ProviderError(Struct, frozen=True, forbid_unknown_fields=True):
-    """An error of this provider: how it is met, what it means, who can mend it and how."""
-
-    where: Annotated[
-        Literal["page", "redirect", "token", "refresh", "identity", "api"],
-        Meta(description="On the provider's own page, on the way back, or in an answer to a request of ours."),
-    ]
-    means: str
-    who: Literal["user", "operator", "provider-admin", "nobody"]
-    remedy: str
-    basis: Basis
-    error: Annotated[str, Meta(description="The OAuth error code, where there is one.")] = ""
-    text: Annotated[str, Meta(description="A part of the wording that tells it from others.")] = ""
-    status: int | None = None
-
-
 class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """One kind of identity provider. Compared by identity, so that answers can be kept by profile at no cost."""
 
@@ -178,6 +178,7 @@ class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
         Literal["supported", "tolerated", "unverified"], Meta(description="What becomes of a code_challenge (S256).")
     ] = "supported"
     authorize_params: Mapping[str, str] = {}
+    authentication: Authentication = Authentication()
 
     ignores_case: Annotated[bool, Meta(description="The provider compares scopes without regard to case.")] = False
     aliases: Annotated[Mapping[str, str], Meta(description="Other spelling to canonical spelling.")] = {}
@@ -227,7 +228,7 @@ class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     probe: Probe | None = None
     refresh: RefreshClock = RefreshClock()
     revocation: Revocation = Revocation()
-    errors: tuple[ProviderError, ...] = ()
+    errors: tuple[KnownError, ...] = ()
 
     @property
     def named_scopes(self) -> tuple[str, ...]:

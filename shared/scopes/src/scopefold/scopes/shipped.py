@@ -12,7 +12,9 @@ from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
+from scopefold.scopes.errors import KnownError
 from scopefold.scopes.profile import Profile
 
 _BLANK: Final = re.compile(r"\{([a-z_]+)\}")
@@ -20,6 +22,10 @@ _BLANK: Final = re.compile(r"\{([a-z_]+)\}")
 
 class UnknownProfile(LookupError):
     """There is no profile of this name."""
+
+
+class _Errors(Struct, frozen=True, forbid_unknown_fields=True):
+    errors: tuple[KnownError, ...]
 
 
 @cache
@@ -37,6 +43,17 @@ def profile_named(name: str) -> Profile:
         return profiles()[name]
     except KeyError:
         raise UnknownProfile(f"there is no provider profile {name!r}; known: {', '.join(profiles())}") from None
+
+
+@cache
+def general_errors() -> tuple[KnownError, ...]:
+    """The errors that are no one provider's own: of OAuth, of the way to a provider, of apps behind Scopefold."""
+    return read_errors(files(__package__).joinpath("errors.toml").read_bytes())
+
+
+def read_errors(text: bytes) -> tuple[KnownError, ...]:
+    """The errors of such a file. Raises `msgspec.MsgspecError`."""
+    return msgspec.toml.decode(text, type=_Errors).errors
 
 
 def read_profiles(text: bytes) -> Iterator[Profile]:

@@ -1,34 +1,59 @@
-"""Access tokens as JWTs (RFC 9068)."""
+"""Access tokens as JWTs (RFC 9068), each of which names the family that it belongs to."""
 
 from typing import Any
 
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator
 from joserfc.jwk import KeySet
 
+from scopefold.auth.core.families import family_id
+from scopefold.auth.oauth.access_claims import ALGORITHM
 from scopefold.auth.oauth.client import RegisteredClient
+from scopefold.auth.oauth.family import refresh_token_generator
 from scopefold.auth.oauth.loaded import ACCESS_SECONDS, GrantedUser, Loaded
 
 
 class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
-    """JWT access tokens (RFC 9068)."""
+    """JWT access tokens (RFC 9068), and the refresh tokens beside them."""
 
     def __init__(self, loaded: Loaded) -> None:
-        super().__init__(issuer=loaded.issuer, alg="ES256", expires_generator=lambda client, grant_type: ACCESS_SECONDS)
+        super().__init__(
+            issuer=loaded.issuer,
+            alg=ALGORITHM,
+            refresh_token_generator=refresh_token_generator(loaded),
+            expires_generator=lambda client, grant_type: ACCESS_SECONDS,
+        )
         self._loaded = loaded
-        self._keys = loaded.keys
 
     def get_jwks(self) -> KeySet:
-        return KeySet([self._keys.es256])
-
-    def get_auth_time(self, user: GrantedUser | None) -> int | None:
-        """When the user logged in, for resources that ask how long ago (RFC 9470)."""
-        return int(user.authenticated_at.timestamp()) if user is not None else None
-
-    def get_extra_claims(self, client: RegisteredClient, grant_type: str, user: Any, scope: str) -> dict[str, Any]:
-        """Whose key the token needs (RFC 9449, section 6)."""
-        proof = self._loaded.proof
-        return {} if proof is None else {"cnf": {"jkt": proof.jkt}}
+        return KeySet([self._loaded.keys.es256])
 
     def get_audiences(self, client: RegisteredClient, user: Any, scope: str) -> str | list[str]:
+        """What it was asked for (RFC 8707), else this server's own resources."""
         audience = self._loaded.audience or (self._loaded.issuer,)
         return audience[0] if len(audience) == 1 else list(audience)
+
+    def get_extra_claims(
+        self, client: RegisteredClient, grant_type: str, user: GrantedUser | None, scope: str
+    ) -> dict[str, Any]:
+        """Whose key the token needs (RFC 9449, section 6), what the family knows of the login, and the times, which
+        here are the request's own.
+
+        With `auth_time` and `acr` a resource server judges a step-up (RFC 9470, section 6); UserInfo must know the
+        session, which must still live, whose identity it was, and what was asked.
+        """
+        loaded, family = self._loaded, self._loaded.kept
+        now = int(loaded.now.timestamp())
+        claims: dict[str, Any] = {"iat": now, "exp": now + ACCESS_SECONDS}
+        if loaded.proof is not None:
+            claims["cnf"] = {"jkt": loaded.proof.jkt}
+        if family is None:
+            return claims
+        claims["grant_id"] = family_id(loaded.handle)
+        claims["auth_time"] = int(family.authenticated_at.timestamp())
+        told = {
+            "acr": family.acr,
+            "sid": family.sid,
+            "idp": family.idp,
+            "requested_claims": list(family.claims) or None,
+        }
+        return {**claims, **{name: value for name, value in told.items() if value is not None}}

@@ -2,14 +2,15 @@
 
 import hmac
 from typing import Final
-from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import ClientMixin, scope_to_list
 
+from scopefold.auth.core.redirects import is_registered
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.store.records import Client
 
-AUTH_METHODS: Final = ("none", "client_secret_basic", "client_secret_post")
+CONFIDENTIAL_METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt")
+AUTH_METHODS: Final = ("none", *CONFIDENTIAL_METHODS)
 
 
 class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
@@ -30,8 +31,8 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no typ
         return " ".join(one for one in scope_to_list(scope) or [] if one in allowed)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Byte for byte (RFC 9700, section 4.1.3)."""
-        return redirect_uri in self.client.redirect_uris
+        """Byte for byte, but for the port of a native app's loopback address."""
+        return is_registered(redirect_uri, self.client.redirect_uris, self.client.kind)
 
     def check_client_secret(self, client_secret: str) -> bool:
         presented = keyed_hash(self._secret_key, client_secret)
@@ -45,14 +46,3 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no typ
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.client.grant_types
-
-
-def is_redirect_uri(address: str) -> bool:
-    """May a client register this redirect address? It has a host, no user info and no fragment (RFC 6749, section
-    3.1.2).
-    """
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and "#" not in address and "@" not in parts.netloc

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidRequestError
+from authlib.oauth2.rfc6749 import InvalidRequestError, scope_to_list
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 
+from scopefold.auth.core.authentication import ACR
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
-from scopefold.auth.oauth.loaded import CODE_SECONDS, Bound, GrantedUser
-from scopefold.auth.oauth.resource import resources_of
+from scopefold.auth.oauth.family import begin
+from scopefold.auth.oauth.loaded import CODE_SECONDS, Bound, GrantedUser, Loaded
+from scopefold.auth.oauth.resource import resources_in
 from scopefold.auth.store.records import Code
 
 
@@ -32,26 +34,34 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
                 code_challenge=asked.get("code_challenge"),
                 authenticated_at=user.authenticated_at,
                 issued_at=self.server.loaded.now,
-                resources=resources_of(asked),
+                resource=resources_in(self.server.loaded, asked),
                 dpop_jkt=asked.get("dpop_jkt"),
+                sid=user.sid,
+                claims=user.claims,
+                issuer=self.server.loaded.issuer,
             ),
         )
 
     def query_authorization_code(self, code: str, client: RegisteredClient) -> "_StoredCode | None":
-        found: Code | None = self.server.loaded.code
-        if found is None or found.client_id != client.get_client_id():
+        loaded: Loaded = self.server.loaded
+        if loaded.family is not None:  # it was redeemed before (RFC 6749, section 4.1.2)
+            loaded.reused = loaded.family.client_id == client.get_client_id()
             return None
-        if (self.server.loaded.now - found.issued_at).total_seconds() > CODE_SECONDS:
+        found = loaded.code
+        if found is None or found.client_id != client.get_client_id() or loaded.over or found.issuer != loaded.issuer:
             return None
-        self.server.loaded.bound = Bound(found.resources, found.dpop_jkt)
+        if (loaded.now - found.issued_at).total_seconds() > CODE_SECONDS:
+            return None
+        loaded.bound = Bound(found.resource, found.dpop_jkt)
         return _StoredCode(found)
 
     def delete_authorization_code(self, authorization_code: "_StoredCode") -> None:
-        """The caller claims the code by compare-and-set before it answers."""
+        """The caller claims the code, by storing its family, before it answers."""
 
     def authenticate_user(self, authorization_code: "_StoredCode") -> GrantedUser:
-        code = authorization_code.code
-        return GrantedUser(code.user, code.idp, code.authenticated_at)
+        code, loaded = authorization_code.code, self.server.loaded
+        loaded.kept = begin(code, loaded)
+        return GrantedUser(code.user, code.idp, code.authenticated_at, code.sid, code.claims)
 
 
 class _StoredCode:
@@ -75,21 +85,32 @@ class _StoredCode:
     def get_auth_time(self) -> int:
         return int(self.code.authenticated_at.timestamp())
 
-    def get_acr(self) -> None:
-        return None
+    def get_acr(self) -> str:
+        return ACR
 
     def get_amr(self) -> None:
         return None
 
 
 class RequireS256(CodeChallenge):  # type: ignore[misc]
-    """PKCE with S256, of every client (RFC 9700, section 2.1.1): Authlib alone would take `plain`, or none."""
+    """PKCE with S256, of every client (RFC 9700, section 2.1.1): Authlib alone would take `plain`, or none.
+
+    A confidential OpenID Connect client may be exempted by its registration. It is protected by a nonce then, which is
+    demanded (same section). If it sends a challenge nevertheless, all of it holds.
+    """
 
     DEFAULT_CODE_CHALLENGE_METHOD = "S256"
     SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         asked = grant.request.payload.data
+        if (
+            not {"code_challenge", "code_challenge_method"} & asked.keys()
+            and not grant.request.client.client.require_pkce
+        ):
+            if "openid" not in scope_to_list(asked.get("scope")) or not asked.get("nonce"):
+                raise InvalidRequestError("Send a 'code_challenge', or ask for the scope openid with a 'nonce'.")
+            return
         if not asked.get("code_challenge"):
             raise InvalidRequestError("Missing 'code_challenge': this server requires PKCE.")
         if asked.get("code_challenge_method") != "S256":

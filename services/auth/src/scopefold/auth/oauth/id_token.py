@@ -5,6 +5,7 @@ from typing import Any
 from authlib.oidc.core import OpenIDCode, UserInfo
 from joserfc.jwk import Key
 
+from scopefold.auth.oauth.claims import user_claims
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.loaded import ID_TOKEN_SECONDS, GrantedUser, Loaded
 
@@ -38,12 +39,12 @@ class IdToken(OpenIDCode):  # type: ignore[misc]
     def get_compatible_claims(self, request: Any) -> dict[str, Any]:
         return self.get_client_claims(request.client)
 
+    def get_authorization_code_claims(self, authorization_code: Any) -> dict[str, Any]:
+        """With the session's public id, by which the client is told of a logout."""
+        claims: dict[str, Any] = super().get_authorization_code_claims(authorization_code)
+        family = self._loaded.kept
+        return {**claims, "sid": family.sid} if family is not None and family.sid is not None else claims
+
     def generate_user_info(self, user: GrantedUser, scope: str) -> UserInfo:
-        claims = UserInfo(sub=user.user)
-        identity, scopes = self._loaded.identity, scope.split()
-        if identity is not None and "profile" in scopes and identity.name is not None:
-            claims["name"] = identity.name
-            claims["preferred_username"] = identity.email or identity.name
-        if identity is not None and "email" in scopes and identity.email is not None:
-            claims["email"] = identity.email
-        return claims
+        loaded = self._loaded
+        return UserInfo(user_claims(user.user, loaded.identity, loaded.groups, scope.split(), user.claims))

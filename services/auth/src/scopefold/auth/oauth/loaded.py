@@ -4,8 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
+from joserfc.jwk import KeySet
 from msgspec import Struct
 
+from scopefold.auth.core.families import Family, Presented
+from scopefold.auth.oauth.access_claims import AccessClaims
 from scopefold.auth.oauth.dpop_proof import Proof
 from scopefold.auth.oauth.keys import Keys
 from scopefold.auth.store.records import Client, Code
@@ -23,8 +26,30 @@ class Bound(Struct, frozen=True):
     dpop_jkt: str | None = None
 
 
+class Assertion(Struct, frozen=True):
+    """A client's assertion that verified (RFC 7523): under which name it is remembered, and until when."""
+
+    name: str
+    expires_at: int
+
+
+class Told(Struct, frozen=True):
+    """A token that somebody asks about or wants revoked, and that is ours. It may be over."""
+
+    client_id: str
+    live: bool
+    family_id: str | None
+    claims: AccessClaims | None
+    """What it says, where it is an access token."""
+    family: Family | None
+    """What it continues, where it is a refresh token."""
+
+
 class Loaded(Struct, kw_only=True):
-    """What one request may need from the store, and what it wants stored. `code` is still to be claimed."""
+    """What one request may need from the store, and what it wants stored.
+
+    The code is redeemed by storing `kept` where there was no `family`, the refresh token by storing it in its place.
+    """
 
     issuer: str
     keys: Keys
@@ -33,6 +58,7 @@ class Loaded(Struct, kw_only=True):
     client: Client | None = None
     code: Code | None = None
     identity: Identity | None = None
+    groups: tuple[str, ...] = ()
     issued: tuple[str, Code] | None = None
     connectors: Collection[str] = ()
     """The resource types that a connector is provisioned for: every client may name them."""
@@ -48,6 +74,29 @@ class Loaded(Struct, kw_only=True):
     nonce_required: bool = False
     proof: Proof | None = None
     """The DPoP proof that came along and holds (RFC 9449), still to be kept so that it is seen once."""
+    handle: str = ""
+    """What leads to the family of the code or the refresh token that was presented."""
+    presented: Presented | None = None
+    """The refresh token."""
+    family: Family | None = None
+    """What is stored under that handle."""
+    over: bool = False
+    """Did whoever ended the user's grants or the session mean this code or family, too?"""
+    user_ends: int = 0
+    reused: bool = False
+    """The grammar says: what was presented was used before, and its family must be ended."""
+    kept: Family | None = None
+    """The grammar says: store this."""
+    audiences: tuple[str, ...] = ()
+    """Under which names the client may address this server in an assertion."""
+    client_keys: KeySet | None = None
+    """The client's own public keys."""
+    assertion: Assertion | None = None
+    """The grammar says: the client authenticated by this assertion, which must be its first use."""
+    told: Told | None = None
+    """The token that is asked about."""
+    revoke: Told | None = None
+    """The grammar says: end this."""
 
 
 class GrantedUser(Struct, frozen=True):
@@ -56,6 +105,9 @@ class GrantedUser(Struct, frozen=True):
     user: str
     idp: str
     authenticated_at: datetime
+    sid: str = ""
+    claims: tuple[str, ...] = ()
+    """Claims that the client asked for by name."""
 
     def get_user_id(self) -> str:
         """The subject, as Authlib asks for it."""

@@ -41,6 +41,10 @@ class Access(Struct, frozen=True):
         """The user, or the client where there is none."""
         return str(self.claims["sub"])
 
+    def text(self, name: str) -> str:
+        """A claim that is text; empty where there is none."""
+        return str(self.claims.get(name) or "")
+
     @property
     def scopes(self) -> tuple[str, ...]:
         """What the token allows."""
@@ -59,12 +63,15 @@ class AccessRefused(Exception):
         self.scheme = scheme
         self.told = told
 
-    def challenge(self) -> str:
-        """The value of `WWW-Authenticate`."""
-        told = ", ".join(f'{name}="{value}"' for name, value in self.told.items())
+    def challenge(self, resource_metadata: str) -> str:
+        """The value of `WWW-Authenticate`, which leads to the resource's metadata (RFC 9728, section 5.1)."""
+        told = ", ".join(f'{name}="{value}"' for name, value in self._all_told(resource_metadata).items())
         offered = {"Bearer": 'Bearer realm="scopefold"', "DPoP": f'DPoP algs="{" ".join(ALGORITHMS)}"'}
         wanted = offered.values() if self.scheme is None else [offered[self.scheme]]
-        return ", ".join(f"{one}, {told}" if told else one for one in wanted)
+        return ", ".join(f"{one}, {told}" for one in wanted)
+
+    def _all_told(self, resource_metadata: str) -> dict[str, str]:
+        return {**self.told, "resource_metadata": resource_metadata}
 
 
 def check_access(

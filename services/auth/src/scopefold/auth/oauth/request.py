@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request, UnsupportedResponseTypeError
 
 MAX_RESOURCES: Final = 10
 
@@ -92,6 +92,8 @@ def form_parameters(body: bytes) -> dict[str, str]:
 def told(error: Any, parameters: Mapping[str, str]) -> ShownError | RedirectedError:
     """Authlib's error as one of ours: only where a registered redirect address is certain is the client told."""
     description = str(error.get_error_description() or error.error or "")
+    if isinstance(error, UnsupportedResponseTypeError):
+        description = "The response_type must be code."  # Authlib puts a whole sentence where the type belongs
     if error.redirect_uri:
         return RedirectedError(error.redirect_uri, error.error, description, parameters.get("state"))
     return ShownError(error.error, description)

@@ -32,6 +32,12 @@ def resources_of(parameters: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(parameters["resource"].split(" ")) if "resource" in parameters else ()
 
 
+def resources_in(loaded: Loaded, parameters: Mapping[str, str]) -> tuple[str, ...]:
+    """The same, where this issuer's own name may end with a slash, as URL libraries write addresses."""
+    named = resources_of(parameters)
+    return tuple(dict.fromkeys(loaded.issuer if one == f"{loaded.issuer}/" else one for one in named))
+
+
 class ResourceIndicators:
     """Authlib's extension for every grant: `Loaded.audience` is what the token is for; empty is this issuer.
 
@@ -47,11 +53,11 @@ class ResourceIndicators:
 
     def check_authorization_request(self, grant: Any, _: object) -> None:
         """Every resource must be one that this client may ask for."""
-        self._check(resources_of(grant.request.payload.data))
+        self._check(resources_in(self._loaded, grant.request.payload.data))
 
     def check_token_request(self, grant: Any, _: object) -> None:
         """What is asked must have been granted; who asks for nothing gets everything that was granted."""
-        asked, bound = resources_of(grant.request.payload.data), self._loaded.bound
+        asked, bound = resources_in(self._loaded, grant.request.payload.data), self._loaded.bound
         self._check(asked)
         if bound is None:
             self._loaded.audience = asked

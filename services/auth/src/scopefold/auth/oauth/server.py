@@ -6,14 +6,18 @@ from typing import Any
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
 
 from scopefold.auth.oauth.access_token import AccessToken
-from scopefold.auth.oauth.client import RegisteredClient
+from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
+from scopefold.auth.oauth.client_credentials import OwnGrant
 from scopefold.auth.oauth.code import CodeGrant, RequireS256
 from scopefold.auth.oauth.dpop import DPoP
 from scopefold.auth.oauth.id_token import IdToken
 from scopefold.auth.oauth.loaded import GrantedUser, Loaded
 from scopefold.auth.oauth.plain_request import PlainRequests
+from scopefold.auth.oauth.private_key_jwt import METHOD, PrivateKeyJwt
+from scopefold.auth.oauth.refresh import RefreshGrant
 from scopefold.auth.oauth.request import GrammarRequest, told
 from scopefold.auth.oauth.resource import ResourceIndicators
+from scopefold.auth.oauth.token_status import Introspection, Revocation
 from scopefold.auth.store.records import Code
 
 
@@ -24,8 +28,13 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         super().__init__()
         self.loaded = loaded
         self.register_extension(PlainRequests(loaded))
-        extensions = [RequireS256(required=True), ResourceIndicators(loaded), DPoP(loaded), IdToken(loaded)]
-        self.register_grant(CodeGrant, extensions)
+        common = [ResourceIndicators(loaded), DPoP(loaded)]
+        self.register_grant(CodeGrant, [RequireS256(required=True), *common, IdToken(loaded)])
+        self.register_grant(RefreshGrant, [*common, IdToken(loaded)])
+        self.register_grant(OwnGrant, common)
+        self.register_client_auth_method(METHOD, PrivateKeyJwt(loaded))
+        self.register_endpoint(Introspection)
+        self.register_endpoint(Revocation)
         self.register_token_generator("default", AccessToken(loaded))
 
     def query_client(self, client_id: str) -> RegisteredClient | None:
@@ -57,6 +66,15 @@ def check_authorization_request(loaded: Loaded, parameters: Mapping[str, str], u
     return str(grant.request.scope or "")
 
 
+def authenticate(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+    """Did the client of a request prove itself as it is registered to, by any method of the token endpoint?"""
+    try:
+        Server(loaded).authenticate_client(GrammarRequest("POST", parameters, headers), list(AUTH_METHODS))
+    except OAuth2Error:
+        return False
+    return True
+
+
 def check_pushed_request(loaded: Loaded, parameters: Mapping[str, str]) -> None:
     """Raises `ShownError` or `RedirectedError` where a request that a client pushes is not valid. Who the user is will
     be seen when the browser comes, so nothing is judged here that depends on it.
@@ -85,6 +103,20 @@ Answer = tuple[int, Any, dict[str, str]]
 
 
 def redeem(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-    """The token endpoint's answer: status, body and headers. On status 200 the caller must first claim the code."""
+    """The token endpoint's answer: status, body and headers. On status 200 the caller must first store `kept`."""
     answer: Answer = Server(loaded).create_token_response(GrammarRequest("POST", parameters, headers))
+    return answer
+
+
+def introspect(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+    """The introspection endpoint's answer (RFC 7662)."""
+    request = GrammarRequest("POST", parameters, headers)
+    answer: Answer = Server(loaded).create_endpoint_response(Introspection.ENDPOINT_NAME, request)
+    return answer
+
+
+def revoke(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+    """The revocation endpoint's answer (RFC 7009). The caller must first end what `revoke` names."""
+    request = GrammarRequest("POST", parameters, headers)
+    answer: Answer = Server(loaded).create_endpoint_response(Revocation.ENDPOINT_NAME, request)
     return answer

@@ -9,7 +9,7 @@ import msgspec
 import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
-from nats.js.api import KeyValueConfig, StorageType
+from nats.js.api import Header, KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
 from scopefold.ledger.log import LogUnavailable
@@ -17,12 +17,19 @@ from scopefold.ledger.log import LogUnavailable
 VAULT: Final = "vault"
 SESSIONS: Final = "sessions"
 CLIENTS: Final = "clients"
+DYNAMIC: Final = "dynamic_clients"
+CONSENTS: Final = "consents"
 FLOWS: Final = "flows"
+GRANTS: Final = "grants"
 SESSION_SECONDS: Final = 12 * 3600
 FLOW_SECONDS: Final = 600
 PROOFS: Final = "proofs"
 PROOF_SECONDS: Final = 180
 """Longer than a proof of a key is good for: a minute before its time and a minute after."""
+DYNAMIC_SECONDS: Final = 90 * 24 * 3600
+CONSENT_SECONDS: Final = 180 * 24 * 3600
+GRANT_SECONDS: Final = 366 * 86400
+"""Longer than any grant may last: what says that a user's grants have ended outlives all of them."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 _GIB: Final = 1024**3
@@ -32,6 +39,21 @@ _BUCKETS: Final = (
         bucket=VAULT, description="Sealed upstream tokens, identities and keys.", history=1, max_bytes=32 * _GIB
     ),
     KeyValueConfig(bucket=CLIENTS, description="Registered OAuth clients.", history=1, max_bytes=_GIB // 8),
+    KeyValueConfig(
+        bucket=DYNAMIC,
+        description="Clients that registered themselves, for as long as they are in use, and leave to do so.",
+        history=1,
+        ttl=DYNAMIC_SECONDS,
+        max_bytes=_GIB // 16,
+        limit_marker_ttl=60,
+    ),
+    KeyValueConfig(
+        bucket=CONSENTS,
+        description="What users allowed clients that nobody here vouches for.",
+        history=1,
+        ttl=CONSENT_SECONDS,
+        max_bytes=_GIB // 4,
+    ),
     KeyValueConfig(
         bucket=SESSIONS, description="Browser sessions.", history=1, ttl=SESSION_SECONDS, max_bytes=4 * _GIB
     ),
@@ -50,6 +72,13 @@ _BUCKETS: Final = (
         ttl=PROOF_SECONDS,
         max_bytes=_GIB // 8,
         storage=StorageType.MEMORY,
+    ),
+    KeyValueConfig(
+        bucket=GRANTS,
+        description="What apps were granted: refresh token families, spent codes, what was revoked.",
+        history=1,
+        ttl=GRANT_SECONDS,
+        max_bytes=8 * _GIB,
     ),
 )
 
@@ -85,8 +114,14 @@ _LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestErro
 class Bucket:
     """One bucket, with Structs for values. Raises `LogUnavailable` where the bus does not answer."""
 
-    def __init__(self, kv: KeyValue, remake: Callable[[], Awaitable[object]] | None = None) -> None:
+    def __init__(
+        self,
+        kv: KeyValue,
+        remake: Callable[[], Awaitable[object]] | None = None,
+        place: tuple[JetStreamContext, str] | None = None,
+    ) -> None:
         self._kv = kv
+        self._place = place  # the client library renews no lifetime, so this bucket's entries are published by hand
         self._remake = remake  # a bucket in memory is gone with a server that stood alone
 
     async def get(self, key: str, kind: type[T]) -> tuple[T, int] | None:
@@ -101,30 +136,38 @@ class Bucket:
             return None
         return msgspec.msgpack.decode(entry.value, type=kind), entry.revision
 
-    async def create(self, key: str, value: msgspec.Struct) -> int:
+    async def create(self, key: str, value: msgspec.Struct, *, keep_seconds: int | None = None) -> int:
         """Put an entry where there is none; its revision. Raises `Taken`."""
-        return await self.update(key, value, revision=0)
+        return await self.update(key, value, revision=0, keep_seconds=keep_seconds)
 
-    async def update(self, key: str, value: msgspec.Struct, *, revision: int) -> int:
-        """Replace the entry of this revision (0: there is none); its new revision. Raises `Taken`."""
+    async def update(self, key: str, value: msgspec.Struct, *, revision: int, keep_seconds: int | None = None) -> int:
+        """Replace the entry of this revision (0: there is none); its new revision. Raises `Taken`.
+
+        The server removes it after `keep_seconds`, if given, and after the bucket's lifetime in any case.
+        """
         content = msgspec.msgpack.encode(value)
         try:
             try:
-                return await self._write(key, content, revision)
+                return await self._write(key, content, revision, keep_seconds)
             except nats.js.errors.NoStreamResponseError:
                 if self._remake is None:
                     raise
                 await self._remake()
-                return await self._write(key, content, revision)
+                return await self._write(key, content, revision, keep_seconds)
         except _LOST:
             raise Taken(key) from None
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
 
-    async def _write(self, key: str, content: bytes, revision: int) -> int:
+    async def _write(self, key: str, content: bytes, revision: int, keep_seconds: int | None) -> int:
         if revision == 0:
-            return await self._kv.create(key, content)
-        return await self._kv.update(key, content, last=revision)
+            return await self._kv.create(key, content, msg_ttl=keep_seconds)
+        if keep_seconds is None:
+            return await self._kv.update(key, content, last=revision)
+        assert self._place is not None, "only a bucket that knows its place can renew a lifetime"
+        js, name = self._place
+        expected: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
+        return (await js.publish(f"$KV.{name}.{key}", content, headers=expected, msg_ttl=keep_seconds)).seq
 
     async def take(self, key: str, revision: int) -> None:
         """Delete the entry of this revision. Of all who try, one succeeds; the others get `Taken`."""
@@ -135,25 +178,44 @@ class Bucket:
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
 
-    async def keys(self) -> list[str]:
-        """All keys, sorted."""
+    async def keys(self, pattern: str = ">") -> list[str]:
+        """All keys that match, sorted. The server looks for them: others cost nothing."""
+        found: list[str] = []
         try:
-            return sorted(await self._kv.keys())
-        except nats.js.errors.NoKeysError:
-            return []
+            watcher = await self._kv.watch(pattern, ignore_deletes=True, meta_only=True)
+            try:
+                while (entry := await watcher.updates()) is not None:  # type: ignore[no-untyped-call]
+                    found.append(entry.key)
+            finally:
+                await watcher.stop()  # type: ignore[no-untyped-call]
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+        return sorted(found)
 
 
 class Buckets:
     """All buckets of one connection."""
 
-    def __init__(self, vault: Bucket, sessions: Bucket, clients: Bucket, flows: Bucket, proofs: Bucket) -> None:
+    def __init__(
+        self,
+        *,
+        vault: Bucket,
+        sessions: Bucket,
+        clients: Bucket,
+        dynamic: Bucket,
+        consents: Bucket,
+        grants: Bucket,
+        flows: Bucket,
+        proofs: Bucket,
+    ) -> None:
         self.vault = vault
         self.sessions = sessions
         self.clients = clients
+        self.dynamic = dynamic
+        self.consents = consents
         self.flows = flows
         self.proofs = proofs
+        self.grants = grants
 
 
 async def connect(js: JetStreamContext) -> Buckets:
@@ -166,9 +228,11 @@ async def connect(js: JetStreamContext) -> Buckets:
         await declare(js, only=StorageType.MEMORY)
 
     try:
-        vault, sessions, clients = [Bucket(await js.key_value(name)) for name in (VAULT, SESSIONS, CLIENTS)]
+        names = {"vault": VAULT, "sessions": SESSIONS, "clients": CLIENTS, "dynamic": DYNAMIC, "consents": CONSENTS}
+        found = {name: Bucket(await js.key_value(bucket)) for name, bucket in names.items()}
+        grants = Bucket(await js.key_value(GRANTS), place=(js, GRANTS))
         await remake()
         flows, proofs = [Bucket(await js.key_value(name), remake) for name in (FLOWS, PROOFS)]
-        return Buckets(vault, sessions, clients, flows, proofs)
+        return Buckets(**found, grants=grants, flows=flows, proofs=proofs)
     except (nats.js.errors.Error, *_AWAY) as error:
         raise LogUnavailable(f"the buckets are not there yet; run: scopefold bus init ({error})") from None

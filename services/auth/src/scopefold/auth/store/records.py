@@ -1,8 +1,14 @@
 """The short-lived and the registered: sessions, logins under way, authorization codes, clients."""
 
 from datetime import datetime
+from typing import Any, Literal
 
 from msgspec import Struct
+
+from scopefold.auth.core.redirects import ApplicationType, type_of
+
+Origin = Literal["operator", "dynamic", "document"]
+"""Who registered a client: an operator, itself (RFC 7591), or nobody: it is described at the address that names it."""
 
 
 class Session(Struct, frozen=True):
@@ -13,6 +19,12 @@ class Session(Struct, frozen=True):
     authenticated_at: datetime
     idps: tuple[str, ...]
     """The IdPs that the user came through in this session, the latest last."""
+    sid: str = ""
+    """Its public id, which clients know it by (OpenID Connect Back-Channel Logout 1.0, section 2.1)."""
+    secret: str = ""
+    """The hash of what only the browser's cookie holds."""
+    clients: tuple[str, ...] = ()
+    """The clients that logged the user in with it, the latest last."""
 
 
 class AuthorizeRequest(Struct, frozen=True):
@@ -34,6 +46,14 @@ class Attempt(Struct, frozen=True):
     user: str | None
     """Who was logged in when it began: only the same user may come back."""
     began_at: datetime
+    nonce: str | None = None
+    """What the ID token must repeat, where it says who the user is."""
+    fresh_since: datetime | None = None
+    """The authentication at the IdP must be at least this late."""
+    subject: str | None = None
+    """The client said that only this user will do."""
+    issuer: str = ""
+    """As whom we were asked."""
 
 
 class Latest(Struct, frozen=True):
@@ -54,8 +74,14 @@ class Code(Struct, frozen=True):
     code_challenge: str | None
     authenticated_at: datetime
     issued_at: datetime
-    resources: tuple[str, ...] = ()
-    """Whom access tokens may be for (RFC 8707); none: this issuer."""
+    sid: str = ""
+    """The session that it was issued in."""
+    claims: tuple[str, ...] = ()
+    """Claims that the client asked for by name, as far as its registration allows."""
+    issuer: str = ""
+    """Who issued it: no other issuer redeems it."""
+    resource: tuple[str, ...] = ()
+    """What the tokens are for (RFC 8707); empty: for this server's own resources."""
     dpop_jkt: str | None = None
     """The thumbprint of the key that alone may redeem it (RFC 9449, section 10)."""
 
@@ -68,6 +94,8 @@ class Pushed(Struct, frozen=True):
     pushed_at: datetime
     browser: str | None = None
     """The hash of the mark of the browser that came with it in time: its login may take longer than the lifetime."""
+    issuer: str = ""
+    """As whom we were asked: no other issuer resolves it."""
 
 
 class Seen(Struct, frozen=True):
@@ -86,8 +114,68 @@ class Client(Struct, frozen=True):
     scopes: tuple[str, ...]
     token_endpoint_auth_method: str
     secret_hash: str | None = None
-    require_pushed_authorization_requests: bool = False
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    backchannel_logout_uri: str | None = None
+    application_type: ApplicationType | None = None
+    require_pkce: bool = True
+    backchannel_logout_session_required: bool = False
+    jwks: dict[str, Any] | None = None
+    """Its public keys (RFC 7517), where it does not name an address of theirs."""
+    jwks_uri: str | None = None
+    token_endpoint_auth_signing_alg: str | None = None
     resources: tuple[str, ...] = ()
-    """Resources of its own that it may ask tokens for, beside the connectors' (RFC 8707)."""
+    """Resources of its own (RFC 8707): it may ask for tokens for them, beside the connectors' and this server's, and
+    answers to them as a resource server.
+    """
+    refresh_idle_seconds: int | None = None
+    refresh_absolute_seconds: int | None = None
+    resource_server: bool = False
+    """May it ask about tokens that are for others (RFC 7662)?"""
+    origin: Origin = "operator"
+    registration_token_hash: str | None = None
+    """Of the token that a client manages its own registration with (RFC 7592)."""
+    registered_at: datetime | None = None
+    used_at: datetime | None = None
+    """When it was last seen in use, to the day. None: never."""
+    require_pushed_authorization_requests: bool = False
     id_token_signed_response_alg: str = "RS256"
     dpop_bound_access_tokens: bool = False
+
+    @property
+    def kind(self) -> ApplicationType:
+        """What it says it is or, where it does not, what its redirect addresses tell."""
+        return self.application_type or type_of(self.redirect_uris)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Did nobody here vouch for it? Then each person decides for themselves, and is told where it is from."""
+        return self.origin != "operator"
+
+
+class InitialAccess(Struct, frozen=True):
+    """Leave to register clients (RFC 7591, section 3), that an operator gave. Kept under the hash of its token."""
+
+    expires_at: datetime
+    uses: int
+    """How many clients may still be registered with it."""
+
+
+class Consent(Struct, frozen=True):
+    """What a user allowed an unknown client. Kept under user and client."""
+
+    scopes: tuple[str, ...]
+    places: tuple[str, ...]
+    """Where codes may be sent: a client that changes its addresses is a new question."""
+    at: datetime
+
+
+class PendingConsent(Struct, frozen=True):
+    """A person's decision that is awaited. Kept under the hash of the ticket in the page's form."""
+
+    issuer: str
+    request: AuthorizeRequest
+    scopes: tuple[str, ...]
+    user: str
+    idp: str
+    browser: str
+    """The hash of the mark of the browser that was asked."""

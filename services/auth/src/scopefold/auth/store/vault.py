@@ -25,10 +25,33 @@ class Identity(Struct, frozen=True):
     subject: str
     email: str | None = None
     name: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    preferred_username: str | None = None
+    email_verified: bool | None = None
+    """None where the IdP did not say."""
+    groups: tuple[str, ...] = ()
+
+
+class TokenPart(Struct, frozen=True):
+    """One of several access tokens of a user at one IdP, where one cannot carry everything."""
+
+    part: str
+    """What it is for, as `scopes.partition` names it: a resource at Microsoft, `bot` or `user` at Slack."""
+    access_token: str
+    refresh_token: str | None = None
+    """Only where it has one of its own, as at Slack."""
+    scopes: tuple[str, ...] | None = None
+    """What its answer said that it carries, in the IdP's spelling; None where it did not say."""
+    access_expires_at: datetime | None = None
 
 
 class StoredToken(Struct, frozen=True):
-    """A user's upstream token at one IdP, and what its `TokenStored` event says or will say."""
+    """A user's upstream token at one IdP, and what its `TokenStored` event says or will say.
+
+    Where `parts` are named, `access_token` is the first one's, and `refresh_token` renews all that have none of
+    their own; `access_expires_at` is the earliest of all.
+    """
 
     identity: Identity
     access_token: str
@@ -44,12 +67,19 @@ class StoredToken(Struct, frozen=True):
     access_expires_at: datetime | None
     idle_expires_at: datetime | None
     absolute_expires_at: datetime | None
+    parts: tuple[TokenPart, ...] = ()
 
 
 class Linked(Struct, frozen=True):
     """The user that an upstream account belongs to."""
 
     user: str
+
+
+class Groups(Struct, frozen=True):
+    """The groups that an operator put a user into."""
+
+    groups: tuple[str, ...]
 
 
 class _DataKey(Struct, frozen=True):
@@ -88,6 +118,25 @@ class Vault:
     def client_secret_key(self) -> bytes:
         """Keys the hashes of client secrets."""
         return derive(self._root, "client secret")
+
+    @property
+    def csrf_key(self) -> bytes:
+        """Keys the tokens that bind a form to the session of who it was shown to."""
+        return derive(self._root, "form")
+
+    async def knows(self, user: str) -> bool:
+        """Is this a user who has logged in here?"""
+        return await self._bucket.get(f"key.{user}", Sealed) is not None
+
+    async def groups(self, user: str) -> tuple[str, ...]:
+        """The groups that an operator put this user into."""
+        found = await self._get(f"groups.{user}", user, "", Groups)
+        return found[0].groups if found else ()
+
+    async def put_groups(self, user: str, groups: tuple[str, ...]) -> None:
+        """Say which groups a user is in. Raises `Taken` if somebody else just did."""
+        before = await self._bucket.get(f"groups.{user}", Sealed)
+        await self._put(f"groups.{user}", user, "", Groups(groups), before[1] if before else 0)
 
     async def user_of(self, idp: str, subject: str, *, new_user: str) -> str:
         """The user that an upstream account belongs to: `new_user` where it is seen for the first time.

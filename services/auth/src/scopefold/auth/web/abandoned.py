@@ -9,9 +9,9 @@ from typing import Final
 from scopefold.auth.core.login import never_came_back
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.records import Attempt, Latest
-from scopefold.auth.web.login_log import of_attempt, write
+from scopefold.auth.web.failures import keep
 from scopefold.auth.web.service import Service
-from scopefold.contracts.events import AuthorizationFailed
+from scopefold.auth.web.upstream import UpstreamFailed
 
 NO_RETURN_ERROR: Final = "no_return"
 
@@ -24,21 +24,9 @@ async def note_begun(service: Service, attempt: Attempt, key: str) -> None:
     if found is not None:
         before = await flows.get(f"attempt.{found[0].attempt}", Attempt)
         if before is not None and never_came_back(before[0].began_at, attempt.began_at):
-            await _tell(service, before[0])
+            idp = service.scopes.idps[attempt.idp]
+            await keep(service, idp, before[0], UpstreamFailed("authorize", NO_RETURN_ERROR))
     try:
         await flows.update(place, Latest(key), revision=found[1] if found else 0)
     except Taken:
         return  # another window was faster, and its login is the latest
-
-
-async def _tell(service: Service, attempt: Attempt) -> None:
-    event = AuthorizationFailed(
-        attempt=attempt.attempt,
-        idp=attempt.idp,
-        client=attempt.request.parameters["client_id"],
-        user=attempt.user,
-        requested=attempt.requested,
-        stage="authorize",
-        error=NO_RETURN_ERROR,
-    )
-    await write(service, of_attempt(service, attempt.attempt, event))

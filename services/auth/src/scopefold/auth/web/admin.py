@@ -1,39 +1,28 @@
 """The admin API: IdPs, clients, the worklist, and what was set aside. All of it needs the admin credential."""
 
 import secrets
-from datetime import datetime
 from typing import Annotated, Final, Literal
 
-import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.idps import Refused, RegisterIdp, decide
-from scopefold.auth.core.keys import SigningAlgorithm
+from scopefold.auth.core.idps import Refused, RegisterIdp, decide, read_discovery, to_discover
 from scopefold.auth.core.login import requested_scopes
-from scopefold.auth.core.seal import keyed_hash
-from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
-from scopefold.auth.oauth.client import is_redirect_uri
-from scopefold.auth.oauth.resource import RESOURCE_PATTERN
 from scopefold.auth.store.buckets import Taken
-from scopefold.auth.store.history import NoSuchMoment
-from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.records import Client
-from scopefold.auth.web.authorize import callback_address
 from scopefold.auth.web.login_log import PUBLISHER
-from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.outgoing import NoAnswer
+from scopefold.auth.web.service import Service, callback_address, now, service_of
 from scopefold.consent.idp_scopes import Connector, Idp
-from scopefold.consent.reconsent import Row
 from scopefold.consent.trials import Trial
 from scopefold.consent.ungiven import nobody_gets
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.contracts.recorded import Cause, Quarantined
 from scopefold.contracts.subjects import idps_filter
-from scopefold.contracts.words import ClientId, IdpId, Scopes, Tenant, Url
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
 from scopefold.ledger.log import LogUnavailable, last_seq_on
-from scopefold.runtime.web import ProblemError, json_body, json_response, query
+from scopefold.runtime.web import ProblemError, json_body, json_response
+from scopefold.scopes.addresses import Discovered
 
 TRIES: Final = 8
 FOLD_SECONDS: Final = 5.0
@@ -83,6 +72,7 @@ class IdpView(Struct, frozen=True, kw_only=True):
     base_scopes: tuple[str, ...]
     authorize_params: dict[str, str]
     endpoints: EndpointOverrides
+    groups_claim: str
     union: tuple[str, ...]
     requested: Annotated[tuple[str, ...], Meta(description="What a login really asks of this IdP.")]
     callback: Annotated[str, Meta(description="The callback address to register at the IdP, byte for byte.")]
@@ -99,72 +89,6 @@ class IdpViews(Struct, frozen=True):
     items: tuple[IdpView, ...]
 
 
-class RegisterClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Register an app that logs its users in here."""
-
-    client_id: ClientId
-    client_name: Annotated[str, Meta(min_length=1, max_length=200)]
-    redirect_uris: Annotated[tuple[Url, ...], Meta(min_length=1, max_length=20)]
-    grant_types: tuple[Literal["authorization_code"], ...] = ("authorization_code",)
-    scopes: Scopes = ("openid", "profile", "email")
-    token_endpoint_auth_method: Literal["none", "client_secret_basic", "client_secret_post"] = "client_secret_basic"
-    require_pushed_authorization_requests: bool = False
-    resources: Annotated[
-        tuple[Annotated[str, Meta(pattern=RESOURCE_PATTERN)], ...],
-        Meta(max_length=20, description="Absolute URIs that it may ask tokens for, beside the connectors'."),
-    ] = ()
-    id_token_signed_response_alg: SigningAlgorithm = "RS256"
-    dpop_bound_access_tokens: bool = False
-
-
-class ClientView(Struct, frozen=True, kw_only=True):
-    """A registered client. The secret is in the answer to its registration, and never again."""
-
-    client_id: str
-    client_name: str
-    redirect_uris: tuple[str, ...]
-    grant_types: tuple[str, ...]
-    scopes: tuple[str, ...]
-    token_endpoint_auth_method: str
-    require_pushed_authorization_requests: bool
-    resources: tuple[str, ...]
-    id_token_signed_response_alg: str
-    dpop_bound_access_tokens: bool
-    client_secret: str | UnsetType = UNSET
-
-
-class ClientViews(Struct, frozen=True):
-    """All registered clients."""
-
-    items: tuple[ClientView, ...]
-
-
-class WorklistQuery(Struct, frozen=True, kw_only=True):
-    """Which part of the worklist, and as of when."""
-
-    idp: IdpId | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    cursor: Annotated[str, Meta(max_length=500)] | None = None
-    at: Annotated[str, Meta(max_length=40, description="An RFC 3339 time or a sequence of the log.")] | None = None
-
-
-class AsOf(Struct, frozen=True):
-    """The place in the log that an answer holds for."""
-
-    seq: int
-    at: datetime | None
-
-
-class Worklist(Struct, frozen=True, kw_only=True):
-    """Who must consent again, to what, since when and because of what."""
-
-    as_of: AsOf
-    total: Annotated[int, Meta(description="How many users must consent again.")]
-    unknown: Annotated[int, Meta(description="How many users hold a grant of which the IdP did not say enough.")]
-    items: tuple[Row, ...]
-    next: Annotated[str | None, Meta(description="The cursor of the next part.")]
-
-
 class QuarantineView(Struct, frozen=True):
     """Messages of the log that no fold may use."""
 
@@ -175,13 +99,14 @@ async def register_idp(request: Request) -> Response:
     """`POST /v1/idps`"""
     service, command = service_of(request), await json_body(request, RegisterIdp)
     bus, tenant = service.bus, service.settings.tenant
+    discovery = await _discover(service, command)
     for _ in range(TRIES):
         last = await last_seq_on(bus.log, idps_filter(tenant))
         if not await service.projection.reached(last, FOLD_SECONDS):
             raise LogUnavailable("the log is still being read")
-        decision = decide(service.scopes, command)
+        decision = decide(service.scopes, command, discovery)
         if isinstance(decision, Refused):
-            raise ProblemError(422, decision.kind, decision.title, decision.detail)
+            raise _problem(decision)
         try:
             await bus.vault.put_idp_secret(command.idp, command.client_secret)
             if decision is None:
@@ -197,6 +122,31 @@ async def register_idp(request: Request) -> Response:
         location = {"location": f"/v1/idps/{command.idp}"}
         return json_response(idp_view(service, service.scopes.idps[command.idp]), 201, location)
     raise LogUnavailable("others were faster at every try")
+
+
+async def _discover(service: Service, command: RegisterIdp) -> Discovered | None:
+    """What the IdP's discovery document says, where it is needed. Raises `ProblemError`."""
+    wanted = to_discover(command)
+    if isinstance(wanted, Refused):
+        raise _problem(wanted)
+    if wanted is None:
+        return None
+    try:
+        document = await service.documents.get(wanted.address, anew=True)
+    except NoAnswer as error:
+        detail = (
+            f"{wanted.address[:200]}: {error.code}. Check the address, and that this service can reach it; or give "
+        )
+        detail += "endpoints.authorize, endpoints.token and endpoints.identity."
+        raise ProblemError(422, "bad-discovery", "The discovery document cannot be read", detail) from None
+    found = read_discovery(command, wanted, document)
+    if isinstance(found, Refused):
+        raise _problem(found)
+    return found
+
+
+def _problem(refused: Refused) -> ProblemError:
+    return ProblemError(422, refused.kind, refused.title, refused.detail)
 
 
 async def list_idps(request: Request) -> Response:
@@ -234,6 +184,7 @@ def idp_view(service: Service, idp: Idp) -> IdpView:
         base_scopes=registered.base_scopes,
         authorize_params=registered.authorize_params,
         endpoints=registered.endpoints,
+        groups_claim=registered.groups_claim or "",
         union=idp.union,
         requested=requested_scopes(idp),
         callback=callback_address(service, idp.idp),
@@ -277,107 +228,6 @@ def _connector_view(connector: Connector) -> ConnectorView:
         title=connector.title,
         upstream_scopes=connector.upstream_scopes,
         cause=connector.cause,
-    )
-
-
-async def register_client(request: Request) -> Response:
-    """`POST /api/v1/organizations/{org}/clients`"""
-    service = service_of(request)
-    _check_organisation(service, request)
-    asked = await json_body(request, RegisterClient)
-    if refused := [address for address in asked.redirect_uris if not is_redirect_uri(address)]:
-        detail = f"No browser can be sent to {refused[0][:200]}: name a host, and leave out #fragment and user@."
-        raise ProblemError(422, "invalid-redirect-uri", "A redirect address cannot be used", detail)
-    secret = f"cs_{secrets.token_urlsafe(32)}" if asked.token_endpoint_auth_method != "none" else None
-    client = Client(
-        client_id=asked.client_id,
-        client_name=asked.client_name,
-        redirect_uris=asked.redirect_uris,
-        grant_types=asked.grant_types,
-        scopes=asked.scopes,
-        token_endpoint_auth_method=asked.token_endpoint_auth_method,
-        secret_hash=keyed_hash(service.bus.vault.client_secret_key, secret) if secret else None,
-        require_pushed_authorization_requests=asked.require_pushed_authorization_requests,
-        resources=asked.resources,
-        id_token_signed_response_alg=asked.id_token_signed_response_alg,
-        dpop_bound_access_tokens=asked.dpop_bound_access_tokens,
-    )
-    existing = await service.clients.add(client)
-    if existing is None:
-        return json_response(_client_view(client, secret), 201)
-    if _client_view(existing) == _client_view(client):
-        return json_response(_client_view(existing))
-    raise ProblemError(
-        409,
-        "client-exists",
-        "There is a client of this id already",
-        "It is registered otherwise. Choose another client_id, or send exactly what is registered.",
-    )
-
-
-async def list_clients(request: Request) -> Response:
-    """`GET /api/v1/organizations/{org}/clients`"""
-    service = service_of(request)
-    _check_organisation(service, request)
-    return json_response(ClientViews(tuple(_client_view(client) for client in await service.clients.all())))
-
-
-def _check_organisation(service: Service, request: Request) -> None:
-    try:
-        organisation = msgspec.convert(request.path_params["org"], Tenant)
-    except msgspec.ValidationError:
-        organisation = ""
-    if organisation != service.settings.tenant:
-        detail = f"This service serves the organisation {service.settings.tenant}."
-        raise ProblemError(404, "unknown-organisation", "There is no such organisation", detail)
-
-
-def _client_view(client: Client, secret: str | None = None) -> ClientView:
-    return ClientView(
-        client_id=client.client_id,
-        client_name=client.client_name,
-        redirect_uris=client.redirect_uris,
-        grant_types=client.grant_types,
-        scopes=client.scopes,
-        token_endpoint_auth_method=client.token_endpoint_auth_method,
-        require_pushed_authorization_requests=client.require_pushed_authorization_requests,
-        resources=client.resources,
-        id_token_signed_response_alg=client.id_token_signed_response_alg,
-        dpop_bound_access_tokens=client.dpop_bound_access_tokens,
-        client_secret=secret or UNSET,
-    )
-
-
-async def reconsent(request: Request) -> Response:
-    """`GET /v1/reconsent`"""
-    service, asked = service_of(request), query(request, WorklistQuery)
-    bus = service.bus
-    try:
-        after = read_cursor(asked.cursor) if asked.cursor else None
-        moment = read_moment(asked.at) if asked.at else None
-    except BadCursor as error:
-        raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
-    if moment is None:
-        return await _worklist(service.projection, asked, after, None)
-    try:
-        async with service.history.at(bus.log, moment) as (projection, at):
-            return await _worklist(projection, asked, after, at)
-    except NoSuchMoment as error:
-        raise ProblemError(400, "no-such-moment", "The log does not reach there", str(error)) from None
-
-
-async def _worklist(
-    projection: Projection, asked: WorklistQuery, after: tuple[str, str, str] | None, at: datetime | None
-) -> Response:
-    page = await projection.page(idp=asked.idp, after=after, limit=asked.limit)
-    return json_response(
-        Worklist(
-            as_of=AsOf(projection.checkpoint.seq if projection.checkpoint else 0, at),
-            total=projection.count("missing", asked.idp),
-            unknown=projection.count("unknown", asked.idp),
-            items=page.rows,
-            next=write_cursor(page.next) if page.next else None,
-        )
     )
 
 

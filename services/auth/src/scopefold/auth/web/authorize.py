@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.core.authentication import (
+    Asked,
+    BadRequest,
+    fresh_since,
+    must_log_in,
+    read,
+    upstream_parameters,
+)
 from scopefold.auth.core.login import (
     GoTo,
     LetChoose,
     NoIdp,
     asked_before,
+    authorize_parameters,
     choose_idp,
     lacking,
     present_grant,
@@ -18,19 +28,20 @@ from scopefold.auth.core.login import (
     worth_asking,
 )
 from scopefold.auth.oauth.loaded import GrantedUser
+from scopefold.auth.oauth.own_tokens import read_hint
 from scopefold.auth.oauth.request import RedirectedError, ShownError, form_parameters, single_parameters
 from scopefold.auth.oauth.resource import resources_of
 from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
 from scopefold.auth.web.abandoned import note_begun
-from scopefold.auth.web.answers import with_code
-from scopefold.auth.web.browser import mark_browser, random_text, session_of
+from scopefold.auth.web.browser import mark_browser, random_text
+from scopefold.auth.web.consent import answered, unknown_app
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.pushed import again, keep_for, resolved
-from scopefold.auth.web.service import Service, now, service_of
-from scopefold.auth.web.upstream import authorize_url
+from scopefold.auth.web.service import Service, callback_address, now, service_of, session_of
+from scopefold.auth.web.upstream import authorize_url, needs_nonce
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
 from scopefold.consent.ungiven import Ungiven
@@ -47,18 +58,19 @@ async def authorize(request: Request) -> Response:
     else:
         sent = single_parameters(request.query_params.multi_items())
     parameters, pushed = await resolved(service, request, sent)
-    session = await session_of(request, service.bus.buckets.sessions)
-    if "login" in parameters.get("prompt", "").split():
-        session = None
-    client = await service.clients.get(parameters.get("client_id", ""))
-    loaded = service.loaded(client)
+    known = await session_of(request)
+    loaded = service.loaded(await service.clients.get(parameters.get("client_id", "")))
     loaded.pushed = pushed
-    check_authorization_request(loaded, parameters, _user(session))
+    check_authorization_request(loaded, parameters, _user(known))
+    asked = _asked(service, parameters)
+    session = known if known is not None and _will_do(asked, known) else None
+    if session is None and asked.silent:
+        raise _refused(parameters, "login_required", "The user must log in.")
     choice = choose_idp(
         service.scopes,
         resources=resources_of(parameters),
         hint=parameters.get("idp_hint"),
-        session_idp=session.idps[-1] if session and session.idps else None,
+        session_idp=known.idps[-1] if known and known.idps and "select_account" not in asked.prompts else None,
         default=service.settings.default_idp,
     )
     match choice:
@@ -67,21 +79,52 @@ async def authorize(request: Request) -> Response:
         case LetChoose():
             return await _chooser(service, request, parameters, choice.idps)
         case GoTo():
-            return await _go(service, request, parameters, service.scopes.idps[choice.idp], session)
+            return await _go(service, request, parameters, service.scopes.idps[choice.idp], session, asked=asked)
+
+
+def _asked(service: Service, parameters: Mapping[str, str]) -> Asked:
+    """What is asked of the authentication; an `id_token_hint` names the only user who will do. Raises as `_refused`."""
+    try:
+        asked = read(parameters)
+    except BadRequest as error:
+        raise _refused(parameters, error.error, error.description) from None
+    if (text := parameters.get("id_token_hint")) is None:
+        return asked
+    hint = read_hint(service.bus.keys, service.issuer, text)
+    if hint is None or parameters["client_id"] not in hint.audience:
+        raise _refused(parameters, "invalid_request", "The id_token_hint is no ID token that this client got here.")
+    if asked.subject not in (None, hint.subject):
+        raise _refused(parameters, "login_required", "No user is both of those whom the request names.")
+    return replace(asked, subject=hint.subject)
+
+
+def _will_do(asked: Asked, session: Session) -> bool:
+    """Is the user of this session whom the client wants, and authenticated lately enough?"""
+    return asked.subject in (None, session.user) and not must_log_in(asked, session.authenticated_at, now())
+
+
+def _insists_on_consent(parameters: Mapping[str, str]) -> bool:
+    """`prompt=consent`: whatever was granted, the IdP must ask again (OpenID Connect Core 1.0, section 3.1.2.1)."""
+    return "consent" in parameters.get("prompt", "").split()
 
 
 def _user(session: Session | None) -> GrantedUser | None:
-    return GrantedUser(session.user, session.idps[-1], session.authenticated_at) if session else None
+    return GrantedUser(session.user, session.idps[-1], session.authenticated_at, session.sid) if session else None
 
 
 async def _go(
-    service: Service, request: Request, parameters: Mapping[str, str], idp: Idp, session: Session | None
+    service: Service,
+    request: Request,
+    parameters: Mapping[str, str],
+    idp: Idp,
+    session: Session | None,
+    *,
+    asked: Asked,
 ) -> Response:
     """Straight back with a code where the grant suffices, else to the IdP: at once, or after saying why."""
-    silent = parameters.get("prompt") == "none"
     lacks: tuple[Lack, ...] = ()
     ungiven: tuple[Ungiven, ...] = ()
-    if session is not None:
+    if session is not None and not _insists_on_consent(parameters):
         found = await service.bus.vault.token(session.user, idp.idp)
         if found is not None:
             await heal(service, session.user, idp.idp, found[0])
@@ -92,13 +135,16 @@ async def _go(
             ungiven = held.ungiven if held else ()
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
-            if not lacks:
-                return await with_code(
-                    service, parameters, GrantedUser(session.user, idp.idp, session.authenticated_at)
-                )
-    if silent:
+            if (
+                not lacks
+                and "consent" not in asked.prompts
+                and await service.bus.sessions.note_client(session, parameters["client_id"])
+            ):
+                user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid)
+                return await answered(service, request, parameters, user)
+    if asked.silent:
         raise _refused(parameters, "interaction_required", "The user must consent at the identity provider.")
-    response, address = await _begin(service, request, parameters, idp, session)
+    response, address = await _begin(service, request, parameters, idp, session, asked=asked)
     if not lacks:
         return response
     explained = page(
@@ -107,6 +153,7 @@ async def _go(
         reasons=reasons(lacks),
         refused=asked_before(idp, lacks, ungiven),
         address=address,
+        app=await unknown_app(service, parameters),
         title="More access is needed",
     )
     for cookie in response.headers.getlist("set-cookie"):
@@ -115,12 +162,26 @@ async def _go(
 
 
 async def _begin(
-    service: Service, request: Request, parameters: Mapping[str, str], idp: Idp, session: Session | None
+    service: Service,
+    request: Request,
+    parameters: Mapping[str, str],
+    idp: Idp,
+    session: Session | None,
+    *,
+    asked: Asked,
 ) -> tuple[Response, str]:
     """Remember the login under way, bound to this browser; the redirect upstream, and its address."""
     state, verifier, scopes = random_text(), random_text(), requested_scopes(idp)
+    nonce = random_text() if needs_nonce(idp) else None
+    began_at = now()
     address = authorize_url(
-        idp, redirect_uri=callback_address(service, idp.idp), scopes=scopes, state=state, verifier=verifier
+        idp,
+        redirect_uri=callback_address(service, idp.idp),
+        scopes=scopes,
+        state=state,
+        verifier=verifier,
+        nonce=nonce,
+        more=upstream_parameters(idp.profile, authorize_parameters(idp), asked),
     )
     response = redirect(address)
     browser = mark_browser(request, response)
@@ -132,7 +193,11 @@ async def _begin(
         verifier=verifier,
         requested=scopes,
         user=session.user if session else None,
-        began_at=now(),
+        began_at=began_at,
+        nonce=nonce,
+        fresh_since=fresh_since(asked, began_at),
+        subject=asked.subject,
+        issuer=service.issuer,
     )
     await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
     await note_begun(service, attempt, hashed(state))
@@ -140,18 +205,15 @@ async def _begin(
     return response, address
 
 
-def callback_address(service: Service, idp: str) -> str:
-    """Where an IdP sends browsers back to: an address of its own per IdP, against mix-up (RFC 9700, section 4.4)."""
-    return f"{service.settings.issuer}/oauth2/callback/{idp}"
-
-
 async def _chooser(
     service: Service, request: Request, parameters: Mapping[str, str], idps: tuple[str, ...]
 ) -> Response:
     if parameters.get("prompt") == "none":
         raise _refused(parameters, "interaction_required", "The user must choose an identity provider.")
-    choices = [(service.scopes.idps[name].profile.title, name, again(parameters, idp_hint=name)) for name in idps]
-    chooser = page("choose", title="Choose where to log in", choices=choices)
+    titles = {name: service.scopes.idps[name].profile.title for name in idps}
+    choices = [(title, name, again(service, parameters, idp_hint=name)) for name, title in titles.items()]
+    app = await unknown_app(service, parameters)
+    chooser = page("choose", title="Choose where to log in", choices=choices, app=app)
     await keep_for(service, parameters, mark_browser(request, chooser))
     return chooser
 

@@ -1,19 +1,16 @@
 """The browser's two cookies: its session, and which browser began a login."""
 
-import contextlib
 import secrets
-from datetime import datetime
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.store.buckets import FLOW_SECONDS, SESSION_SECONDS, Bucket, Taken, hashed
-from scopefold.auth.store.records import Session
+from scopefold.auth.store.buckets import FLOW_SECONDS, SESSION_SECONDS, hashed
 
 SESSION_COOKIE: Final = "__Host-scopefold-session"
 BROWSER_COOKIE: Final = "__Host-scopefold-browser"
-MAX_COOKIE: Final = 100
+MAX_COOKIE: Final = 200
 
 
 def random_text() -> str:
@@ -26,29 +23,19 @@ def _cookie(request: Request, name: str) -> str | None:
     return value if value and len(value) <= MAX_COOKIE else None
 
 
-async def session_of(request: Request, sessions: Bucket) -> Session | None:
-    """The session that the browser's cookie names, if there is one and it lives."""
-    if (identifier := _cookie(request, SESSION_COOKIE)) is None:
-        return None
-    found = await sessions.get(hashed(identifier), Session)
-    return found[0] if found else None
+def session_cookie(request: Request) -> str | None:
+    """What the browser shows as its session."""
+    return _cookie(request, SESSION_COOKIE)
 
 
-async def begin_session(
-    request: Request, response: Response, sessions: Bucket, *, user: str, idp: str, now: datetime
-) -> None:
-    """Give the browser a new session, and end the one that it had: a login always changes the identifier."""
-    idps: tuple[str, ...] = ()
-    if (old := _cookie(request, SESSION_COOKIE)) is not None:
-        found = await sessions.get(hashed(old), Session)
-        if found is not None:
-            if found[0].user == user:
-                idps = tuple(one for one in found[0].idps if one != idp)
-            with contextlib.suppress(Taken):  # another window's login ended it at the same moment
-                await sessions.take(hashed(old), found[1])
-    identifier = random_text()
-    await sessions.create(hashed(identifier), Session(user, now, now, (*idps, idp)))
-    _set(response, SESSION_COOKIE, identifier, SESSION_SECONDS)
+def give_session(response: Response, cookie: str) -> None:
+    """Let the browser keep its session."""
+    _set(response, SESSION_COOKIE, cookie, SESSION_SECONDS)
+
+
+def take_session(response: Response) -> None:
+    """Let the browser forget its session."""
+    response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def browser_of(request: Request) -> str | None:

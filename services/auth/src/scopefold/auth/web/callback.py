@@ -1,31 +1,32 @@
 """The way back from an IdP: code to token, token to person, person to session, session to the client."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.login import Granted, clocks, read_grant
+from scopefold.auth.core.authentication import fresh_enough
+from scopefold.auth.core.idps import from_another_issuer
+from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import RedirectedError, ShownError, single_parameters
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Attempt
-from scopefold.auth.store.vault import Identity, StoredToken
-from scopefold.auth.web.answers import with_code
-from scopefold.auth.web.authorize import callback_address
-from scopefold.auth.web.browser import begin_session, browser_of, random_text
+from scopefold.auth.store.vault import Identity, StoredToken, TokenPart
+from scopefold.auth.web.browser import browser_of, give_session, random_text, session_cookie
+from scopefold.auth.web.consent import answered
+from scopefold.auth.web.ending import end_session
+from scopefold.auth.web.failures import LoginFailed, keep
 from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.pages import error_page
 from scopefold.auth.web.pushed import again
-from scopefold.auth.web.service import Service, now, service_of
-from scopefold.auth.web.upstream import TokenAnswer, UpstreamFailed, error_code, exchange, identify
+from scopefold.auth.web.service import Service, callback_address, go_on_as, now, service_of
+from scopefold.auth.web.upstream import Brought, UpstreamFailed, exchange, identify
 from scopefold.consent.idp_scopes import Idp
-from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, UserLoggedIn
-from scopefold.runtime.logs import logger
-from scopefold.scopes.grammar import BadScope
+from scopefold.contracts.events import ConsentDeclined, UserLoggedIn
 
-log = logger(__name__)
 STORE_TRIES: Final = 5
 
 
@@ -34,15 +35,23 @@ async def callback(request: Request) -> Response:
     service = service_of(request)
     parameters = single_parameters(request.query_params.multi_items())
     attempt = await _claim(service, request, parameters.get("state", ""))
+    service = go_on_as(request, attempt.issuer or service.issuer)
     idp = service.scopes.idps.get(attempt.idp)
     if idp is None or idp.registration is None:
         raise _failure(attempt, "server_error", "The identity provider is not registered any more.")
+    if from_another_issuer(idp, parameters.get("iss")):
+        raise await _failed(service, idp, attempt, UpstreamFailed("authorize", "issuer_mismatch"))
     if "error" in parameters:
-        raise await _refused_upstream(service, attempt, parameters["error"])
+        raise await _refused_upstream(service, idp, attempt, parameters)
     try:
-        token, identity, granted = await _redeem(service, idp, attempt, parameters.get("code", ""))
+        brought, identity = await _redeem(service, idp, attempt, parameters.get("code", ""))
     except UpstreamFailed as failure:
-        raise await _failed(service, attempt, failure) from None
+        raise await _failed(service, idp, attempt, failure) from None
+    moment = now()
+    authenticated_at = min(brought.authenticated_at or moment, moment)  # they have just come from there
+    if not fresh_enough(idp.profile, attempt.fresh_since, brought.authenticated_at):
+        await keep(service, idp, attempt, UpstreamFailed("identity", "not_reauthenticated"))
+        raise _failure(attempt, "login_required", "The identity provider did not authenticate the user again.")
     if attempt.user is not None and await _holds_another_account(service, attempt.user, idp, identity):
         return await _another_account(service, attempt, idp)
     user = await service.bus.vault.user_of(
@@ -50,13 +59,25 @@ async def callback(request: Request) -> Response:
     )
     if attempt.user is not None and user != attempt.user:
         return await _another_account(service, attempt, idp)
-    stored = await _store(service, idp, attempt, user, (token, identity, granted))
+    if attempt.subject not in (None, user):
+        raise _failure(attempt, "login_required", "Somebody else logged in than whom the client asked for.")
+    stored = await _store(service, idp, attempt, user, (brought, identity))
     event = UserLoggedIn(user=user, idp=idp.idp, client=attempt.request.parameters["client_id"])
     logged_in = of_attempt(service, attempt.attempt, event)
     await write(service, logged_in, stored_event(service, user, idp.idp, stored))
-    moment = now()
-    response = await with_code(service, attempt.request.parameters, GrantedUser(user, idp.idp, moment))
-    await begin_session(request, response, service.bus.buckets.sessions, user=user, idp=idp.idp, now=moment)
+    begun = await service.bus.sessions.begin(
+        session_cookie(request),
+        user=user,
+        idp=idp.idp,
+        client=event.client,
+        authenticated_at=authenticated_at,
+        now=moment,
+    )
+    if begun.before is not None:  # whoever used this browser before is logged out of it
+        await end_session(service, begun.before.user, begun.before.sid)
+    granted_user = GrantedUser(user, idp.idp, authenticated_at, begun.session.sid)
+    response = await answered(service, request, attempt.request.parameters, granted_user)
+    give_session(response, begun.cookie)
     return response
 
 
@@ -79,40 +100,47 @@ async def _claim(service: Service, request: Request, state: str) -> Attempt:
     return attempt
 
 
-async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tuple[TokenAnswer, Identity, Granted]:
-    """Swap the IdP's code for a token, and ask whose it is. Raises `UpstreamFailed`."""
+async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tuple[Brought, Identity]:
+    """Swap the IdP's code for tokens, and ask whose they are. Raises `UpstreamFailed`."""
     if not code:
         raise UpstreamFailed("authorize", "no_code")
     secret = await service.bus.vault.idp_secret(idp.idp)
     if secret is None:
         raise UpstreamFailed("token", "no_client_secret")
-    token = await exchange(
+    brought = await exchange(
         service.http,
         idp,
         client_secret=secret,
         code=code,
         verifier=attempt.verifier,
         redirect_uri=callback_address(service, idp.idp),
+        requested=attempt.requested,
     )
-    identity = await identify(service.http, idp, token)
-    try:
-        granted = read_grant(idp.profile, token.told)
-    except BadScope:
-        raise UpstreamFailed("token", "malformed_scope") from None
-    return token, identity, granted
+    identity = await identify(service.http, service.documents, idp, brought, nonce=attempt.nonce, now=now())
+    return brought, identity
 
 
 async def _store(
-    service: Service, idp: Idp, attempt: Attempt, user: str, came: tuple[TokenAnswer, Identity, Granted]
+    service: Service, idp: Idp, attempt: Attempt, user: str, came: tuple[Brought, Identity]
 ) -> StoredToken:
-    """Put the token in the vault as the user's next generation; again, where a parallel login was faster."""
-    answer, identity, granted = came
-    vault = service.bus.vault
-    times = clocks(
-        idp.profile,
-        now=now(),
-        expires_in_seconds=answer.expires_in,
-        has_refresh_token=answer.refresh_token is not None,
+    """Put the tokens in the vault as the user's next generation; again, where a parallel login was faster."""
+    brought, identity = came
+    vault, first, moment = service.bus.vault, brought.tokens[0], now()
+    renewable = any((brought.refresh_token, *(one.refresh_token for one in brought.tokens)))
+    each = [
+        clocks(idp.profile, now=moment, expires_in_seconds=one.expires_in, has_refresh_token=renewable)
+        for one in brought.tokens
+    ]
+    parts = tuple(
+        TokenPart(
+            one.part,
+            one.access_token,
+            one.refresh_token if idp.profile.resources is None else None,
+            one.scopes,
+            times.access_expires_at,
+        )
+        for one, times in zip(brought.tokens, each, strict=True)
+        if one.part
     )
     for _ in range(STORE_TRIES):
         before = await vault.token(user, idp.idp)
@@ -120,19 +148,20 @@ async def _store(
         known = max(before[0].generation if before else 0, held.generation if held else 0)
         token = StoredToken(
             identity=identity,
-            access_token=answer.access_token,
-            refresh_token=answer.refresh_token,
+            access_token=first.access_token,
+            refresh_token=brought.refresh_token,
             requested=attempt.requested,
-            granted=granted.scopes,
-            evidence=granted.evidence,
-            known_by=granted.known_by,
+            granted=brought.granted.scopes,
+            evidence=brought.granted.evidence,
+            known_by=brought.granted.known_by,
             cause="step-up" if attempt.user is not None else "login",
             generation=known + 1,
-            fingerprint=keyed_hash(vault.fingerprint_key, answer.refresh_token or answer.access_token),
+            fingerprint=keyed_hash(vault.fingerprint_key, brought.refresh_token or first.access_token),
             predecessor=before[0].fingerprint if before else None,
-            access_expires_at=times.access_expires_at,
-            idle_expires_at=times.idle_expires_at,
-            absolute_expires_at=times.absolute_expires_at,
+            access_expires_at=min((at for one in each if (at := one.access_expires_at) is not None), default=None),
+            idle_expires_at=each[0].idle_expires_at,
+            absolute_expires_at=each[0].absolute_expires_at,
+            parts=parts,
         )
         try:
             await vault.put_token(user, idp.idp, token, revision=before[1] if before else 0)
@@ -142,32 +171,20 @@ async def _store(
     raise _failure(attempt, "temporarily_unavailable", "Too many logins of this user at once; try again.")
 
 
-async def _refused_upstream(service: Service, attempt: Attempt, error: str) -> RedirectedError:
+async def _refused_upstream(service: Service, idp: Idp, attempt: Attempt, told: Mapping[str, str]) -> Exception:
     """The IdP sent the browser back with an error: the user said no, or the IdP did."""
-    client = attempt.request.parameters["client_id"]
+    error, client = told["error"], attempt.request.parameters["client_id"]
     if error == "access_denied":
         declined = ConsentDeclined(
             attempt=attempt.attempt, idp=attempt.idp, client=client, user=attempt.user, requested=attempt.requested
         )
         await write(service, of_attempt(service, attempt.attempt, declined))
         return _failure(attempt, "access_denied", "The user did not consent at the identity provider.")
-    return await _failed(service, attempt, UpstreamFailed("authorize", error))
+    return await _failed(service, idp, attempt, UpstreamFailed("authorize", error, told.get("error_description", "")))
 
 
-async def _failed(service: Service, attempt: Attempt, failure: UpstreamFailed) -> RedirectedError:
-    """Keep in the log that and how the IdP failed, and tell the client."""
-    log.warning("login failed upstream", idp=attempt.idp, stage=failure.stage, error=failure.error)
-    event = AuthorizationFailed(
-        attempt=attempt.attempt,
-        idp=attempt.idp,
-        client=attempt.request.parameters["client_id"],
-        user=attempt.user,
-        requested=attempt.requested,
-        stage=failure.stage,
-        error=error_code(failure.error),
-    )
-    await write(service, of_attempt(service, attempt.attempt, event))
-    return _failure(attempt, "server_error", f"The identity provider failed at {failure.stage}: {failure.error}.")
+async def _failed(service: Service, idp: Idp, attempt: Attempt, failure: UpstreamFailed) -> LoginFailed:
+    return LoginFailed(await keep(service, idp, attempt, failure), idp, attempt)
 
 
 async def _holds_another_account(service: Service, user: str, idp: Idp, identity: Identity) -> bool:
@@ -178,14 +195,14 @@ async def _holds_another_account(service: Service, user: str, idp: Idp, identity
 
 async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Response:
     """The browser is logged in as one user and came back as another: neither is taken for the other."""
-    await _failed(service, attempt, UpstreamFailed("identity", "account_mismatch"))
+    await keep(service, idp, attempt, UpstreamFailed("identity", "account_mismatch"))
     return error_page(
         409,
         "You logged in as somebody else",
         f"This browser is logged in here as one person, and at {idp.profile.title} you chose an account that belongs "
         "to another. Nothing was changed.",
         code="account_mismatch",
-        link=("Log in anew as the other person", again(attempt.request.parameters, prompt="login")),
+        link=("Log in anew as the other person", again(service, attempt.request.parameters, prompt="login")),
     )
 
 

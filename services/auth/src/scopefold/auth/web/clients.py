@@ -1,20 +1,34 @@
 """Clients, as the store keeps them; read for every login, so kept in memory for a moment."""
 
 import time
+from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from scopefold.auth.store.buckets import Bucket, Taken, hashed
 from scopefold.auth.store.records import Client
+from scopefold.auth.web.client_documents import ClientDocuments
 
 KEPT_SECONDS: Final = 5.0
 KEPT: Final = 1000
+DYNAMIC_PREFIX: Final = "dc_"
+UNUSED_SECONDS: Final = 24 * 3600
+"""How long a client that registered itself may wait for its first login."""
+
+SEEN_EVERY: Final = timedelta(days=1)
 
 
 class Clients:
-    """The registered clients. A change at another replica is seen after 5 seconds at the latest."""
+    """The clients: registered by operators, by themselves, or described at their address.
 
-    def __init__(self, bucket: Bucket) -> None:
+    A change at another replica is seen after 5 seconds at the latest; of a document, after 5 minutes.
+    """
+
+    def __init__(self, bucket: Bucket, dynamic: Bucket, described: ClientDocuments | None) -> None:
         self._bucket = bucket
+        self._dynamic = dynamic
+        self._described = described
         self._kept: dict[str, tuple[Client, float]] = {}
 
     async def get(self, client_id: str) -> Client | None:
@@ -22,25 +36,61 @@ class Clients:
         kept = self._kept.get(client_id)
         if kept is not None and time.monotonic() - kept[1] < KEPT_SECONDS:
             return kept[0]
-        found = await self._bucket.get(hashed(client_id), Client)
+        found = await self.present(client_id)
         if found is None:
-            return None
+            return await self._described.get(client_id) if self._described is not None else None
         if len(self._kept) >= KEPT:
             self._kept.pop(next(iter(self._kept)))
         self._kept[client_id] = (found[0], time.monotonic())
         return found[0]
 
+    async def present(self, client_id: str) -> tuple[Client, int] | None:
+        """The registered client of this id as it is now, with the revision to replace it by."""
+        bucket, key = self._place(client_id)
+        return await bucket.get(key, Client)
+
     async def add(self, client: Client) -> Client | None:
         """Register a client; the one that has the id already, if there is one."""
-        if (found := await self._bucket.get(hashed(client.client_id), Client)) is not None:
+        bucket, key = self._place(client.client_id)
+        if (found := await bucket.get(key, Client)) is not None:
             return found[0]
         try:
-            await self._bucket.create(hashed(client.client_id), client)
+            await bucket.create(key, client, keep_seconds=UNUSED_SECONDS if bucket is self._dynamic else None)
         except Taken:  # registered by a parallel request
             return await self.get(client.client_id)
         return None
 
+    async def replace(self, client: Client, revision: int) -> None:
+        """Replace the client of this revision. Raises `Taken`."""
+        bucket, key = self._place(client.client_id)
+        self._kept.pop(client.client_id, None)
+        await bucket.update(key, client, revision=revision)
+        self._kept.pop(client.client_id, None)
+
+    async def remove(self, client_id: str, revision: int) -> None:
+        """Remove the client of this revision. Raises `Taken`."""
+        bucket, key = self._place(client_id)
+        await bucket.take(key, revision)
+        self._kept.pop(client_id, None)
+
+    async def seen(self, client: Client, now: datetime) -> None:
+        """A client that registered itself is in use: once a day, let it live on."""
+        if client.origin != "dynamic" or (client.used_at is not None and now - client.used_at < SEEN_EVERY):
+            return
+        if (found := await self.present(client.client_id)) is not None:
+            try:
+                await self.replace(replace(found[0], used_at=now), found[1])
+            except Taken:
+                return  # changed or seen by somebody else at this moment: written anew either way
+
     async def all(self) -> list[Client]:
-        """Every client, by id."""
+        """Every registered client, by id."""
         found = [await self._bucket.get(key, Client) for key in await self._bucket.keys()]
+        dynamic = [key for key in await self._dynamic.keys() if key.startswith("client.")]
+        found += [await self._dynamic.get(key, Client) for key in dynamic]
         return sorted((one[0] for one in found if one is not None), key=lambda client: client.client_id)
+
+    def _place(self, client_id: str) -> tuple[Bucket, str]:
+        if client_id.startswith(DYNAMIC_PREFIX):
+            return self._dynamic, f"client.{hashed(client_id)}"
+        return self._bucket, hashed(client_id)

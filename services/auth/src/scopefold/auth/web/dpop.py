@@ -1,6 +1,7 @@
 """DPoP over HTTP (RFC 9449): the header that came, the nonce that goes back, and the memory of proofs."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -21,8 +22,14 @@ def proof_in(request: Request) -> str | None:
 
 
 def address_of(service: Service, request: Request) -> str:
-    """The address that a client sent its request to: the path under the issuer's own origin, whatever proxies do."""
-    return f"{service.settings.issuer}{request.url.path}"
+    """The address that a client sent its request to: the path under the issuer's own, whatever proxies do: one may
+    take the path of the issuer off, or leave it.
+    """
+    base = service.settings.issuer
+    path = urlsplit(base).path
+    asked = request.url.path
+    below = asked.removeprefix(path) if path and asked.startswith(f"{path}/") else asked
+    return f"{base}{below}"
 
 
 def nonce_headers(loaded: Loaded) -> dict[str, str]:

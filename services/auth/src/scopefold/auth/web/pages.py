@@ -8,6 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from scopefold.scopes.diagnosis import Diagnosis
+
 _templates = Environment(
     loader=PackageLoader("scopefold.auth.web"),
     autoescape=select_autoescape(default=True),
@@ -27,15 +29,33 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def page(template: str, status: int = 200, **values: Any) -> Response:
-    """A page from its template."""
+def page(template: str, status: int = 200, *, forms: bool = False, **values: Any) -> Response:
+    """A page from its template. Only one that says so may send forms, and only to us."""
     html = _templates.get_template(f"{template}.html").render(**values)
-    return Response(html, status, dict(PAGE_HEADERS), media_type="text/html")
+    headers = dict(PAGE_HEADERS)
+    if forms:
+        policy = headers["content-security-policy"]
+        headers["content-security-policy"] = policy.replace("form-action 'none'", "form-action 'self'")
+    return Response(html, status, headers, media_type="text/html")
 
 
-def error_page(status: int, title: str, text: str, *, code: str, link: tuple[str, str] | None = None) -> Response:
+def error_page(
+    status: int,
+    title: str,
+    text: str,
+    *,
+    code: str,
+    link: tuple[str, str] | None = None,
+    diagnosis: Diagnosis | None = None,
+) -> Response:
     """What went wrong, for the person in front of it, with one thing to do about it where there is one."""
-    return page("error", status, title=title, text=text, code=code, link=link)
+    return page("error", status, title=title, text=text, code=code, link=link, diagnosis=diagnosis)
+
+
+def wants_problem(request: Request) -> bool:
+    """Does the caller ask for JSON, as programs do, and not for a page, as browsers do?"""
+    accepted = request.headers.get("accept", "")
+    return "json" in accepted and "html" not in accepted
 
 
 def redirect(address: str) -> RedirectResponse:

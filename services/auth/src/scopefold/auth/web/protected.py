@@ -1,21 +1,67 @@
-"""Protected resources of ours over HTTP: who comes in, and how a refusal tells what is missing."""
+"""Protected resources of ours over HTTP: who comes in, how a refusal tells what is missing, and what RFC 9728 metadata
+says of them.
+"""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from scopefold.auth.oauth.claims import SCOPES
+from scopefold.auth.oauth.dpop_proof import ALGORITHMS
 from scopefold.auth.oauth.protected import NOTHING_MORE, Access, AccessRefused, Needs, check_access
 from scopefold.auth.web.dpop import address_of, is_first_sight, nonce_headers, proof_in
+from scopefold.auth.web.metadata import issuer_at
 from scopefold.auth.web.service import Service, service_of
 from scopefold.runtime.web import json_response
 
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
-async def access_of(service: Service, request: Request, needs: Needs = NOTHING_MORE) -> Access:
-    """The access that a request's token gives. Raises `AccessRefused`, which `access_refused` answers."""
+
+async def resource_metadata(request: Request) -> Response:
+    """`GET /.well-known/oauth-protected-resource[/path]`: our own protected resources have the issuer's name."""
+    issuer = issuer_at(service_of(request), request.path_params.get("path", ""))
+    return json_response(
+        {
+            "resource": issuer,
+            "authorization_servers": [issuer],
+            "scopes_supported": list(SCOPES),
+            "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": list(ALGORITHMS),
+            "resource_name": "Scopefold",
+        }
+    )
+
+
+def resource_metadata_address(service: Service) -> str:
+    """Where the metadata of this issuer's resources is: its path stands behind the fixed one (RFC 9728, section 3)."""
+    path = service.path
+    return f"{service.issuer.removesuffix(path) if path else service.issuer}{WELL_KNOWN}{path}"
+
+
+def challenge(service: Service, error: str | None = None, description: str = "", *, scope: str = "") -> str:
+    """The `WWW-Authenticate` of a protected resource (RFC 6750, section 3; RFC 9728, section 5.1).
+
+    Without an error where no credential came: what is wrong with none is not told.
+    """
+    parts = {"error": error or "", "error_description": description if error else "", "scope": scope}
+    said = [f'{name}="{value}"' for name, value in parts.items() if value]
+    return "Bearer " + ", ".join([*said, f'resource_metadata="{resource_metadata_address(service)}"'])
+
+
+async def access_of(
+    service: Service, request: Request, needs: Needs = NOTHING_MORE, *, authorization: str | None = None
+) -> Access:
+    """The access that a request's token gives. Raises `AccessRefused`, which `access_refused` answers.
+
+    `authorization` stands for the header where the token came in another way, which a resource must allow explicitly.
+    """
     loaded = service.loaded(None)
     loaded.url = address_of(service, request)
-    authorization = request.headers.get("authorization")
     access = check_access(
-        loaded, method=request.method, authorization=authorization, proof=proof_in(request), needs=needs
+        loaded,
+        method=request.method,
+        authorization=authorization or request.headers.get("authorization"),
+        proof=proof_in(request),
+        needs=needs,
     )
     if access.proof is not None and not await is_first_sight(service, access.proof):
         raise AccessRefused(
@@ -27,7 +73,9 @@ async def access_of(service: Service, request: Request, needs: Needs = NOTHING_M
 async def access_refused(request: Request, error: Exception) -> Response:
     """Answers an `AccessRefused` (RFC 6750, section 3; RFC 9449, section 7; RFC 9470, section 3)."""
     assert isinstance(error, AccessRefused)
-    headers = {"www-authenticate": error.challenge()}
+    service = service_of(request)
+    headers = {"www-authenticate": error.challenge(resource_metadata_address(service))}
     if error.scheme != "Bearer":
-        headers |= nonce_headers(service_of(request).loaded(None))
-    return json_response(error.told, error.status, headers)
+        headers |= nonce_headers(service.loaded(None))
+    told = {"error": "invalid_token", "error_description": str(error), **error.told}
+    return json_response(told, error.status, headers)

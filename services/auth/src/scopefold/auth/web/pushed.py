@@ -1,74 +1,29 @@
-"""Pushed authorization requests (RFC 9126): pushed by the client, resolved when its user's browser comes, used once."""
+"""Pushed authorization requests (RFC 9126): kept, resolved when their user's browser comes, used once."""
 
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
-from authlib.oauth2.rfc6749 import OAuth2Error
+from msgspec.structs import replace
 from starlette.requests import Request
-from starlette.responses import Response
 
-from scopefold.auth.oauth.dpop import judged
-from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.plain_request import REQUEST_URI_PREFIX
 from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.oauth.resource import resources_of
-from scopefold.auth.oauth.server import check_pushed_request
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Pushed
 from scopefold.auth.web.browser import browser_of, random_text
-from scopefold.auth.web.client_authentication import EndpointError, client_of, form_of, too_many_for_clients
-from scopefold.auth.web.dpop import address_of, is_first_sight, nonce_headers, proof_in
-from scopefold.auth.web.rate import TooManyError
-from scopefold.auth.web.service import Service, now, service_of
-from scopefold.runtime.web import json_response
+from scopefold.auth.web.service import Service, now
 
 PUSHED_SECONDS: Final = 90
-_CREDENTIALS: Final = ("client_secret", "client_assertion", "client_assertion_type")
 
 
-async def push(request: Request) -> Response:
-    """`POST /oauth2/par`"""
-    service = service_of(request)
-    try:
-        service.limits.logins.take(service.limits.address(request))
-    except TooManyError as error:
-        raise too_many_for_clients(error) from None
-    sent = await form_of(request)
-    loaded = await client_of(service, request, sent)
-    assert loaded.client is not None
-    if "request_uri" in sent:
-        raise EndpointError(400, "invalid_request", "A request that is pushed cannot name another by request_uri.")
-    client_id = loaded.client.client_id
-    parameters = {name: value for name, value in sent.items() if name not in _CREDENTIALS} | {"client_id": client_id}
-    headers = await _bind_to_key(service, request, loaded, parameters)
-    try:
-        check_pushed_request(loaded, parameters)
-    except (ShownError, RedirectedError) as error:
-        raise EndpointError(400, error.error, error.description) from None
+async def keep_pushed(service: Service, client_id: str, parameters: dict[str, str]) -> str:
+    """Keep a valid request that a client pushed; the `request_uri` that leads to it."""
     request_uri = f"{REQUEST_URI_PREFIX}{random_text()}"
-    await service.bus.buckets.flows.create(_key(request_uri), Pushed(client_id, parameters, now()))
-    return json_response({"request_uri": request_uri, "expires_in": PUSHED_SECONDS}, 201, headers)
-
-
-async def _bind_to_key(
-    service: Service, request: Request, loaded: Loaded, parameters: dict[str, str]
-) -> dict[str, str]:
-    """A proof that comes along stands for `dpop_jkt` (RFC 9449, section 10.1). The answer's headers."""
-    headers = {"pragma": "no-cache"}
-    if (text := proof_in(request)) is None:
-        return headers
-    loaded.url = address_of(service, request)
-    headers |= nonce_headers(loaded)
-    try:
-        proof = judged(loaded, text, method="POST")
-    except OAuth2Error as error:
-        raise EndpointError(400, error.error, error.description, headers) from None
-    if parameters.setdefault("dpop_jkt", proof.jkt) != proof.jkt:
-        raise EndpointError(400, "invalid_dpop_proof", "The DPoP proof is of another key than dpop_jkt.", headers)
-    if not await is_first_sight(service, proof):
-        raise EndpointError(400, "invalid_dpop_proof", "The DPoP proof was used already.", headers)
-    return headers
+    pushed = Pushed(client_id, parameters, now(), issuer=service.issuer)
+    await service.bus.buckets.flows.create(_key(request_uri), pushed)
+    return request_uri
 
 
 async def resolved(service: Service, request: Request, sent: Mapping[str, str]) -> tuple[dict[str, str], bool]:
@@ -81,7 +36,8 @@ async def resolved(service: Service, request: Request, sent: Mapping[str, str]) 
     if not request_uri.startswith(REQUEST_URI_PREFIX):
         return dict(sent), False
     found = await service.bus.buckets.flows.get(_key(request_uri), Pushed)
-    if found is None or found[0].client_id != sent.get("client_id") or _late(request, found[0]):
+    asked = (sent.get("client_id"), service.issuer)
+    if found is None or (found[0].client_id, found[0].issuer) != asked or _late(request, found[0]):
         raise ShownError("invalid_request_uri", "The request_uri is unknown, was used already, or took too long.")
     parameters = {**found[0].parameters, "request_uri": request_uri}
     if "idp_hint" in sent:
@@ -107,8 +63,7 @@ async def keep_for(service: Service, parameters: Mapping[str, str], browser: str
         return
     before = found[0]
     try:
-        kept = Pushed(before.client_id, before.parameters, before.pushed_at, browser)
-        await flows.update(key, kept, revision=found[1])
+        await flows.update(key, replace(before, browser=browser), revision=found[1])
     except Taken:
         return  # it was used up, or another window of the same person was faster
 
@@ -129,13 +84,13 @@ async def use_up(service: Service, parameters: Mapping[str, str]) -> None:
         raise RedirectedError(parameters["redirect_uri"], "invalid_request_uri", description, state) from None
 
 
-def again(parameters: Mapping[str, str], **changed: str) -> str:
+def again(service: Service, parameters: Mapping[str, str], **changed: str) -> str:
     """The address that brings the same authorization request again. What was pushed stays out of it (A21)."""
     if "request_uri" in parameters:
         kept = {name: parameters[name] for name in ("client_id", "request_uri")}
-        return f"/authorize?{urlencode({**kept, **changed})}"
+        return f"{service.path}/authorize?{urlencode({**kept, **changed})}"
     pairs = [(name, value) for name, value in {**parameters, **changed}.items() if name != "resource"]
-    return f"/authorize?{urlencode([*pairs, *(('resource', one) for one in resources_of(parameters))])}"
+    return f"{service.path}/authorize?{urlencode([*pairs, *(('resource', one) for one in resources_of(parameters))])}"
 
 
 def _key(request_uri: str) -> str:

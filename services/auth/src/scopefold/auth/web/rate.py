@@ -61,7 +61,6 @@ class Limits:
     def __init__(self, settings: Settings) -> None:
         self._trusted = read_networks(settings.trusted_proxies)
         self.logins = Limit(settings.logins_per_minute)
-        self.registrations = Limit(settings.registrations_per_minute)
         self._failures = Limit(settings.failures_per_minute)
         self._failures_from = Limit(settings.failures_per_minute * ADDRESS_FACTOR)
 

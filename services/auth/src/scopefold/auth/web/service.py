@@ -1,25 +1,37 @@
 """What every handler works with: the parts of this service, wired once in `app`."""
 
+import copy
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import httpx
 from starlette.requests import Request
 
+from scopefold.auth.core.egress import networks
 from scopefold.auth.oauth.keys import Keys
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
+from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.history import History
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.records import Client
+from scopefold.auth.store.records import Client, Session
+from scopefold.auth.store.sessions import Sessions
 from scopefold.auth.store.vault import Vault
+from scopefold.auth.web.allowance import Window
+from scopefold.auth.web.backchannel import Backchannel
+from scopefold.auth.web.browser import session_cookie
+from scopefold.auth.web.client_documents import ClientDocuments
 from scopefold.auth.web.clients import Clients
+from scopefold.auth.web.egress import Egress
+from scopefold.auth.web.outgoing import Documents
 from scopefold.auth.web.rate import Limits
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable
 from scopefold.runtime.logs import logger
+from scopefold.runtime.web import ProblemError
 
 log = logger(__name__)
 
@@ -27,10 +39,14 @@ log = logger(__name__)
 class Connected:
     """What exists only while the bus has been reached."""
 
-    def __init__(self, log: Log, buckets: Buckets, vault: Vault, keys: Keys) -> None:
+    def __init__(
+        self, log: Log, buckets: Buckets, vault: Vault, keys: Keys, described: ClientDocuments | None = None
+    ) -> None:
         self.log = log
         self.buckets = buckets
-        self.clients = Clients(buckets.clients)
+        self.sessions = Sessions(buckets.sessions)
+        self.clients = Clients(buckets.clients, buckets.dynamic, described)
+        self.grants = Grants(buckets.grants)
         self.vault = vault
         self.keys = keys
 
@@ -46,11 +62,29 @@ class Service:
         self.projection = projection
         self.http = http
         self.limits = Limits(settings)
+        self.documents = Documents(http)
+        self.backchannel = Backchannel(http)
+        self.egress = Egress(networks(settings.egress_networks))
+        self.registrations = Window()
+        self.issuer = settings.issuer
         self.history = History(settings.tenant, settings.data_dir)
         self.connected: Connected | None = None
         self.waiting_for: str | None = "the bus has not been reached yet"
         self.broken: str | None = None
         self._told_in_vain: set[tuple[str, str]] = set()
+
+    def speaking_as(self, issuer: str) -> "Service":
+        """The same service under this issuer's name: the organisation's, or its own."""
+        if issuer == self.issuer:
+            return self
+        named = copy.copy(self)
+        named.issuer = issuer
+        return named
+
+    @property
+    def path(self) -> str:
+        """The path of the issuer, with which the addresses of its pages begin."""
+        return urlsplit(self.issuer).path
 
     def tell_in_vain(self, idp: Idp, lacks: Iterable[Lack]) -> None:
         """Tell the operator, once a process and scope, of what users are not asked for another time."""
@@ -95,7 +129,7 @@ class Service:
         """What the OAuth grammar needs of this service for one request."""
         bus = self.bus
         return Loaded(
-            issuer=self.settings.issuer,
+            issuer=self.issuer,
             keys=bus.keys,
             client_secret_key=bus.vault.client_secret_key,
             now=now(),
@@ -106,10 +140,40 @@ class Service:
         )
 
 
+def callback_address(service: Service, idp: str) -> str:
+    """Where an IdP sends browsers back to: an address of its own per IdP, against mix-up (RFC 9700, section 4.4)."""
+    return f"{service.settings.issuer}/oauth2/callback/{idp}"
+
+
 def service_of(request: Request) -> Service:
-    """The service that a request came to."""
+    """The service that a request came to, under the issuer's name that it was asked by.
+
+    Raises `ProblemError` where there is no such organisation.
+    """
     service: Service = request.app.state.service
-    return service
+    issuer = getattr(request.state, "issuer", None) or issuer_of(service, request.path_params.get("org"))
+    return service.speaking_as(issuer)
+
+
+def issuer_of(service: Service, organisation: str | None) -> str:
+    """The issuer of an organisation; None: the service's own. Raises `ProblemError` where there is no such one."""
+    if organisation is None:
+        return service.settings.issuer
+    if organisation != service.settings.tenant:
+        detail = "Look at the address: it names an organisation that this service does not serve."
+        raise ProblemError(404, "unknown-organisation", "There is no such organisation", detail)
+    return f"{service.settings.issuer}/{organisation}"
+
+
+def go_on_as(request: Request, issuer: str) -> Service:
+    """The service as the issuer that was asked in the beginning, for all that is still to be said to this request."""
+    request.state.issuer = issuer
+    return service_of(request)
+
+
+async def session_of(request: Request) -> Session | None:
+    """The session that the browser's cookie names, if there is one and it lives."""
+    return await service_of(request).bus.sessions.find(session_cookie(request), now())
 
 
 def now() -> datetime:

@@ -1,50 +1,94 @@
-"""The token endpoint: a code, once, for an access token and an ID token."""
+"""The token endpoint: a code, once, or a refresh token, once, or a client's own credentials, for tokens."""
 
-from typing import Any
+import asyncio
+from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
-
+from scopefold.auth.core.families import Ended, family_id, handle_of, is_over, read_refresh_token
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store.buckets import Taken, hashed
+from scopefold.auth.store.grants import ends
 from scopefold.auth.store.records import Code
-from scopefold.auth.web.client_authentication import CHALLENGE, EndpointError, form_of, named_client
-from scopefold.auth.web.dpop import address_of, is_first_sight, nonce_headers, proof_in
-from scopefold.auth.web.service import service_of
-from scopefold.runtime.web import json_response
+from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion, spend_proof
+from scopefold.auth.web.ending import end_family
+
+_USED: Final[dict[Ended, str]] = {
+    "code-reused": "The code was redeemed already.",
+    "refresh-token-reused": "The refresh token was used already.",
+}
 
 
-async def token(request: Request) -> Response:
+async def answer(asked: ClientRequest) -> Answer:
     """`POST /oauth2/token` (RFC 6749, section 3.2)."""
-    service = service_of(request)
-    parameters = await form_of(request)
-    client_id = named_client(service, request, parameters)
-    loaded = service.loaded(await service.clients.get(client_id))
-    loaded.url = address_of(service, request)
-    flows, key = service.bus.buckets.flows, f"code.{hashed(parameters.get('code', ''))}"
-    found = await flows.get(key, Code)
+    loaded, grants = asked.loaded, asked.service.bus.grants
+    why: Ended = "code-reused" if asked.parameters.get("grant_type") == "authorization_code" else "refresh-token-reused"
+    revision = await _load(asked)
+    status, body, headers = redeem(loaded, asked.parameters, asked.headers)
+    await spend_assertion(asked)
+    if loaded.reused:
+        await end_family(asked.service, family_id(loaded.handle), why)
+    if status == 200:
+        await spend_proof(asked)
+    if status != 200 or loaded.kept is None:
+        return status, body, headers
+    try:
+        await grants.keep(family_id(loaded.handle), loaded.kept, revision=revision, now=loaded.now)
+    except Taken:  # of all who brought the same at the same moment, another was first
+        await end_family(asked.service, family_id(loaded.handle), why)
+        return 400, {"error": "invalid_grant", "error_description": _USED[why]}, {}
+    return status, body, headers
+
+
+token = client_endpoint(answer)
+
+
+async def _load(asked: ClientRequest) -> int:
+    """Load the code or the family that the request is about; the family's revision, 0 where there is none."""
+    match asked.parameters.get("grant_type"):
+        case "authorization_code":
+            return await _load_code(asked, asked.parameters.get("code", ""))
+        case "refresh_token":
+            return await _load_family(asked, asked.parameters.get("refresh_token", ""))
+    return 0
+
+
+async def _load_code(asked: ClientRequest, code: str) -> int:
+    loaded, bus = asked.loaded, asked.service.bus
+    loaded.handle = handle_of(code)
+    found, family = await asyncio.gather(
+        bus.buckets.flows.get(f"code.{hashed(code)}", Code), bus.grants.family(family_id(loaded.handle))
+    )
+    if family is not None:
+        loaded.family = family[0]
+        return family[1]
     if found is not None:
         loaded.code = found[0]
-        stored = await service.bus.vault.token(found[0].user, found[0].idp)
-        loaded.identity = stored[0].identity if stored else None
-    sent = {"Authorization": request.headers.get("authorization"), "DPoP": proof_in(request)}
-    status, body, told = redeem(loaded, parameters, {name: value for name, value in sent.items() if value is not None})
-    headers = nonce_headers(loaded) if sent["DPoP"] is not None else {}
-    if status == 400 and body.get("error") == "invalid_client":  # Authlib's answer where no header authenticated
-        status, told = 401, {**told, "WWW-Authenticate": CHALLENGE}
-    if status == 401:
-        service.limits.client_failed(request, client_id)
-    if status == 200:
-        assert found is not None
-        if loaded.proof is not None and not await is_first_sight(service, loaded.proof):
-            raise EndpointError(400, "invalid_dpop_proof", "The DPoP proof was used already.", headers)
-        try:
-            await flows.take(key, found[1])
-        except Taken:
-            raise EndpointError(400, "invalid_grant", "The code was redeemed already.", headers) from None
-    return _answer(status, body, {**told, **headers})
+        await _load_user(asked, found[0].user, found[0].idp)
+        user_end, session_ended = await ends(bus.grants, found[0].user, found[0].sid)
+        loaded.user_ends = user_end.count if user_end else 0
+        loaded.over = session_ended or (user_end is not None and user_end.at >= found[0].issued_at)
+    return 0
 
 
-def _answer(status: int, body: Any, headers: dict[str, str]) -> Response:
-    lower = {name.lower(): value for name, value in headers.items()}
-    return json_response(body, status, {**lower, "cache-control": "no-store", "pragma": "no-cache"})
+async def _load_family(asked: ClientRequest, text: str) -> int:
+    loaded, grants = asked.loaded, asked.service.bus.grants
+    presented = read_refresh_token(text)
+    found = await grants.family(family_id(presented.handle)) if presented else None
+    if presented is None or found is None:
+        return 0
+    family = found[0]
+    loaded.handle, loaded.presented, loaded.family = presented.handle, presented, family
+    await _load_user(asked, family.user, family.idp)
+    user_end, session_ended = await ends(grants, family.user, family.sid)
+    loaded.over = is_over(family, user_ends=user_end.count if user_end else 0, session_ended=session_ended)
+    return found[1]
+
+
+async def _load_user(asked: ClientRequest, user: str, idp: str) -> None:
+    """Who the user is, while the IdP is registered and the vault holds what the user consented to there."""
+    service = asked.service
+    known = service.scopes.idps.get(idp)
+    if known is None or known.registration is None:
+        return
+    stored, groups = await asyncio.gather(service.bus.vault.token(user, idp), service.bus.vault.groups(user))
+    asked.loaded.identity = stored[0].identity if stored else None
+    asked.loaded.groups = groups

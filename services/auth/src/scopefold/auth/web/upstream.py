@@ -1,7 +1,10 @@
 """The other side of a login: Scopefold as an OAuth client of an IdP. The grammar is Authlib's."""
 
+import base64
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -12,34 +15,72 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from msgspec import Struct
 
-from scopefold.auth.core.login import authorize_parameters
+from scopefold.auth.core.id_token import BadIdToken, Expected, UnknownKey, verified
+from scopefold.auth.core.idps import discovery_address, known_issuer
+from scopefold.auth.core.login import Granted, authorize_parameters, read_grant
+from scopefold.auth.core.tokens import BadTokenAnswer, Token, joined, request_scope, requests, tokens_in
 from scopefold.auth.store.vault import Identity
+from scopefold.auth.web.outgoing import Answer, Documents, NoAnswer, ask
 from scopefold.consent.idp_scopes import Idp
-from scopefold.scopes.addresses import addresses
-from scopefold.scopes.grammar import member
+from scopefold.runtime.logs import logger
+from scopefold.scopes.addresses import BadDiscovery, Discovered, addresses, discovered
+from scopefold.scopes.grammar import BadScope, member
+from scopefold.scopes.profile import Endpoints
 from scopefold.scopes.union import request_parameters
 
+log = logger(__name__)
 Stage = Literal["authorize", "token", "identity"]
-MAX_ANSWER_BYTES: Final = 256 * 1024
+MAX_TIME: Final = 2**33
+MAX_GROUPS: Final = 200
+MAX_GROUP_LENGTH: Final = 200
 _ERROR_CODE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
 class UpstreamFailed(Exception):
-    """The IdP refused or did not answer. `error` is fit for the log: a code, never what the IdP sent along."""
+    """The IdP refused or did not answer. `error` is fit for the log: a code, never what the IdP sent along.
 
-    def __init__(self, stage: Stage, error: str) -> None:
+    `description` and `status` are what the IdP said in words and its HTTP status: for a diagnosis in memory only.
+    They may name people, so they go into no log and no log line, nor into the text of this error.
+    """
+
+    def __init__(self, stage: Stage, error: str, description: str = "", status: int | None = None) -> None:
         super().__init__(f"{stage}: {error}")
         self.stage = stage
         self.error = error_code(error)
+        self.description = description
+        self.status = status
 
 
-class TokenAnswer(Struct, frozen=True):
-    """What is used of a token answer (RFC 6749, section 5.1). `told` is all of it: a profile says where to look."""
+class Brought(Struct, frozen=True):
+    """What a login brought: the answer to its code, all tokens, the refresh token, and what was granted.
 
-    access_token: str
-    refresh_token: str | None = None
-    expires_in: int | float | None = None
-    told: dict[str, Any] = {}
+    `told` is all of the first answer: a profile says where to look.
+    """
+
+    tokens: tuple[Token, ...]
+    refresh_token: str | None
+    granted: Granted
+    told: Mapping[str, object]
+
+    @property
+    def id_token(self) -> dict[str, Any]:
+        """The claims of the ID token, where one came. It came straight from the IdP, over TLS, so its signature says
+        nothing more (OpenID Connect Core 1.0, section 3.1.3.7, point 6).
+        """
+        text = self.told.get("id_token")
+        try:
+            payload = text.split(".")[1] if isinstance(text, str) else ""
+            return msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=dict)
+        except (IndexError, ValueError, msgspec.MsgspecError, RecursionError):
+            return {}
+
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """When the user authenticated at the IdP, where it says so."""
+        said = self.id_token.get("auth_time")
+        if not isinstance(said, int | float) or isinstance(said, bool) or not 0 < said <= MAX_TIME:
+            return None
+        return datetime.fromtimestamp(said, UTC)
 
 
 def error_code(text: str) -> str:
@@ -54,10 +95,25 @@ def endpoint(idp: Idp, name: str) -> str:
     return str(own or getattr(addresses(idp.profile), name))
 
 
-def authorize_url(idp: Idp, *, redirect_uri: str, scopes: tuple[str, ...], state: str, verifier: str) -> str:
-    """Where the browser is sent: the whole union, PKCE, and the profile's own parameters."""
+def needs_nonce(idp: Idp) -> bool:
+    """Whether the ID token says who the user is, so that it must be the one for this login."""
+    return idp.profile.identity.source == "id_token"
+
+
+def authorize_url(
+    idp: Idp,
+    *,
+    redirect_uri: str,
+    scopes: tuple[str, ...],
+    state: str,
+    verifier: str,
+    more: Mapping[str, str],
+    nonce: str | None = None,
+) -> str:
+    """Where the browser is sent: the whole union, PKCE, the profile's own parameters, and what the client asked for."""
     assert idp.registration is not None
     challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
+    once = {"nonce": nonce} if nonce is not None else {}
     return str(
         prepare_grant_uri(
             endpoint(idp, "authorize"),
@@ -65,22 +121,66 @@ def authorize_url(idp: Idp, *, redirect_uri: str, scopes: tuple[str, ...], state
             "code",
             redirect_uri=redirect_uri,
             state=state,
-            **{**authorize_parameters(idp), **request_parameters(idp.profile, scopes), **challenge},
+            **{**more, **authorize_parameters(idp), **request_parameters(idp.profile, scopes), **challenge, **once},
         )
     )
 
 
 async def exchange(
-    http: httpx.AsyncClient, idp: Idp, *, client_secret: str, code: str, verifier: str, redirect_uri: str
-) -> TokenAnswer:
-    """Swap the code for tokens. Raises `UpstreamFailed`."""
-    assert idp.registration is not None
-    body = prepare_token_request("authorization_code", redirect_uri=redirect_uri, code=code, code_verifier=verifier)
+    http: httpx.AsyncClient,
+    idp: Idp,
+    *,
+    client_secret: str,
+    code: str,
+    verifier: str,
+    redirect_uri: str,
+    requested: tuple[str, ...],
+) -> Brought:
+    """Swap the code for tokens: one request, or one for each resource, the others with the refresh token of the first.
+
+    Where one of the others fails, what came is kept: a login that is good for most of what a user needs is better than
+    none, and what is missing then shows as missing in the grant, so that the user is asked again where it is needed.
+    Raises `UpstreamFailed` where the first fails.
+    """
+    first, *others = requests(idp.profile, requested)
+    body = prepare_token_request(
+        "authorization_code",
+        redirect_uri=redirect_uri,
+        code=code,
+        code_verifier=verifier,
+        scope=request_scope(idp.profile, first),
+    )
+    answer, found, granted = await _tokens(http, idp, client_secret, body, first)
+    tokens, grants, refresh_token = [*found], [granted], found[0].refresh_token
+    for scopes in others:
+        if refresh_token is None:
+            break
+        scope = request_scope(idp.profile, scopes)
+        body = prepare_token_request("refresh_token", refresh_token=refresh_token, scope=scope)
+        try:
+            _, more, granted = await _tokens(http, idp, client_secret, body, scopes)
+        except UpstreamFailed as failure:
+            log.warning("a token is missing", idp=idp.idp, scopes=scopes, error=failure.error)
+            continue
+        tokens += more
+        grants.append(granted)
+        refresh_token = more[0].refresh_token or refresh_token
+    try:
+        return Brought(tuple(tokens), refresh_token, joined(grants), answer)
+    except BadScope:
+        raise UpstreamFailed("token", "malformed_scope") from None
+
+
+async def _tokens(
+    http: httpx.AsyncClient, idp: Idp, client_secret: str, body: str, scopes: tuple[str, ...]
+) -> tuple[Mapping[str, object], tuple[Token, ...], Granted]:
     answer = await _ask_token(http, idp, client_secret, body)
     try:
-        return msgspec.convert({**answer, "told": answer}, TokenAnswer, strict=False)
-    except msgspec.ValidationError:
+        return answer, tokens_in(idp.profile, scopes, answer), read_grant(idp.profile, answer)
+    except BadTokenAnswer:
         raise UpstreamFailed("token", "malformed_token_answer") from None
+    except BadScope:
+        raise UpstreamFailed("token", "malformed_scope") from None
 
 
 class _App(Struct):
@@ -105,24 +205,97 @@ async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body
         headers = {**headers, "content-type": "application/json"}
         headers.pop("Content-Length", None)
         content = msgspec.json.encode(dict(httpx.QueryParams(body)))
-    try:
-        response = await http.post(address, content=content, headers=headers)
-    except httpx.HTTPError as error:
-        raise UpstreamFailed("token", type(error).__name__) from None
-    answer = _json(response, "token")
-    if response.status_code != httpx.codes.OK or "error" in answer:
-        raise UpstreamFailed("token", str(answer.get("error") or f"http_{response.status_code}"))
+    came = await _ask(http, "POST", address, headers, content, stage="token")
+    answer = _members(came, "token")
+    if came.status != HTTPStatus.OK or "error" in answer:
+        description = answer.get("error_description")
+        raise UpstreamFailed(
+            "token",
+            str(answer.get("error") or f"http_{came.status}"),
+            description if isinstance(description, str) else "",
+            came.status,
+        )
     return answer
 
 
-async def identify(http: httpx.AsyncClient, idp: Idp, token: TokenAnswer) -> Identity:
-    """Who the token belongs to. Raises `UpstreamFailed`."""
+async def identify(
+    http: httpx.AsyncClient, documents: Documents, idp: Idp, brought: Brought, *, nonce: str | None, now: datetime
+) -> Identity:
+    """Who the tokens belong to. Raises `UpstreamFailed`."""
     names = idp.profile.identity
-    answer = token.told if names.source == "token_answer" else await _ask_identity(http, idp, token.access_token)
+    answer: Mapping[str, object]
+    match names.source:
+        case "token_answer":
+            answer = brought.told
+        case "id_token":
+            answer = await _verified(documents, idp, brought.told.get("id_token"), nonce, now)
+        case "endpoint":
+            answer = await _ask_identity(http, idp, brought.tokens[0].access_token)
     subject = _text(answer, names.subject)
     if not subject:
         raise UpstreamFailed("identity", "no_subject")
-    return Identity(subject, _text(answer, names.email), _text(answer, names.name))
+    return Identity(
+        subject,
+        _text(answer, names.email),
+        _text(answer, names.name),
+        given_name=_text(answer, names.given_name),
+        family_name=_text(answer, names.family_name),
+        preferred_username=_text(answer, names.preferred_username),
+        email_verified=_flag(answer, names.email_verified),
+        groups=_groups(idp, answer) or _groups(idp, brought.id_token),
+    )
+
+
+def _groups(idp: Idp, answer: Mapping[str, object]) -> tuple[str, ...]:
+    """The user's groups at the IdP, where the operator has named the claim that tells them."""
+    assert idp.registration is not None
+    path = idp.registration.event.groups_claim or ""
+    told = member(answer, path) if path else None
+    if not isinstance(told, list):
+        return ()
+    return tuple(one for one in told if isinstance(one, str) and 0 < len(one) <= MAX_GROUP_LENGTH)[:MAX_GROUPS]
+
+
+async def _verified(
+    documents: Documents, idp: Idp, token: object, nonce: str | None, now: datetime
+) -> Mapping[str, object]:
+    """The claims of the ID token, by the keys that the IdP's discovery document leads to.
+
+    The keys are read again once where the token names one that is not among those kept: an IdP may have new ones.
+    """
+    assert idp.registration is not None
+    if not isinstance(token, str) or not token:
+        raise UpstreamFailed("identity", "no_id_token")
+    if nonce is None:
+        raise UpstreamFailed("identity", "no_nonce")  # the login began before the IdP was known by its ID token
+    try:
+        found = await discovery(documents, idp)
+        if not found.jwks:
+            raise UpstreamFailed("identity", "no_keys")
+        expected = Expected(found.issuer, idp.registration.event.client_id, nonce)
+        try:
+            return verified(token, await documents.get(found.jwks), expected, now)
+        except UnknownKey:
+            return verified(token, await documents.get(found.jwks, anew=True), expected, now)
+    except BadIdToken as error:
+        raise UpstreamFailed("identity", error.code) from None
+    except NoAnswer as error:
+        raise UpstreamFailed("identity", f"keys_{error.code}", status=error.status) from None
+
+
+async def discovery(documents: Documents, idp: Idp) -> Discovered:
+    """What the IdP's discovery document says now. Raises `NoAnswer` and `UpstreamFailed`."""
+    assert idp.registration is not None
+    own, profile = idp.registration.event.endpoints, idp.profile
+    address, issuer = discovery_address(profile, own), known_issuer(profile, own)
+    if not address or issuer is None:
+        raise UpstreamFailed("identity", "no_discovery")
+    document = await documents.get(address)
+    known = Endpoints(authorize=endpoint(idp, "authorize"), token=endpoint(idp, "token"), identity=own.identity or "")
+    try:
+        return discovered(known, issuer, document, tenant_issuers=profile.identity.tenant_issuers)
+    except BadDiscovery:
+        raise UpstreamFailed("identity", "bad_discovery") from None
 
 
 async def _ask_identity(http: httpx.AsyncClient, idp: Idp, access_token: str) -> dict[str, Any]:
@@ -132,27 +305,44 @@ async def _ask_identity(http: httpx.AsyncClient, idp: Idp, access_token: str) ->
     headers = {"authorization": f"Bearer {access_token}", "accept": "application/json"}
     if asked.method == "POST":
         headers["content-type"] = "application/json"
-    try:
-        response = await http.request(asked.method, address, headers=headers, content=asked.body or None)
-    except httpx.HTTPError as error:
-        raise UpstreamFailed("identity", type(error).__name__) from None
-    if response.status_code != httpx.codes.OK:
-        raise UpstreamFailed("identity", f"http_{response.status_code}")
-    return _json(response, "identity")
+    answer = await _ask(http, asked.method, address, headers, asked.body.encode() or None, stage="identity")
+    if answer.status != HTTPStatus.OK:
+        raise UpstreamFailed("identity", f"http_{answer.status}", status=answer.status)
+    return _members(answer, "identity")
+
+
+def _flag(answer: Mapping[str, object], path: str) -> bool | None:
+    value = member(answer, path) if path else None
+    return value if isinstance(value, bool) else None
 
 
 def _text(answer: Mapping[str, object], path: str) -> str | None:
-    """The member as text: some providers tell a user's id as a number."""
+    """The member as text: some providers tell a user's id as a number. None where the profile names no member."""
+    if not path:
+        return None
     value = member(answer, path)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else None
 
 
-def _json(response: httpx.Response, stage: Stage) -> dict[str, Any]:
-    if len(response.content) > MAX_ANSWER_BYTES:
-        raise UpstreamFailed(stage, "answer_too_large")
+async def _ask(
+    http: httpx.AsyncClient,
+    method: str,
+    address: str,
+    headers: Mapping[str, str],
+    content: bytes | None,
+    *,
+    stage: Stage,
+) -> Answer:
     try:
-        return msgspec.json.decode(response.content, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise UpstreamFailed(stage, f"http_{response.status_code}_not_json") from None
+        return await ask(http, method, address, headers=headers, content=content)
+    except NoAnswer as error:
+        raise UpstreamFailed(stage, error.code, status=error.status) from None
+
+
+def _members(answer: Answer, stage: Stage) -> dict[str, Any]:
+    try:
+        return answer.members()
+    except NoAnswer as error:
+        raise UpstreamFailed(stage, error.code, status=error.status) from None

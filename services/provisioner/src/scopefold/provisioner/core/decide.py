@@ -11,9 +11,8 @@ from scopefold.contracts.commands import DeprovisionConnector, ManagedResource, 
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
 from scopefold.contracts.words import resource_type_of
 from scopefold.provisioner.core.installed import State
-from scopefold.provisioner.core.manifest import Manifest
+from scopefold.provisioner.core.manifest import Manifest, fitting_profiles
 from scopefold.scopes.lint import lint
-from scopefold.scopes.shipped import profiles
 
 Command = ProvisionConnector | DeprovisionConnector
 COMMANDS: Final = UUID("6d1f7a52-0f6e-5b0c-9d0e-3c6f2f3b8a41")
@@ -71,6 +70,16 @@ def not_provisioned(connector: str) -> Refused:
     )
 
 
+def unknown_connector(connector: str) -> Refused:
+    """The refusal of whoever names a connector of which there is no manifest."""
+    return Refused(
+        status=404,
+        kind="unknown-connector",
+        title="There is no such connector",
+        detail=f"There is no manifest of {connector}. See which there are with GET /v1/connectors.",
+    )
+
+
 class _Case(Struct, frozen=True):
     state: State
     command: ProvisionConnector
@@ -83,14 +92,7 @@ class _Case(Struct, frozen=True):
 
 
 def _unknown_connector(case: _Case) -> Refused | None:
-    if case.manifest is not None:
-        return None
-    return Refused(
-        status=404,
-        kind="unknown-connector",
-        title="There is no such connector",
-        detail=f"There is no manifest of {case.command.connector}. See which there are with GET /v1/connectors.",
-    )
+    return unknown_connector(case.command.connector) if case.manifest is None else None
 
 
 def _unsupported_auth_mode(case: _Case) -> Refused | None:
@@ -119,15 +121,15 @@ def _unknown_idp(case: _Case) -> Refused | None:
 def _profile_differs(case: _Case) -> Refused | None:
     if case.manifest is None or case.registration is None:
         return None
-    wanted, given = case.manifest.profile, case.registration.event.profile
-    if wanted == given or (given in profiles() and profiles()[given].same_scopes_as == wanted):
+    fitting, given = fitting_profiles(case.manifest), case.registration.event.profile
+    if given in fitting:
         return None
     return Refused(
         status=409,
         kind="profile-mismatch",
         title="The connector needs another kind of IdP",
-        detail=f"{case.command.connector} needs an IdP of profile {wanted}; {case.command.idp} is of profile {given}, "
-        f"another authorization server with scopes of its own. Register an IdP of profile {wanted} and name that one.",
+        detail=f"{case.command.connector} needs an IdP of profile {' or '.join(fitting)}; {case.command.idp} is of "
+        f"profile {given}, another authorization server with scopes of its own. Register one that fits, and name that.",
     )
 
 
@@ -145,12 +147,15 @@ def _routed_elsewhere(case: _Case) -> Refused | None:
 
 
 def _scopes_clash(case: _Case) -> Refused | None:
-    """What would break every login is refused here, where it would begin; what is only doubtful is not."""
+    """What would break every login is refused here, where it would begin; what is only doubtful is not.
+
+    Alternatives break none: they are never asked for.
+    """
     idp = case.state.scopes.idps.get(case.command.idp)
     if case.manifest is None or case.manifest.auth.idp_passthrough is None or idp is None or idp.registration is None:
         return None
     asks = {one.connector: one.upstream_scopes for one in idp.connectors.values()}
-    asks[case.command.connector] = case.manifest.auth.idp_passthrough.upstream_scopes
+    asks[case.command.connector] = case.manifest.auth.idp_passthrough.asked
     asks[f"the base scopes of {idp.idp}"] = idp.registration.event.base_scopes
     asked = {scope for scopes in asks.values() for scope in scopes}
     asks[f"what was provisioned before at {idp.idp}"] = tuple(scope for scope in idp.union if scope not in asked)
@@ -187,7 +192,8 @@ def _provision(state: State, manifest: Manifest | None, command: ProvisionConnec
         title=manifest.title,
         auth_mode=command.auth_mode,
         idp=command.idp,
-        upstream_scopes=manifest.auth.idp_passthrough.upstream_scopes,
+        upstream_scopes=manifest.auth.idp_passthrough.asked,
+        alternatives=manifest.auth.idp_passthrough.alternatives,
     )
     current = state.resource(command.connector)
     if current is not None and state.answers[current.event_id].event == event:

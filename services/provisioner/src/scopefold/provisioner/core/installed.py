@@ -11,6 +11,7 @@ from scopefold.contracts.events import (
     ConnectorDeprovisioned,
     ConnectorProvisioned,
     ConsentDeclined,
+    GrantRevoked,
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
@@ -77,6 +78,7 @@ def fold(state: State, recorded: Recorded) -> State:
             | TokenInsufficient()
             | ConsentDeclined()
             | AuthorizationFailed()
+            | GrantRevoked()
         ):
             return State(scopes, state.answers)
     assert_never(event)
@@ -91,6 +93,7 @@ def _resource(event: ConnectorProvisioned, cause: Cause) -> ManagedResource:
         auth_mode=event.auth_mode,
         idp=event.idp,
         upstream_scopes=event.upstream_scopes,
+        alternatives=event.alternatives,
         provisioned_at=cause.at,
         event_id=cause.event_id,
         seq=cause.seq,

@@ -19,6 +19,8 @@ GRAPH: Final[Mapping[str, str]] = {
     "Mail.Read": "Read your mail",
     "Mail.ReadWrite": "Read and write access to your mail",
     "Mail.Send": "Send mail as you",
+    "Mail.Read.Shared": "Read mail that you can access, and mail that others share with you",
+    "Mail.ReadWrite.Shared": "Read and write mail that you can access, and mail that others share with you",
     "Calendars.Read": "Read your calendars",
     "Calendars.ReadWrite": "Have full access to your calendars",
     "Contacts.Read": "Read your contacts",

@@ -32,6 +32,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "openid": "Know who you are",
     "profile": "Know your name",
     "email": "Know your e-mail address",
+    "groups": "Know your groups",
     "offline_access": "Keep this access while you are away",
     "api:read": "Read your data at the API",
     "api:write": "Change your data at the API",
@@ -39,6 +40,7 @@ SCOPES: Final[Mapping[str, str]] = {
 CLAIMS: Final[Mapping[str, Sequence[str]]] = {
     "profile": ("name", "given_name", "family_name", "preferred_username"),
     "email": ("email", "email_verified"),
+    "groups": ("groups",),
 }
 
 
@@ -162,6 +164,7 @@ def claims_of(user: User, scopes: Sequence[str]) -> dict[str, Any]:
         "preferred_username": user.name,
         "email": user.email,
         "email_verified": True,
+        "groups": list(user.groups),
     }
     opened = [name for scope, names in CLAIMS.items() if scope in scopes for name in names]
     return {"sub": subject(user), **{name: known[name] for name in opened}}

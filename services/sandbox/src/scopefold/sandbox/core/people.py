@@ -19,6 +19,11 @@ class User(Struct, frozen=True):
         return f"{self.name}@sandbox.example"
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """What the directory says: everybody is staff, and leads a team of their own."""
+        return ("staff", f"team-{self.name}")
+
+    @property
     def given_name(self) -> str:
         """The first of the names."""
         return self.display_name.partition(" ")[0]

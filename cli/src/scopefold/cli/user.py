@@ -1,0 +1,90 @@
+"""`scopefold user`: the groups of people who log in here, and where they are logged in."""
+
+from datetime import datetime
+from urllib.parse import quote
+
+import click
+from msgspec import Struct
+
+from scopefold.cli.failure import usage
+from scopefold.cli.table import instant, show_table
+from scopefold.cli.where import Where, as_json, located
+
+
+class UserGroups(Struct, frozen=True):
+    """The groups that operators put a user into."""
+
+    groups: tuple[str, ...]
+
+
+class SessionLine(Struct, frozen=True):
+    """A browser that a user is logged in with."""
+
+    sid: str
+    created_at: datetime
+    authenticated_at: datetime
+    idps: tuple[str, ...]
+    clients: tuple[str, ...]
+
+
+class SessionLines(Struct, frozen=True):
+    """Sessions of one user."""
+
+    items: tuple[SessionLine, ...]
+
+
+@click.group()
+def user() -> None:
+    """Look after the people who log in here, by their opaque user ids."""
+
+
+@user.command("groups")
+@click.argument("name", metavar="USER")
+@click.argument("groups", nargs=-1, metavar="[GROUP]...")
+@click.option("--none", "nothing", is_flag=True, help="Take the user out of every group.")
+@as_json
+@located
+def set_groups(where: Where, name: str, groups: tuple[str, ...], nothing: bool, json_wanted: bool) -> None:
+    """Put a user into these groups and no others; without groups, show them. Those that the IdP tells join them."""
+    if groups and nothing:
+        raise usage("Groups and --none contradict each other", "Name groups, or give --none")
+    path = f"/v1/users/{quote(name, safe='')}/groups"
+    changing = bool(groups) or nothing
+    reply = where.auth().call("PUT" if changing else "GET", path, body=UserGroups(groups) if changing else None)
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    show_table(["group"], [[group] for group in reply.decoded(UserGroups).groups], empty=f"{name} is in no group.")
+
+
+@user.command("sessions")
+@click.argument("name", metavar="USER")
+@as_json
+@located
+def sessions(where: Where, name: str, json_wanted: bool) -> None:
+    """List where a user is logged in."""
+    reply = where.auth().call("GET", f"/v1/users/{quote(name, safe='')}/sessions")
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    rows = [
+        [one.sid, instant(one.created_at), instant(one.authenticated_at), " ".join(one.idps), " ".join(one.clients)]
+        for one in reply.decoded(SessionLines).items
+    ]
+    show_table(["session", "since", "authenticated", "idps", "clients"], rows, empty=f"{name} is logged in nowhere.")
+
+
+@user.command("logout")
+@click.argument("name", metavar="USER")
+@click.option("--session", help="Only this one. Default: all of them.")
+@as_json
+@located
+def logout(where: Where, name: str, session: str | None, json_wanted: bool) -> None:
+    """End a user's sessions, and tell the clients that were opened with them."""
+    path = f"/v1/users/{quote(name, safe='')}/sessions"
+    reply = where.auth().call("DELETE", f"{path}/{quote(session, safe='')}" if session is not None else path)
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    ended = 1 if session is not None else len(reply.decoded(SessionLines).items)
+    click.echo(f"Ended {ended} session{'' if ended == 1 else 's'} of {name}.")

@@ -1,0 +1,107 @@
+"""The tokens that one login brings: one, or one for each resource (Microsoft), or the bot's and the user's (Slack)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from scopefold.auth.core.login import MAX_SCOPES, Granted, read_grant
+from scopefold.scopes.grammar import BadScope, member, parse
+from scopefold.scopes.partition import part_of, token_requests
+from scopefold.scopes.profile import Profile
+from scopefold.scopes.union import union
+
+MAX_REQUESTS: Final = 10
+"""Of one login, one for each resource. What would need more is not fetched, and shows as missing."""
+
+
+class BadTokenAnswer(ValueError):
+    """The answer carries no token, or one that is none."""
+
+
+class Token(Struct, frozen=True):
+    """One access token. `part` names what it is for, as `scopes.partition` does; empty where one carries everything."""
+
+    part: str
+    access_token: str
+    refresh_token: str | None = None
+    expires_in: float | None = None
+    scopes: tuple[str, ...] | None = None
+
+
+class _Told(Struct, frozen=True):
+    """What is used of a token answer, or of an object within it (RFC 6749, section 5.1)."""
+
+    access_token: str | None = None
+    refresh_token: str | None = None
+    expires_in: int | float | None = None
+
+
+def requests(profile: Profile, asked: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The scopes of each token request: the first is for the code, the others are for its refresh token."""
+    return token_requests(profile, asked)[:MAX_REQUESTS]
+
+
+def request_scope(profile: Profile, scopes: Sequence[str]) -> str | None:
+    """What a token request says of scopes: nothing, but where a token is for one resource."""
+    return None if profile.resources is None else profile.request_separator.join(scopes)
+
+
+def tokens_in(profile: Profile, scopes: Sequence[str], answer: Mapping[str, object]) -> tuple[Token, ...]:
+    """The tokens of one answer, which was asked for with these scopes. Raises `BadTokenAnswer` and `BadScope`.
+
+    Where a provider keeps several lists of scopes, each list's token stands beside it: Slack's bot's in the answer
+    itself, the user's in `authed_user`. An answer may lack some, but not all.
+    """
+    if len(profile.scope_lists) == 1:
+        told = _told(answer)
+        granted = read_grant(profile, answer).scopes
+        found = [_token(_resource(profile, scopes), told, granted)] if told.access_token else []
+    else:
+        found = []
+        for one in profile.scope_lists:
+            path, _, name = one.members[0].rpartition(".")
+            inner = member(answer, path) if path else answer
+            told = _told(inner)
+            if told.access_token and isinstance(inner, Mapping):
+                text = inner.get(name)
+                listed = parse(profile, text) if isinstance(text, str) else None
+                found.append(_token(one.kind, told, listed and tuple(one.prefix + scope for scope in listed)))
+    if not found:
+        raise BadTokenAnswer("the answer carries no access token")
+    return tuple(found)
+
+
+def joined(grants: Sequence[Granted]) -> Granted:
+    """What all answers together say was granted. Where one of them did not say, the whole is not known.
+
+    Raises `BadScope` where that is more than an event can carry.
+    """
+    scopes = None
+    if all(grant.scopes is not None for grant in grants):
+        scopes = union(*(grant.scopes or () for grant in grants))
+        if len(scopes) > MAX_SCOPES:
+            raise BadScope("the answers name more scopes than an event of the log can carry")
+    proved = dict.fromkeys(one for grant in grants for one in grant.evidence)
+    return Granted(scopes, tuple(proved), "assumed" if scopes is None else "echoed")
+
+
+def _token(part: str, told: _Told, scopes: tuple[str, ...] | None) -> Token:
+    assert told.access_token
+    return Token(part, told.access_token, told.refresh_token, told.expires_in, scopes)
+
+
+def _resource(profile: Profile, scopes: Sequence[str]) -> str:
+    """Which resource a request is for; the default one where none of its scopes names any."""
+    if profile.resources is None:
+        return ""
+    named = (part_of(profile, scope) for scope in scopes)
+    return next((part for part in named if part), profile.resources.default)
+
+
+def _told(answer: Any) -> _Told:
+    try:
+        return msgspec.convert(answer if isinstance(answer, Mapping) else {}, _Told, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadTokenAnswer(str(error)) from None

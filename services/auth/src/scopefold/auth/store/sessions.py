@@ -1,0 +1,133 @@
+"""Browser sessions: found by their cookie, and by user and public id.
+
+The cookie is `user.sid.secret`: the row stands under `user.sid`, and holds only a hash of the secret. So one read
+finds it, all sessions of a user stand below one key, and changing the identifier is one compare-and-set: the old
+cookie is dead at the moment when the new one lives.
+"""
+
+import hmac
+import re
+import secrets
+from datetime import datetime
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from scopefold.auth.store.buckets import SESSION_SECONDS, Bucket, Taken, hashed
+from scopefold.auth.store.records import Session
+
+MAX_CLIENTS: Final = 100
+TRIES: Final = 5
+SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}(?![\s\S])")]
+_COOKIE: Final = re.compile(r"([A-Za-z0-9_-]{8,64})\.([A-Za-z0-9_-]{8,64})\.([A-Za-z0-9_-]{43})")
+
+
+class Begun(Struct, frozen=True):
+    """A session that a login began, its cookie, and another user's session that this browser had."""
+
+    session: Session
+    cookie: str
+    before: Session | None
+
+
+class Sessions:
+    """The bucket of sessions. All raise `LogUnavailable` where the bus does not answer."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    async def find(self, cookie: str | None, now: datetime) -> Session | None:
+        """The session that a cookie stands for, if it lives."""
+        found = await self._row(cookie, now)
+        return found[0] if found else None
+
+    async def of(self, user: str, sid: str, now: datetime) -> Session | None:
+        """The session of this public id, if it lives."""
+        found = await self._bucket.get(_key(user, sid), Session)
+        return found[0] if found is not None and _lives(found[0], now) else None
+
+    async def all_of(self, user: str, now: datetime) -> list[Session]:
+        """The user's sessions that live, the latest first."""
+        found = [await self._bucket.get(key, Session) for key in await self._bucket.keys(f"{user}.*")]
+        live = [one[0] for one in found if one is not None and _lives(one[0], now)]
+        return sorted(live, key=lambda session: session.created_at, reverse=True)
+
+    async def begin(
+        self, cookie: str | None, *, user: str, idp: str, client: str, authenticated_at: datetime, now: datetime
+    ) -> Begun:
+        """A login: a session with a new identifier. The same user keeps the public id, and what hangs on it.
+
+        Raises `Taken` where parallel logins of the same browser were faster at every try.
+        """
+        for _ in range(TRIES):
+            found = await self._row(cookie, now)
+            before, revision = found if found is not None and found[0].user == user else (None, 0)
+            secret = secrets.token_urlsafe(32)
+            session = Session(
+                user,
+                created_at=now,
+                authenticated_at=authenticated_at,
+                idps=(*(one for one in (before.idps if before else ()) if one != idp), idp),
+                sid=before.sid if before else f"s_{secrets.token_urlsafe(16)}",
+                secret=hashed(secret),
+                clients=_with(before.clients if before else (), client),
+            )
+            try:
+                await self._bucket.update(_key(user, session.sid), session, revision=revision)
+            except Taken:
+                continue
+            other = found[0] if found is not None and found[0].user != user else None
+            return Begun(session, f"{user}.{session.sid}.{secret}", other)
+        raise Taken(user)
+
+    async def note_client(self, session: Session, client: str) -> bool:
+        """Remember that this client logged in with the session; False where the session has ended meanwhile."""
+        if client in session.clients:
+            return True
+        for _ in range(TRIES):
+            found = await self._bucket.get(_key(session.user, session.sid), Session)
+            if found is None:
+                return False
+            try:
+                noted = replace(found[0], clients=_with(found[0].clients, client))
+                await self._bucket.update(_key(session.user, session.sid), noted, revision=found[1])
+            except Taken:
+                continue
+            return True
+        raise Taken(session.sid)
+
+    async def end(self, user: str, sid: str) -> Session | None:
+        """End a session; what it was, for the one caller of all who try that ended it."""
+        for _ in range(TRIES):
+            found = await self._bucket.get(_key(user, sid), Session)
+            if found is None:
+                return None
+            try:
+                await self._bucket.take(_key(user, sid), found[1])
+            except Taken:
+                continue  # a client was noted, or the identifier changed: what stands there now must end
+            return found[0]
+        raise Taken(sid)
+
+    async def _row(self, cookie: str | None, now: datetime) -> tuple[Session, int] | None:
+        parts = _COOKIE.fullmatch(cookie or "")
+        if parts is None:
+            return None
+        found = await self._bucket.get(_key(parts[1], parts[2]), Session)
+        if found is None or not _lives(found[0], now) or not hmac.compare_digest(found[0].secret, hashed(parts[3])):
+            return None
+        return found
+
+
+def _key(user: str, sid: str) -> str:
+    return f"{user}.{sid}"
+
+
+def _lives(session: Session, now: datetime) -> bool:
+    """The bucket's own lifetime begins anew with each write, a session's does not."""
+    return (now - session.created_at).total_seconds() < SESSION_SECONDS
+
+
+def _with(clients: tuple[str, ...], client: str) -> tuple[str, ...]:
+    return (*(one for one in clients if one != client), client)[-MAX_CLIENTS:]

@@ -1,0 +1,111 @@
+"""`GET /v1/idps/{idp}/doctor`: everything that can be known to be wrong with an IdP, without a user."""
+
+import secrets
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.core.doctor import NOT_A_CODE, Check, Probed, examine, facts_of
+from scopefold.auth.core.idps import discovery_address
+from scopefold.auth.core.login import requested_scopes
+from scopefold.auth.web.admin import registered_idp
+from scopefold.auth.web.outgoing import NoAnswer
+from scopefold.auth.web.service import Service, callback_address, service_of
+from scopefold.auth.web.upstream import UpstreamFailed, discovery, exchange
+from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.ungiven import nobody_gets
+from scopefold.runtime.web import json_response, query
+from scopefold.scopes.diagnosis import Failure
+
+
+class DoctorQuery(Struct, frozen=True, kw_only=True):
+    """What the operator sees elsewhere, to be compared and recognised."""
+
+    callback: (
+        Annotated[str, Meta(max_length=2000, description="The callback address as the app's console shows it.")] | None
+    ) = None
+    seen: (
+        Annotated[str, Meta(max_length=8000, description="Words or an address of an error page that somebody saw.")]
+        | None
+    ) = None
+    probe: Annotated[bool, Meta(description="Whether to ask the IdP itself. No user is needed, and none affected.")] = (
+        True
+    )
+
+
+class Checkup(Struct, frozen=True, kw_only=True):
+    """What was looked at, in the order in which to mend it."""
+
+    idp: str
+    wrong: Annotated[int, Meta(description="How many checks found something wrong.")]
+    doubtful: Annotated[int, Meta(description="How many found something that is worth a look.")]
+    checks: tuple[Check, ...]
+
+
+async def doctor(request: Request) -> Response:
+    """The checkup of a registered IdP."""
+    service, asked = service_of(request), query(request, DoctorQuery)
+    service.check_ready()
+    idp = registered_idp(service, request)
+    facts = facts_of(idp, callback_address(service, idp.idp))
+    checks = examine(
+        idp,
+        facts,
+        await _probed(service, idp, probe=asked.probe),
+        {
+            scope: _nobody_gets(service, idp, scope, users)
+            for scope, users in service.projection.ungiven(idp.idp).items()
+        },
+        console=asked.callback,
+        seen=asked.seen,
+    )
+    counts = [check.verdict for check in checks]
+    return json_response(
+        Checkup(idp=idp.idp, wrong=counts.count("wrong"), doubtful=counts.count("doubtful"), checks=checks)
+    )
+
+
+def _nobody_gets(service: Service, idp: Idp, scope: str, users_without: int) -> bool:
+    users_with = service.projection.users_with(idp.idp, scope)
+    return nobody_gets(idp.profile, users_with=users_with, users_without=users_without)
+
+
+async def _probed(service: Service, idp: Idp, *, probe: bool) -> Probed:
+    secret = await service.bus.vault.idp_secret(idp.idp)
+    if not probe or secret is None:
+        return Probed(has_secret=secret is not None)
+    return Probed(
+        has_secret=True,
+        token_endpoint=await _answer_to_no_code(service, idp, secret),
+        discovery=await _fault_of_discovery(service, idp),
+    )
+
+
+async def _answer_to_no_code(service: Service, idp: Idp, secret: str) -> Failure | None:
+    """How the token endpoint refuses a code that is none: it looks at who asks first (RFC 6749, section 5.2)."""
+    try:
+        await exchange(
+            service.http,
+            idp,
+            client_secret=secret,
+            code=NOT_A_CODE,
+            verifier=secrets.token_urlsafe(32),
+            redirect_uri=callback_address(service, idp.idp),
+            requested=requested_scopes(idp),
+        )
+    except UpstreamFailed as failure:
+        return Failure("token", failure.error, failure.description, failure.status)
+    return None
+
+
+async def _fault_of_discovery(service: Service, idp: Idp) -> str | None:
+    assert idp.registration is not None
+    if not discovery_address(idp.profile, idp.registration.event.endpoints):
+        return None
+    try:
+        await discovery(service.documents, idp)
+    except (NoAnswer, UpstreamFailed) as error:
+        return str(error)
+    return ""

@@ -1,0 +1,160 @@
+"""The one way out to addresses that others chose: client documents, key sets, logout addresses of clients.
+
+https only, to the address that was checked and no other, without redirects, in 5 seconds and 64 KiB.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from scopefold.auth.core.egress import Address, BadTarget, Network, Target, check, target
+
+SECONDS: Final = 5.0
+MAX_BYTES: Final = 64 * 1024
+AT_ONCE: Final = 16
+KEPT: Final = 500
+KEPT_SECONDS: Final = 300.0
+FAILURE_SECONDS: Final = 30.0
+IPV4: Final = 4
+
+
+class NotFetched(Exception):
+    """Nothing usable came from there. The message holds nothing of what came, and no resolved address."""
+
+
+class Answered(Struct, frozen=True):
+    """An answer: its status, its media type without parameters, and a body of at most 64 KiB."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
+class Egress:
+    """Asks what others named. `reachable` are networks that an operator opened beside the public internet."""
+
+    def __init__(self, reachable: Sequence[Network] = ()) -> None:
+        self.reachable = tuple(reachable)
+        # Neither a proxy nor credentials from the environment: a proxy would resolve the name again.
+        self._http = httpx.AsyncClient(
+            verify=httpx.create_ssl_context(),
+            trust_env=False,
+            timeout=SECONDS,
+            follow_redirects=False,
+            # A connection is never used again: it was opened, and its certificate checked, for one host.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._documents: dict[str, tuple[float, dict[str, Any] | str]] = {}
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    def check(self, address: str) -> None:
+        """Raises `BadTarget` where an address can be refused without resolving its name."""
+        target(address, self.reachable)
+
+    async def ask(
+        self, method: str, address: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None
+    ) -> Answered:
+        """Send one request. Raises `NotFetched`."""
+        try:
+            wanted = target(address, self.reachable)
+            async with asyncio.timeout(SECONDS), self._turns:
+                found = await self._resolve(wanted)
+                return await self._ask(method, wanted, found, dict(headers or {}), content)
+        except BadTarget as error:
+            raise NotFetched(f"the address is refused: {error}") from None
+        except TimeoutError:
+            raise NotFetched(f"no whole answer within {SECONDS:.0f} seconds") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            raise NotFetched(f"no answer ({type(error).__name__})") from None
+
+    async def document(self, address: str) -> dict[str, Any]:
+        """The JSON object at an address, kept for 5 minutes; that there is none, for 30 seconds.
+
+        Raises `NotFetched`.
+        """
+        kept = self._documents.get(address)
+        if kept is None or time.monotonic() >= kept[0]:
+            kept = self._documents[address] = await self._fetched(address)
+        if isinstance(kept[1], str):
+            raise NotFetched(kept[1])
+        return kept[1]
+
+    async def _fetched(self, address: str) -> tuple[float, dict[str, Any] | str]:
+        """Until when to keep what is at an address, and that; or why there is nothing."""
+        try:
+            found = _members(await self.ask("GET", address, headers={"accept": "application/json"}))
+        except NotFetched as error:
+            return time.monotonic() + FAILURE_SECONDS, str(error)
+        finally:
+            self._documents.pop(address, None)
+            while len(self._documents) >= KEPT:
+                self._documents.pop(next(iter(self._documents)))
+        return time.monotonic() + KEPT_SECONDS, found
+
+    async def _resolve(self, wanted: Target) -> Address:
+        """The address to connect to. All that a name resolves to must be allowed: one that is not is an attempt."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(wanted.host, wanted.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+        for address in addresses:
+            check(address, self.reachable)
+        if not addresses:
+            raise BadTarget("its host is not known")
+        return next((one for one in addresses if one.version == IPV4), addresses[0])
+
+    async def _ask(
+        self, method: str, wanted: Target, found: Address, headers: dict[str, str], content: bytes | None
+    ) -> Answered:
+        """Connect to the resolved address, but speak to the host, and take a certificate of the host only."""
+        pinned = f"[{found}]" if found.version != IPV4 else str(found)
+        usual = 443 if wanted.scheme == "https" else 80
+        host = f"[{wanted.host}]" if ":" in wanted.host else wanted.host
+        request = self._http.build_request(
+            method,
+            f"{wanted.scheme}://{pinned}:{wanted.port}{wanted.path}",
+            headers={
+                **headers,
+                "host": host if wanted.port == usual else f"{host}:{wanted.port}",
+                "accept-encoding": "identity",
+                "user-agent": "scopefold",
+            },
+            content=content,
+            extensions={"sni_hostname": wanted.host},
+        )
+        response = await self._http.send(request, stream=True)
+        try:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise NotFetched("the answer is encoded, which was not asked for")
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise NotFetched(f"the answer is larger than {MAX_BYTES} bytes")
+        finally:
+            await response.aclose()
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Answered(response.status_code, media_type, bytes(body))
+
+
+def _members(answer: Answered) -> dict[str, Any]:
+    if answer.status != 200:
+        raise NotFetched(f"HTTP {answer.status}; redirects are not followed")
+    if answer.media_type != "application/json" and not (
+        answer.media_type.startswith("application/") and answer.media_type.endswith("+json")
+    ):
+        raise NotFetched("the answer is not JSON by its content type")
+    try:
+        return msgspec.json.decode(answer.body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise NotFetched("the answer is no JSON object") from None

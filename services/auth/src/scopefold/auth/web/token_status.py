@@ -1,0 +1,83 @@
+"""What has become of a token: introspection (RFC 7662) and revocation (RFC 7009)."""
+
+from typing import Final
+
+from scopefold.auth.core.families import family_id, is_over, judge, read_refresh_token
+from scopefold.auth.oauth.access_claims import AccessClaims, read_access_token
+from scopefold.auth.oauth.loaded import Told
+from scopefold.auth.oauth.server import introspect, revoke
+from scopefold.auth.store.grants import ends
+from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion
+from scopefold.auth.web.ending import end_family
+from scopefold.auth.web.service import Service, now
+
+SKEW_SECONDS: Final = 60
+
+
+async def answer_introspection(asked: ClientRequest) -> Answer:
+    """`POST /oauth2/introspect`"""
+    asked.loaded.told = await _look_up(asked.service, asked.parameters.get("token", ""))
+    answer = introspect(asked.loaded, asked.parameters, asked.headers)
+    await spend_assertion(asked)
+    return answer
+
+
+async def answer_revocation(asked: ClientRequest) -> Answer:
+    """`POST /oauth2/revoke`: a refresh token with all that came of its authorization, an access token alone."""
+    asked.loaded.told = await _look_up(asked.service, asked.parameters.get("token", ""))
+    answer = revoke(asked.loaded, asked.parameters, asked.headers)
+    await spend_assertion(asked)
+    ended = asked.loaded.revoke
+    if ended is not None and ended.claims is not None:
+        seconds = ended.claims.exp - int(asked.loaded.now.timestamp()) + SKEW_SECONDS
+        await asked.service.bus.grants.end_token(ended.claims.jti, keep_seconds=seconds)
+    elif ended is not None and ended.family_id is not None:
+        await end_family(asked.service, ended.family_id, "client")
+    return answer
+
+
+introspection = client_endpoint(answer_introspection)
+revocation = client_endpoint(answer_revocation)
+
+
+async def live_access_token(service: Service, text: str, audience: str) -> AccessClaims | None:
+    """The claims of an access token of ours that is for this audience and good now; None for every other text.
+
+    For every resource of our own that takes access tokens: what ended a family, a user's grants, a session or the
+    token itself is seen by the next request, at every replica.
+    """
+    told = await _access_token(service, text)
+    if told is None or not told.live or told.claims is None or audience not in told.claims.audiences:
+        return None
+    return told.claims
+
+
+async def _look_up(service: Service, text: str) -> Told | None:
+    return await _refresh_token(service, text) or await _access_token(service, text)
+
+
+async def _access_token(service: Service, text: str) -> Told | None:
+    claims = read_access_token(text, keys=service.bus.keys.verifying, issuer=service.issuer, now=now())
+    if claims is None:
+        return None
+    live = await service.clients.get(claims.client_id) is not None
+    live = live and not await service.bus.grants.token_ended(claims.jti)
+    if live and claims.grant_id is not None:
+        found = await service.bus.grants.family(claims.grant_id)
+        user_end, session_ended = await ends(service.bus.grants, claims.sub, claims.sid)
+        count = user_end.count if user_end else 0
+        live = found is not None and not is_over(found[0], user_ends=count, session_ended=session_ended)
+    return Told(claims.client_id, live, claims.grant_id, claims, None)
+
+
+async def _refresh_token(service: Service, text: str) -> Told | None:
+    presented = read_refresh_token(text)
+    name = family_id(presented.handle) if presented else None
+    found = await service.bus.grants.family(name) if name else None
+    if presented is None or found is None:
+        return None
+    family = found[0]
+    user_end, session_ended = await ends(service.bus.grants, family.user, family.sid)
+    over = is_over(family, user_ends=user_end.count if user_end else 0, session_ended=session_ended)
+    live = not over and judge(family, presented, family.client_id, now()) == "good"
+    return Told(family.client_id, live, name, None, family)

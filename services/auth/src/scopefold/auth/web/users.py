@@ -1,0 +1,120 @@
+"""The admin API: users' sessions and groups."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.store.buckets import Taken
+from scopefold.auth.store.records import Session
+from scopefold.auth.store.sessions import SessionId
+from scopefold.auth.web.ending import end_session
+from scopefold.auth.web.service import Service, now, service_of
+from scopefold.contracts.words import UserId
+from scopefold.runtime.web import ProblemError, json_body, json_response
+
+Group = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+(?![\s\S])")]
+TRIES = 5
+
+
+class SessionView(Struct, frozen=True, kw_only=True):
+    """A browser that a user is logged in with."""
+
+    sid: Annotated[str, Meta(description="Its public id, which clients know it by.")]
+    created_at: datetime
+    authenticated_at: Annotated[datetime, Meta(description="When the user last authenticated at an IdP.")]
+    idps: Annotated[tuple[str, ...], Meta(description="The IdPs that the user came through, the latest last.")]
+    clients: Annotated[tuple[str, ...], Meta(description="The clients that logged the user in with it.")]
+
+
+class SessionViews(Struct, frozen=True):
+    """Sessions of one user, the latest first."""
+
+    items: tuple[SessionView, ...]
+
+
+class UserGroups(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The groups that an operator put a user into. Those that an IdP tells join them in tokens."""
+
+    groups: Annotated[tuple[Group, ...], Meta(max_length=200)]
+
+
+async def list_sessions(request: Request) -> Response:
+    """`GET /v1/users/{user}/sessions`"""
+    service, user = service_of(request), _user(request)
+    return json_response(_views(await service.bus.sessions.all_of(user, now())))
+
+
+async def end_sessions(request: Request) -> Response:
+    """`DELETE /v1/users/{user}/sessions`: all of them."""
+    service, user = service_of(request), _user(request)
+    found = await service.bus.sessions.all_of(user, now())
+    ended = [await end_session(service, user, session.sid) for session in found]
+    return json_response(_views([one for one in ended if one is not None]))
+
+
+async def end_one_session(request: Request) -> Response:
+    """`DELETE /v1/users/{user}/sessions/{sid}`"""
+    service, user = service_of(request), _user(request)
+    try:
+        ended = await end_session(service, user, msgspec.convert(request.path_params["sid"], SessionId))
+    except msgspec.ValidationError:
+        ended = None
+    if ended is None:
+        raise ProblemError(404, "unknown-session", "There is no such session", "It may have ended meanwhile.")
+    return json_response(_view(ended))
+
+
+async def show_groups(request: Request) -> Response:
+    """`GET /v1/users/{user}/groups`"""
+    service, user = service_of(request), _user(request)
+    await _check_known(service, user)
+    return json_response(UserGroups(groups=await service.bus.vault.groups(user)))
+
+
+async def put_groups(request: Request) -> Response:
+    """`PUT /v1/users/{user}/groups`: these, and no others."""
+    service, user, asked = service_of(request), _user(request), await json_body(request, UserGroups)
+    await _check_known(service, user)
+    groups = tuple(sorted(set(asked.groups)))
+    for _ in range(TRIES):
+        try:
+            await service.bus.vault.put_groups(user, groups)
+        except Taken:
+            continue
+        return json_response(UserGroups(groups=groups))
+    raise ProblemError(503, "busy", "Others change this user's groups", "Try again.", headers={"retry-after": "1"})
+
+
+def _user(request: Request) -> str:
+    """The user that the path names. Raises `ProblemError` where no user can have this id."""
+    try:
+        return msgspec.convert(request.path_params["user"], UserId)
+    except msgspec.ValidationError:
+        raise _unknown() from None
+
+
+async def _check_known(service: Service, user: str) -> None:
+    if not await service.bus.vault.knows(user):
+        raise _unknown()
+
+
+def _unknown() -> ProblemError:
+    return ProblemError(404, "unknown-user", "There is no such user", "Nobody has logged in here under this id.")
+
+
+def _views(found: list[Session]) -> SessionViews:
+    return SessionViews(tuple(_view(session) for session in found))
+
+
+def _view(session: Session) -> SessionView:
+    return SessionView(
+        sid=session.sid,
+        created_at=session.created_at,
+        authenticated_at=session.authenticated_at,
+        idps=session.idps,
+        clients=session.clients,
+    )
