@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from scopefold.auth.core.egress import BadTarget, Network, target
+from scopefold.auth.core.keys import SigningAlgorithm
 from scopefold.auth.core.redirects import ApplicationType, is_loopback, problem_with
 from scopefold.auth.oauth.client import AUTH_METHODS
 from scopefold.auth.oauth.client_keys import why_unusable
@@ -53,6 +54,9 @@ class ClientMetadata(Struct, frozen=True, kw_only=True):
     post_logout_redirect_uris: Addresses = ()
     backchannel_logout_uri: Address | None = None
     backchannel_logout_session_required: bool = False
+    id_token_signed_response_alg: SigningAlgorithm = "RS256"
+    require_pushed_authorization_requests: bool = False
+    dpop_bound_access_tokens: bool = False
 
 
 def client_of(metadata: ClientMetadata, *, client_id: str, origin: Origin, reachable: Sequence[Network]) -> Client:
@@ -82,6 +86,9 @@ def client_of(metadata: ClientMetadata, *, client_id: str, origin: Origin, reach
         post_logout_redirect_uris=metadata.post_logout_redirect_uris,
         backchannel_logout_uri=metadata.backchannel_logout_uri,
         backchannel_logout_session_required=metadata.backchannel_logout_session_required,
+        id_token_signed_response_alg=metadata.id_token_signed_response_alg,
+        require_pushed_authorization_requests=metadata.require_pushed_authorization_requests,
+        dpop_bound_access_tokens=metadata.dpop_bound_access_tokens,
         origin=origin,
     )
     if "authorization_code" not in client.grant_types:
@@ -107,6 +114,9 @@ def described(client: Client) -> dict[str, Any]:
         "post_logout_redirect_uris": list(client.post_logout_redirect_uris),
         "backchannel_logout_uri": client.backchannel_logout_uri,
         "backchannel_logout_session_required": client.backchannel_logout_session_required,
+        "id_token_signed_response_alg": client.id_token_signed_response_alg,
+        "require_pushed_authorization_requests": client.require_pushed_authorization_requests,
+        "dpop_bound_access_tokens": client.dpop_bound_access_tokens,
     }
     return said | {name: value for name, value in optional.items() if value}
 
