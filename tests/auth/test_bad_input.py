@@ -190,7 +190,7 @@ async def test_who_runs_scopefold_is_told_what_an_app_has_wrong(
     app, browser = await world.register_client(), Person(world).browser
     page = await browser.get(app.address(**changed))
     assert 400 == page.status_code
-    assert "scopefold client register" in page.text
+    assert "<code>scopefold client " in page.text
     assert shown == ("https://jira.example/plugins/servlet/oidc/callback</code>" in page.text)
     async with world.auth.client() as program:
         told = await program.get(app.address(**changed), headers={"accept": "application/json"})

@@ -252,7 +252,8 @@ def _show(found: Idp) -> None:
         click.echo(f"Nobody has come through yet with what {trial.connector} newly asks for, {scopes}: {how}.")
     for one in found.in_vain:
         who = "nobody gets it" if one.why == "not-given" else f"{one.users_with} have it"
-        click.echo(f"Asked for in vain: {one.scope}, of {one.users_without} users; {who}.")
+        users = "1 user" if one.users_without == 1 else f"{one.users_without} users"
+        click.echo(f"Asked for in vain: {one.scope}, of {users}; {who}.")
     if found.withheld or found.in_vain or any(trial.suspect for trial in found.trials):
         click.echo(f"What to do: scopefold idp doctor {found.idp}")
 

@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -17,6 +18,18 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def _commands(text: str) -> Markup:
+    """The text, with what stands between backticks set as code."""
+    parts = (
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(text.split("`"))
+    )
+    return Markup("").join(parts)
+
+
+_templates.filters["commands"] = _commands
 _STYLE: Final = files("scopefold.auth.web").joinpath("templates/scopefold.css").read_bytes()
 
 PAGE_HEADERS: Final[Mapping[str, str]] = {
