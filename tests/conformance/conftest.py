@@ -1,4 +1,4 @@
-"""One world for all twins, with one OpenID provider upstream; and what each twin's result is, for the table."""
+"""One world for all twins, with one OpenID provider upstream, and what a twin may note."""
 
 import asyncio
 from collections.abc import Callable, Iterator
