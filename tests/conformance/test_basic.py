@@ -84,9 +84,9 @@ async def test_oidcc_userinfo_post_body(world: World) -> None:
 
 async def test_oidcc_ensure_request_without_nonce_succeeds_for_code_flow(world: World, warn: Warn) -> None:
     """Run with a client that uses PKCE. Of the certification client, which does not, this server demands a nonce
-    (RFC 9700, section 2.1.1), so for it the module fails; that, too, is held here.
+    (RFC 9700, section 2.1.1), so with the suite's own client the module fails; that, too, is held here.
     """
-    warn("passes for a client that uses PKCE; of one without PKCE a nonce is demanded")
+    warn("run with a client that uses PKCE; with the suite's, which does not, it fails: a nonce is demanded then")
     client = await certification_client(world)
     told = query_of(await Person(world).browser.get(client.address(nonce=None)))
     assert "invalid_request" == told["error"]

@@ -119,7 +119,9 @@ def request_object(client: CertificationClient) -> str:
 
 
 async def honours_or_refuses(client: CertificationClient, error: str, **by: str) -> None:
-    """Whoever ignores a request object fails: its state and its nonce are nowhere else."""
+    """Whoever ignores a request object fails: its state and its nonce are nowhere else. To obey it, as the module also
+    lets one, this server has no means.
+    """
     person = Person(client.world)
     answer = await person.browser.get(client.address(state=None, nonce=None, **by))
     assert answer.headers["location"].startswith(APP_REDIRECT), "what can be refused is refused before any login"

@@ -22,8 +22,8 @@ async def log_out(one: Login, **asked: str | None) -> httpx.Response:
     """The request of the happy module, but for what is changed; None leaves a parameter out."""
     happy = {"id_token_hint": one.tokens["id_token"], "post_logout_redirect_uri": LOGGED_OUT, "state": "out"}
     params = {name: value for name, value in {**happy, **asked}.items() if value is not None}
-    endpoint = (await metadata(one.app.world))["end_session_endpoint"]
-    return await one.person.browser.get(endpoint, params=params)
+    said = (await one.person.browser.get("/.well-known/openid-configuration")).json()
+    return await one.person.browser.get(said["end_session_endpoint"], params=params)
 
 
 async def refused(one: Login, **asked: str | None) -> None:
