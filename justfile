@@ -53,6 +53,10 @@ browser-ready:
 faults *args:
     python -m tests.faults "$@"
 
+# Run the twins of the OpenID conformance modules and print each one's result   (--json prints one object a line)
+conformance *args:
+    @python -m tests.conformance "$@"
+
 # Measure: just bench fold | rebuild | scopes   (--json prints one object a line)
 bench name *args:
     @python -m bench."$@"
