@@ -2,8 +2,6 @@
 
 import secrets
 
-import pytest
-
 from tests.auth.oidc import through_oidc
 from tests.auth.world import APP_REDIRECT, Person, World, query_of, until
 from tests.conformance.client import CertificationClient, Login, certification_client, got, login, unsigned
@@ -128,16 +126,11 @@ async def honours_or_refuses(client: CertificationClient, error: str, **by: str)
     assert error == query_of(answer)["error"]
 
 
-IGNORED = "request objects are ignored (discovery says that they are not supported), where this must be answered with "
-
-
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=f"{IGNORED}request_not_supported")
 async def test_oidcc_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(world: World) -> None:
     client = await certification_client(world)
     await honours_or_refuses(client, "request_not_supported", request=request_object(client))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=f"{IGNORED}request_uri_not_supported")
 async def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(world: World) -> None:
     client = await certification_client(world)
     await honours_or_refuses(client, "request_uri_not_supported", request_uri="https://app.example/request.jwt")
