@@ -1,6 +1,7 @@
 """Every refusal and every failure of an API is problem+json that says what to change. Over real HTTP."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -162,3 +163,14 @@ def test_the_openapi_document_lists_every_endpoint_with_its_schemas() -> None:
     (by_path,) = document["paths"]["/conflict/{name}"]["get"]["parameters"]
     assert (by_path["name"], by_path["in"]) == ("name", "path")
     assert "admin" in document["components"]["securitySchemes"]
+
+
+def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours(served: Served) -> None:
+    """And whoever comes next is answered."""
+    with socket.create_connection((served.http.base_url.host, served.http.base_url.port), timeout=5) as leaver:
+        head = "POST /things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"
+        leaver.sendall(head.encode())
+    body = json.dumps({"idp": "atlassian"})
+    for _ in range(20):  # the server has noticed by then
+        assert 201 == served.http.post("/things", content=body, headers=JSON).status_code
+    assert "ClientDisconnect" not in served.logged()

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -80,12 +80,15 @@ async def limited_body(request: Request) -> bytes:
     sends takes the answer with it.
     """
     body, size = bytearray(), 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MOST_BYTES_THROWN_AWAY:
-            break
-        if size <= MAX_BODY_BYTES:
-            body += chunk
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MOST_BYTES_THROWN_AWAY:
+                break
+            if size <= MAX_BODY_BYTES:
+                body += chunk
+    except ClientDisconnect:  # nobody is there to read the answer, and nothing is wrong here
+        raise ProblemError(400, "incomplete-body", "The body ended before its end") from None
     if size > MAX_BODY_BYTES:
         raise ProblemError(413, "body-too-large", "The body is too large", f"The limit is {MAX_BODY_BYTES} bytes.")
     return bytes(body)
