@@ -194,7 +194,7 @@ def test_google_whoever_unticks_a_box_is_told_once_more_and_then_left_alone(
 
     sign_in(operator, page)
     is_in(operator, page)
-    assert f"Asked for in vain: {EVENTS}, of 1 users" in operator.types("idp", "show", "google")
+    assert f"Asked for in vain: {EVENTS}, of 1 user;" in operator.types("idp", "show", "google")
 
     operator.types("idp", "restore", "google")
     sign_in(operator, page)

@@ -25,8 +25,16 @@ def everything() -> tuple[Path, ...]:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    """The module, parsed."""
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    """The module, parsed.
+
+    CPython 3.11 counts the depth of all threads' trees together (python/cpython, gh-106905), and so takes a thread
+    that parses at the same moment for a broken tree: then it is parsed once more.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        return ast.parse(text, filename=str(path))
+    except SystemError:
+        return ast.parse(text, filename=str(path))
 
 
 def named(path: Path) -> str:
