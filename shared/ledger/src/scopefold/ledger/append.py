@@ -73,14 +73,14 @@ async def append(
     if expected is not None:
         messages[0].headers["Nats-Expected-Last-Subject-Sequence"] = str(expected.seq)
         messages[0].headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expected.filter
-    code, reason = 0, ""
+    code, reason, unsure = 0, "", False
     for attempt in range(TRIES):
         if attempt:
             await asyncio.sleep(0.1 * 2**attempt * (0.5 + secrets.randbelow(100) / 100))
         try:
             code, reason = await _publish(log, messages)
         except _UNSURE as error:
-            code, reason = -1, str(error) or type(error).__name__
+            code, reason, unsure = -1, str(error) or type(error).__name__, True
             continue
         if code == 0:
             return
@@ -91,6 +91,8 @@ async def append(
             assert expected is not None
             if await _is_stored(log, expected, events[0].event_id):
                 return
+            if unsure and attempt < TRIES - 1:
+                continue  # an earlier try of ours may be what it has moved past, and not to be read yet
             raise Conflict(f"{expected.filter} has moved past {expected.seq}")
         if code not in _TOO_MANY_BATCHES:
             break
