@@ -91,16 +91,21 @@ async def append(
             assert expected is not None
             if await _is_stored(log, expected, events[0].event_id):
                 return
-            if unsure and attempt < TRIES - 1:
-                continue  # an earlier try of ours may be what it has moved past, and not to be read yet
-            raise Conflict(f"{expected.filter} has moved past {expected.seq}")
-        if code not in _TOO_MANY_BATCHES:
+            # After a try whose answer was lost, it may have moved past our own event, which is not to be read yet.
+            if not unsure or attempt == TRIES - 1:
+                raise Conflict(f"{expected.filter} has moved past {expected.seq}")
+        elif code not in _TOO_MANY_BATCHES:
             break
+    raise _refusal(code, reason)
+
+
+def _refusal(code: int, reason: str) -> Exception:
+    """What the server's last answer to an append means."""
     if code == -1 or code in _TOO_MANY_BATCHES:
-        raise LogUnavailable(f"the log did not confirm the append: {reason}")
+        return LogUnavailable(f"the log did not confirm the append: {reason}")
     if code in _NO_ROOM:
-        raise LogFull(f"the log has no room left: {reason}")
-    raise AppendRefused(f"the log refused the append: {reason} ({code})")
+        return LogFull(f"the log has no room left: {reason}")
+    return AppendRefused(f"the log refused the append: {reason} ({code})")
 
 
 _UNSURE = (nats.errors.Error, asyncio.TimeoutError, OSError)
