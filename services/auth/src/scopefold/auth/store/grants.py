@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scopefold.auth.core.families import Ended, Family, keep_seconds
+from scopefold.auth.core.families import Ended, Family, is_over, keep_seconds
 from scopefold.auth.store.buckets import Bucket, Taken, hashed
 from scopefold.ledger.log import LogUnavailable
 
@@ -105,6 +105,12 @@ class Grants:
                 continue
             return
         raise LogUnavailable("others were faster at every try")
+
+
+async def has_ended(grants: Grants, family: Family) -> bool:
+    """Was a family ended: by itself, with all that its user granted, or with its session?"""
+    user_end, session_ended = await ends(grants, family.user, family.sid)
+    return is_over(family, user_ends=user_end.count if user_end else 0, session_ended=session_ended)
 
 
 async def ends(grants: Grants, user: str, sid: str | None) -> tuple[Mark | None, bool]:

@@ -191,9 +191,7 @@ def idp_view(service: Service, idp: Idp) -> IdpView:
         connectors=tuple(_connector_view(connector) for connector in idp.connectors.values()),
         withheld=idp.withheld,
         trials=tuple(_trial_view(trial) for trial in idp.trials),
-        in_vain=tuple(
-            _in_vain(service, idp, scope, users) for scope, users in service.projection.ungiven(idp.idp).items()
-        ),
+        in_vain=in_vain(service, idp),
         cause=idp.registration.cause,
     )
 
@@ -210,14 +208,17 @@ def _trial_view(trial: Trial) -> TrialView:
     )
 
 
-def _in_vain(service: Service, idp: Idp, scope: str, users: int) -> InVain:
-    holders = service.projection.users_with(idp.idp, scope)
-    return InVain(
-        scope=scope,
-        users_without=users,
-        users_with=holders,
-        why="not-given" if nobody_gets(idp.profile, users_with=holders, users_without=users) else "not-allowed",
-    )
+def in_vain(service: Service, idp: Idp) -> tuple[InVain, ...]:
+    """What users of an IdP were asked for and did not give, and why."""
+
+    def told(scope: str, users: int) -> InVain:
+        holders = service.projection.users_with(idp.idp, scope)
+        nobody = nobody_gets(idp.profile, users_with=holders, users_without=users)
+        return InVain(
+            scope=scope, users_without=users, users_with=holders, why="not-given" if nobody else "not-allowed"
+        )
+
+    return tuple(told(scope, users) for scope, users in service.projection.ungiven(idp.idp).items())
 
 
 def _connector_view(connector: Connector) -> ConnectorView:

@@ -103,11 +103,6 @@ def _will_do(asked: Asked, session: Session) -> bool:
     return asked.subject in (None, session.user) and not must_log_in(asked, session.authenticated_at, now())
 
 
-def _insists_on_consent(parameters: Mapping[str, str]) -> bool:
-    """`prompt=consent`: whatever was granted, the IdP must ask again (OpenID Connect Core 1.0, section 3.1.2.1)."""
-    return "consent" in parameters.get("prompt", "").split()
-
-
 def _user(session: Session | None) -> GrantedUser | None:
     return GrantedUser(session.user, session.idps[-1], session.authenticated_at, session.sid) if session else None
 
@@ -124,7 +119,8 @@ async def _go(
     """Straight back with a code where the grant suffices, else to the IdP: at once, or after saying why."""
     lacks: tuple[Lack, ...] = ()
     ungiven: tuple[Ungiven, ...] = ()
-    if session is not None and not _insists_on_consent(parameters):
+    # prompt=consent: whatever was granted, the IdP must ask again (OpenID Connect Core 1.0, section 3.1.2.1).
+    if session is not None and "consent" not in asked.prompts:
         found = await service.bus.vault.token(session.user, idp.idp)
         if found is not None:
             await heal(service, session.user, idp.idp, found[0])
@@ -135,11 +131,7 @@ async def _go(
             ungiven = held.ungiven if held else ()
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
-            if (
-                not lacks
-                and "consent" not in asked.prompts
-                and await service.bus.sessions.note_client(session, parameters["client_id"])
-            ):
+            if not lacks and await service.bus.sessions.note_client(session, parameters["client_id"]):
                 user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid)
                 return await answered(service, request, parameters, user)
     if asked.silent:

@@ -10,12 +10,11 @@ from starlette.responses import Response
 from scopefold.auth.core.doctor import NOT_A_CODE, Check, Probed, examine, facts_of
 from scopefold.auth.core.idps import discovery_address
 from scopefold.auth.core.login import requested_scopes
-from scopefold.auth.web.admin import registered_idp
+from scopefold.auth.web.admin import in_vain, registered_idp
 from scopefold.auth.web.outgoing import NoAnswer
 from scopefold.auth.web.service import Service, callback_address, service_of
 from scopefold.auth.web.upstream import UpstreamFailed, discovery, exchange
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.ungiven import nobody_gets
 from scopefold.runtime.web import json_response, query
 from scopefold.scopes.diagnosis import Failure
 
@@ -54,10 +53,7 @@ async def doctor(request: Request) -> Response:
         idp,
         facts,
         await _probed(service, idp, probe=asked.probe),
-        {
-            scope: _nobody_gets(service, idp, scope, users)
-            for scope, users in service.projection.ungiven(idp.idp).items()
-        },
+        {one.scope: one.why == "not-given" for one in in_vain(service, idp)},
         console=asked.callback,
         seen=asked.seen,
     )
@@ -65,11 +61,6 @@ async def doctor(request: Request) -> Response:
     return json_response(
         Checkup(idp=idp.idp, wrong=counts.count("wrong"), doubtful=counts.count("doubtful"), checks=checks)
     )
-
-
-def _nobody_gets(service: Service, idp: Idp, scope: str, users_without: int) -> bool:
-    users_with = service.projection.users_with(idp.idp, scope)
-    return nobody_gets(idp.profile, users_with=users_with, users_without=users_without)
 
 
 async def _probed(service: Service, idp: Idp, *, probe: bool) -> Probed:

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Final
 
-from scopefold.auth.core.families import Ended, family_id, handle_of, is_over, read_refresh_token
+from scopefold.auth.core.families import Ended, family_id, handle_of, read_refresh_token
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store.buckets import Taken, hashed
-from scopefold.auth.store.grants import ends
+from scopefold.auth.store.grants import ends, has_ended
 from scopefold.auth.store.records import Code
 from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion, spend_proof
 from scopefold.auth.web.ending import end_family
@@ -78,8 +78,7 @@ async def _load_family(asked: ClientRequest, text: str) -> int:
     family = found[0]
     loaded.handle, loaded.presented, loaded.family = presented.handle, presented, family
     await _load_user(asked, family.user, family.idp)
-    user_end, session_ended = await ends(grants, family.user, family.sid)
-    loaded.over = is_over(family, user_ends=user_end.count if user_end else 0, session_ended=session_ended)
+    loaded.over = await has_ended(grants, family)
     return found[1]
 
 

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from scopefold.auth.core.families import family_id, is_over, judge, read_refresh_token
+from scopefold.auth.core.families import family_id, judge, read_refresh_token
 from scopefold.auth.oauth.access_claims import AccessClaims, read_access_token
 from scopefold.auth.oauth.loaded import Told
 from scopefold.auth.oauth.server import introspect, revoke
-from scopefold.auth.store.grants import ends
+from scopefold.auth.store.grants import has_ended
 from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion
 from scopefold.auth.web.ending import end_family
 from scopefold.auth.web.service import Service, now
@@ -64,9 +64,7 @@ async def _access_token(service: Service, text: str) -> Told | None:
     live = live and not await service.bus.grants.token_ended(claims.jti)
     if live and claims.grant_id is not None:
         found = await service.bus.grants.family(claims.grant_id)
-        user_end, session_ended = await ends(service.bus.grants, claims.sub, claims.sid)
-        count = user_end.count if user_end else 0
-        live = found is not None and not is_over(found[0], user_ends=count, session_ended=session_ended)
+        live = found is not None and not await has_ended(service.bus.grants, found[0])
     return Told(claims.client_id, live, claims.grant_id, claims, None)
 
 
@@ -77,7 +75,6 @@ async def _refresh_token(service: Service, text: str) -> Told | None:
     if presented is None or found is None:
         return None
     family = found[0]
-    user_end, session_ended = await ends(service.bus.grants, family.user, family.sid)
-    over = is_over(family, user_ends=user_end.count if user_end else 0, session_ended=session_ended)
+    over = await has_ended(service.bus.grants, family)
     live = not over and judge(family, presented, family.client_id, now()) == "good"
     return Told(family.client_id, live, name, None, family)
