@@ -6,6 +6,7 @@ from tests.support.logs import (
     CLIENT,
     CONFLUENCE,
     JIRA,
+    cleared,
     deprovisioned,
     insufficient,
     log_of,
@@ -70,6 +71,23 @@ def test_after_deprovisioning_the_list_is_empty_and_the_union_is_what_it_was() -
     after = given(*STORY, provisioned("confluence-user", CONFLUENCE), deprovisioned("confluence-user"))
     assert list(worklist(after)) == []
     assert before.scopes.idps["atlassian"].union == after.scopes.idps["atlassian"].union
+
+
+def test_a_user_whose_token_was_cleared_lacks_everything_that_is_needed_until_the_next_login() -> None:
+    (row,) = rows(*STORY, cleared(ALICE))
+    assert (row.user, row.since.seq, row.cleared and row.cleared.reason) == (ALICE, 7, "revoked")
+    assert tuple(lack.scope for lack in row.missing) == JIRA
+    assert rows(*STORY, cleared(ALICE), stored(ALICE, ECHOED, generation=2)) == []
+
+
+def test_a_clearing_that_comes_after_the_next_token_does_not_mean_it() -> None:
+    assert rows(*STORY, stored(ALICE, ECHOED, generation=2), cleared(ALICE)) == []
+    assert rows(*STORY, cleared("u_nobody01")) == []
+
+
+def test_nothing_that_is_said_of_a_cleared_token_changes_why_it_is_gone() -> None:
+    (row,) = rows(*STORY, cleared(ALICE), cleared(ALICE, reason="user"), insufficient(ALICE, "write:jira-work"))
+    assert (row.since.seq, row.reports, row.cleared and row.cleared.reason) == (7, (), "revoked")
 
 
 def test_a_report_puts_one_user_on_the_list_although_the_grant_said_otherwise() -> None:

@@ -18,6 +18,7 @@ from scopefold.contracts.events import (
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
+    TokenCleared,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -120,6 +121,10 @@ def insufficient(
     return TokenInsufficient(user=user, idp=idp, resource_type=kind, missing=missing, generation=generation)
 
 
+def cleared(user: str, *, generation: int = 1, reason: str = "revoked", idp: str = "atlassian") -> TokenCleared:
+    return TokenCleared(user=user, idp=idp, generation=generation, reason=reason)
+
+
 def at_place(seq: int, event: Event, event_id: str | None = None) -> Recorded:
     """The event as the log has it at this place; each place is one second after the one before it."""
     publisher = PUBLISHERS[type(event)] or "jira-gateway"
@@ -163,7 +168,7 @@ def logs(max_length: int = 60) -> st.SearchStrategy[list[Recorded]]:
 def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Event:
     idp, user = random.choice(list(IDPS)), random.choice(USERS)
     some = tuple(random.sample(SCOPES, random.randint(1, 6)))
-    kind = random.randint(0, 13)
+    kind = random.randint(0, 14)
     if kind == 0:
         return registered(idp, IDPS[idp], random.choice([BASE, some, ()]))
     if kind <= 2:
@@ -173,6 +178,8 @@ def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Ev
         return withheld(*some[:2], idp=idp) if random.random() < 0.5 else restored(*some[:2], idp=idp)
     if kind == 13:
         return failed(f"attempt-{random.randint(0, 99):03}", some, idp=idp, user=random.choice([None, user]))
+    if kind == 14:
+        return cleared(user, generation=max(1, generations.get((idp, user), 0) + random.choice([0, 0, -1])), idp=idp)
     if kind == 3:
         return deprovisioned(random.choice(NAMES), idp)
     if kind == 4:

@@ -104,6 +104,7 @@ WHY: Final = {
     "not-allowed": "did not allow it",
     "not-given": "the provider's app lacks it",
     "disproved": "a call failed without it",
+    "cleared": "the token is gone",
 }
 
 

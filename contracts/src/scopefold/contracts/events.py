@@ -192,6 +192,24 @@ class TokenInsufficient(Struct, frozen=True, kw_only=True, tag="token-insufficie
     ) = None
 
 
+class TokenCleared(Struct, frozen=True, kw_only=True, tag="token-cleared.v1"):
+    """A user's upstream token is of no use any more, and left the vault: only another consent brings one."""
+
+    user: UserId
+    idp: IdpId
+    generation: Annotated[int, Meta(ge=1, description="The token that was cleared, as its TokenStored counts it.")]
+    reason: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z-]{0,39}(?![\s\S])",
+            description="operator, user: who wanted it; expired: it lay unused or grew older than the provider allows; "
+            "raced: its refresh token had been used before; lost: so it may have been, by a refresh whose answer never "
+            "came to be stored; revoked: the provider refuses it for no such cause. There may be more.",
+            examples=["revoked"],
+        ),
+    ]
+
+
 class ConsentDeclined(Struct, frozen=True, kw_only=True, tag="consent-declined.v1"):
     """The user said no on the IdP's consent page."""
 
@@ -271,6 +289,7 @@ Event: TypeAlias = (
     | UserLoggedIn
     | TokenStored
     | TokenInsufficient
+    | TokenCleared
     | ConsentDeclined
     | AuthorizationFailed
     | GrantRevoked

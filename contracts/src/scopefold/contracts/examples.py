@@ -18,6 +18,7 @@ from scopefold.contracts.events import (
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
+    TokenCleared,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -77,6 +78,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         missing=("write:jira-work",),
         generation=2,
     ),
+    TokenCleared(user="u_7Jt0m1mX2bq4nV9c", idp="atlassian", generation=2, reason="revoked"),
     ConsentDeclined(
         attempt="a_Zx81mQw0Lr2T",
         idp="atlassian",

@@ -22,6 +22,7 @@ from scopefold.contracts.events import (
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
+    TokenCleared,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -48,6 +49,7 @@ PUBLISHERS: Final[Mapping[type[Struct], str | None]] = {
     ConsentDeclined: "auth",
     AuthorizationFailed: "auth",
     GrantRevoked: "auth",
+    TokenCleared: "auth",
 }
 """Which service may publish which event; None means any."""
 _TAGS: Final = {kind: tag_of(kind) for kind in PUBLISHERS}

@@ -19,6 +19,7 @@ from scopefold.contracts.events import (
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
+    TokenCleared,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -41,7 +42,7 @@ def subject_of(event: Event, tenant: str) -> str:
     match event:
         case IdpRegistered() | ConnectorProvisioned() | ConnectorDeprovisioned() | ScopesWithheld() | ScopesRestored():
             return f"{LEDGER}.{tenant}.idp.{event.idp}.{name}"
-        case UserLoggedIn() | TokenStored() | TokenInsufficient() | GrantRevoked():
+        case UserLoggedIn() | TokenStored() | TokenInsufficient() | TokenCleared() | GrantRevoked():
             return f"{LEDGER}.{tenant}.user.{shard_of(event.user)}.{event.idp}.{name}"
         case ConsentDeclined() | AuthorizationFailed():
             shard = shard_of(event.user or event.attempt)

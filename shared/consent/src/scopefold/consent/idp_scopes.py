@@ -18,6 +18,7 @@ from scopefold.contracts.events import (
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
+    TokenCleared,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -149,7 +150,7 @@ def fold(state: State, recorded: Recorded) -> State:
             return _with(state, _restored(state.idps.get(event.idp, Idp(event.idp)), event, recorded.cause))
         case AuthorizationFailed() | TokenStored():
             return _tried(state, event, recorded.cause)
-        case UserLoggedIn() | TokenInsufficient() | ConsentDeclined() | GrantRevoked():
+        case UserLoggedIn() | TokenInsufficient() | TokenCleared() | ConsentDeclined() | GrantRevoked():
             return state
     assert_never(event)
 

@@ -25,6 +25,7 @@ from scopefold.contracts.events import (
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
+    TokenCleared,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -45,6 +46,13 @@ class Report(Struct, frozen=True):
     cause: Cause
 
 
+class Cleared(Struct, frozen=True):
+    """Why the token is gone, and which event says so."""
+
+    reason: str
+    cause: Cause
+
+
 class UserGrant(Struct, frozen=True):
     """What one user has granted at one IdP, how that is known, and which event made it so.
 
@@ -59,6 +67,7 @@ class UserGrant(Struct, frozen=True):
     stored: Cause
     reports: tuple[Report, ...] = ()
     ungiven: tuple[Ungiven, ...] = ()
+    cleared: Cleared | None = None
 
 
 class Because(Struct, frozen=True):
@@ -95,6 +104,7 @@ class Row(Struct, frozen=True):
     stored: Cause
     reports: tuple[Report, ...]
     ungiven: tuple[Ungiven, ...]
+    cleared: Cleared | None
 
 
 class State(Struct, frozen=True):
@@ -129,7 +139,7 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
     """The (IdP, user) whose grant an event may change, if any."""
     event = recorded.event
     match event:
-        case TokenStored() | TokenInsufficient():
+        case TokenStored() | TokenInsufficient() | TokenCleared():
             return event.idp, event.user
         case (
             IdpRegistered()
@@ -153,6 +163,8 @@ def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -
         return _stored(before, event, recorded.cause, profile)
     if isinstance(event, TokenInsufficient):
         return _reported(before, event, recorded, profile)
+    if isinstance(event, TokenCleared):
+        return _cleared(before, event, recorded.cause)
     return before
 
 
@@ -185,7 +197,9 @@ def _reported(
     before: UserGrant | None, event: TokenInsufficient, recorded: Recorded, profile: Profile
 ) -> UserGrant | None:
     """A report counts against the token that it is about; without a stored token there is nothing to disprove."""
-    if before is None or (event.generation is not None and event.generation < before.generation):
+    if before is None or before.cleared is not None:
+        return before
+    if event.generation is not None and event.generation < before.generation:
         return before
     known = {scope for report in before.reports for scope in report.missing}
     news = tuple(scope for scope in dict.fromkeys(event.missing) if scope not in known)
@@ -197,6 +211,20 @@ def _reported(
         before,
         grant=canonical_grant(profile, Grant(before.grant.scopes, before.grant.evidence, disproved)),
         reports=(*before.reports, report),
+    )
+
+
+def _cleared(before: UserGrant | None, event: TokenCleared, cause: Cause) -> UserGrant | None:
+    """Without a token nothing is granted any more. A token that came later is not meant."""
+    if before is None or before.cleared is not None or event.generation < before.generation:
+        return before
+    return replace(
+        before,
+        grant=Grant((), ()),
+        generation=event.generation,
+        stored=cause,
+        reports=(),
+        cleared=Cleared(event.reason, cause),
     )
 
 
@@ -302,6 +330,7 @@ def row_of(held: UserGrant, judgement: Judgement) -> Row:
         stored=held.stored,
         reports=held.reports,
         ungiven=held.ungiven,
+        cleared=held.cleared,
     )
 
 

@@ -22,9 +22,9 @@ from scopefold.scopes.profile import Profile
 ASKED_AT_MOST: Final = 2
 MANY_USERS: Final = 3
 
-Why = Literal["never-asked", "not-allowed", "not-given", "disproved"]
+Why = Literal["never-asked", "not-allowed", "not-given", "disproved", "cleared"]
 """Never asked for; asked for, and this user did not allow it; asked for, and the provider gives it to nobody; granted,
-as the provider says, but a call has met a token without it."""
+as the provider says, but a call has met a token without it; granted, but the token is gone."""
 
 
 class Ungiven(Struct, frozen=True):

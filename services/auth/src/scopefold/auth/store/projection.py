@@ -20,6 +20,7 @@ from scopefold.auth.store.database import open_database
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import (
+    Cleared,
     Judgement,
     Report,
     Row,
@@ -49,6 +50,7 @@ class Held(Struct, frozen=True, array_like=True):
     stored: Cause
     reports: tuple[Report, ...]
     ungiven: tuple[Ungiven, ...]
+    cleared: Cleared | None = None
 
 
 class GrantSet(Struct):
@@ -211,8 +213,8 @@ class Projection:
 
     def _user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
         kept = _unpack_held(held)
-        grant = self._sets_by_id[number].grant
-        return UserGrant(user, idp, grant, kept.generation, kept.known_by, kept.stored, kept.reports, kept.ungiven)
+        told = {name: getattr(kept, name) for name in Held.__struct_fields__}
+        return UserGrant(user, idp, self._sets_by_id[number].grant, **told)
 
     async def _save_idps(self, changed: Iterable[str]) -> None:
         await self._db.executemany(
@@ -246,7 +248,7 @@ class Projection:
                 left.users -= 1
                 touched[left.id] = left
             found.users += 1
-            held = Held(grant.generation, grant.known_by, grant.stored, grant.reports, grant.ungiven)
+            held = Held(*(getattr(grant, name) for name in Held.__struct_fields__))
             rows.append((grant.idp, grant.user, found.id, _pack_held(held)))
             if grant.ungiven or (before is not None and before.ungiven):
                 self._count_ungiven(before, grant)

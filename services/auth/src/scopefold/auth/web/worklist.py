@@ -43,7 +43,8 @@ class ListedRow(Row, frozen=True, kw_only=True):
         Meta(
             description="never-asked: another consent brings it. not-allowed: the user was asked and did not allow it. "
             "not-given: the provider gives it to nobody, so its app lacks it. "
-            "disproved: granted, as the provider says, but a call has met a token without it."
+            "disproved: granted, as the provider says, but a call has met a token without it. "
+            "cleared: the token is gone."
         ),
     ]
 
@@ -107,6 +108,8 @@ class _Counts:
         """By scope, why this user's grant lacks it."""
         profile = (self._projection.scopes.idps.get(row.idp) or Idp(row.idp)).profile
         told: dict[str, Why] = {}
+        if row.cleared is not None:
+            return dict.fromkeys((lack.scope for lack in row.missing), "cleared")
         for lack in row.missing:
             name = canonical_name(profile, lack.scope)
             if (counted := self._users.get((row.idp, name))) is None:

@@ -15,6 +15,7 @@ from scopefold.contracts.events import (
     IdpRegistered,
     ScopesRestored,
     ScopesWithheld,
+    TokenCleared,
     TokenInsufficient,
     TokenStored,
     UserLoggedIn,
@@ -79,6 +80,7 @@ def fold(state: State, recorded: Recorded) -> State:
             | ConsentDeclined()
             | AuthorizationFailed()
             | GrantRevoked()
+            | TokenCleared()
         ):
             return State(scopes, state.answers)
     assert_never(event)
