@@ -10,8 +10,9 @@ import httpx
 import nats
 
 from scopefold.auth.core.seal import read_key
+from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.store import buckets
-from scopefold.auth.store.vault import StoredToken, Vault
+from scopefold.auth.store.vault import Vault
 from scopefold.contracts.events import TokenStored
 from tests.auth.world import KEK, App, World, query_of
 from tests.sandbox.walk import TICK_BOX, transaction_in

@@ -16,12 +16,13 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from scopefold.auth.core.seal import read_key
+from scopefold.auth.core.stored_token import Identity, StoredToken, TokenPart
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.private_key_jwt import ASSERTION_TYPE
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store import buckets, records
 from scopefold.auth.store.history import History
-from scopefold.auth.store.vault import Identity, StoredToken, TokenPart, Vault
+from scopefold.auth.store.vault import Vault
 from scopefold.contracts.events import TokenStored, UserLoggedIn
 from scopefold.ledger.log import Log, LogUnavailable, last_seq_on
 from scopefold.ledger.read import read

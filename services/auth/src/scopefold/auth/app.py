@@ -50,6 +50,7 @@ async def main(settings: Settings) -> None:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*background)
+        await service.renewals.close()
         await service.backchannel.close()
         await bus.close()
         await http.aclose()

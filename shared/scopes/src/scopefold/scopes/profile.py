@@ -139,6 +139,13 @@ class RefreshClock(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["scope", "parameter", "always", "app", "never"],
         Meta(description="What makes the provider give one at all."),
     ] = "always"
+    dead_errors: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Errors that, beside `invalid_grant`, say that the refresh token is no more. `code: words` "
+            "counts only where the error's description has the words."
+        ),
+    ] = ()
     ends_access_token: Annotated[bool, Meta(description="Refreshing ends the access token before it.")] = False
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Because, Lack, UserGrant, judge, requirements
 from scopefold.consent.ungiven import Ungiven, given_up
-from scopefold.contracts.events import TokenStored
+from scopefold.contracts.events import TokenCleared, TokenStored
 from scopefold.scopes.canonical import canonical, canonical_name
 from scopefold.scopes.coverage import Grant
 from scopefold.scopes.grammar import BadScope, told_scopes
@@ -196,6 +196,11 @@ def token_stored_id(tenant: str, event: TokenStored) -> str:
     """The id of a `TokenStored`: told from the token alone, so that appending it again is harmless."""
     told = f"token-stored:{tenant}:{event.user}:{event.idp}:{event.generation}:{event.fingerprint}"
     return str(uuid.uuid5(EVENT_IDS, told))
+
+
+def token_cleared_id(tenant: str, event: TokenCleared) -> str:
+    """The id of a `TokenCleared`: a token is cleared once, whoever comes upon it."""
+    return str(uuid.uuid5(EVENT_IDS, f"token-cleared:{tenant}:{event.user}:{event.idp}:{event.generation}"))
 
 
 def attempt_event_id(name: str, tenant: str, attempt: str) -> str:

@@ -28,8 +28,11 @@ class AccessClaims(Struct, frozen=True, omit_defaults=True):
     auth_time: int | None = None
     acr: str | None = None
     sid: str | None = None
+    idp: str | None = None
     grant_id: str | None = None
     """The family that it belongs to. A client's own token, without a user, has none."""
+    act: dict[str, Any] | None = None
+    """Who acts for the user, and who acted before (RFC 8693, section 4.1)."""
     cnf: dict[str, str] | None = None
     """The key that it is bound to (RFC 7800)."""
 

@@ -9,7 +9,7 @@ from scopefold.auth.core.families import family_id
 from scopefold.auth.oauth.access_claims import ALGORITHM
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.family import refresh_token_generator
-from scopefold.auth.oauth.loaded import ACCESS_SECONDS, GrantedUser, Loaded
+from scopefold.auth.oauth.loaded import ACCESS_SECONDS, Exchange, GrantedUser, Loaded
 
 
 class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
@@ -44,6 +44,8 @@ class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
         loaded, family = self._loaded, self._loaded.kept
         now = int(loaded.now.timestamp())
         claims: dict[str, Any] = {"iat": now, "exp": now + ACCESS_SECONDS}
+        if loaded.exchange is not None:
+            claims |= exchanged(loaded.exchange, client.get_client_id(), now)
         if loaded.proof is not None:
             claims["cnf"] = {"jkt": loaded.proof.jkt}
         if family is None:
@@ -57,3 +59,21 @@ class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
             "requested_claims": list(family.claims) or None,
         }
         return {**claims, **{name: value for name, value in told.items() if value is not None}}
+
+
+def exchanged(asked: Exchange, client_id: str, now: int) -> dict[str, Any]:
+    """What a token tells that was exchanged for another: the same login and family, with which it ends, and who acts.
+
+    It lives no longer than the one before it.
+    """
+    subject = asked.subject
+    told = {
+        "exp": min(subject.exp, now + ACCESS_SECONDS),
+        "grant_id": subject.grant_id,
+        "auth_time": subject.auth_time,
+        "acr": subject.acr,
+        "sid": subject.sid,
+        "idp": subject.idp,
+        "act": {"sub": client_id, **({"act": subject.act} if subject.act is not None else {})},
+    }
+    return {name: value for name, value in told.items() if value is not None}

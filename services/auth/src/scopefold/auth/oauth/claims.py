@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from scopefold.auth.store.vault import Identity
+from scopefold.auth.core.stored_token import Identity
 
 SCOPE_CLAIMS: Final[Mapping[str, tuple[str, ...]]] = {
     "profile": ("name", "given_name", "family_name", "preferred_username"),

@@ -10,17 +10,23 @@ from scopefold.auth.core.keys import SigningAlgorithm
 from scopefold.auth.core.redirects import ApplicationType, is_loopback, problem_with
 from scopefold.auth.oauth.client import AUTH_METHODS
 from scopefold.auth.oauth.client_keys import why_unusable
+from scopefold.auth.oauth.exchange import EXCHANGE
 from scopefold.auth.store.records import Client, Origin
 from scopefold.contracts.words import check_scopes
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
-GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
+GrantType = Literal[
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+]
 WITH_SECRET: Final = ("client_secret_basic", "client_secret_post")
 REGISTRABLE_METHODS: Final = tuple(dict.fromkeys((*AUTH_METHODS, "private_key_jwt")))
 REGISTRABLE_SCOPES: Final = ("openid", "profile", "email", "groups")
 """What clients that nobody vouches for may ask for."""
 
-UNSAFE_GRANTS: Final = frozenset({"implicit", "password", "client_credentials"})
+UNSAFE_GRANTS: Final = frozenset({"implicit", "password", "client_credentials", EXCHANGE})
 """Refused to clients that nobody vouches for. What else is not known is left out (RFC 7591, section 2)."""
 
 KNOWN_GRANTS: Final = ("authorization_code", "refresh_token")
@@ -135,6 +141,10 @@ def check(client: Client, reachable: Sequence[Network]) -> None:
             raise _wrong(str(error)) from None
     if "client_credentials" in client.grant_types and method == "none":
         raise _wrong("A public client has no credentials: client_credentials needs another token_endpoint_auth_method.")
+    if (EXCHANGE in client.grant_types) is not bool(client.exchange_resources):
+        raise _wrong("Token exchange needs the grant type and exchange_resources, which say what it may exchange for.")
+    if EXCHANGE in client.grant_types and method == "none":
+        raise _wrong("Only a confidential client may exchange tokens: give it a token_endpoint_auth_method.")
     if client.resource_server and method == "none":
         raise _wrong("A resource server must authenticate: give it another token_endpoint_auth_method than none.")
     if not client.require_pkce and (method == "none" or "openid" not in client.scopes):

@@ -8,11 +8,11 @@ from joserfc.jwk import KeySet
 from msgspec import Struct
 
 from scopefold.auth.core.families import Family, Presented
+from scopefold.auth.core.stored_token import Identity
 from scopefold.auth.oauth.access_claims import AccessClaims
 from scopefold.auth.oauth.dpop_proof import Proof
 from scopefold.auth.oauth.keys import Keys
 from scopefold.auth.store.records import Client, Code
-from scopefold.auth.store.vault import Identity
 
 CODE_SECONDS: Final = 60
 ACCESS_SECONDS: Final = 600
@@ -43,6 +43,15 @@ class Told(Struct, frozen=True):
     """What it says, where it is an access token."""
     family: Family | None
     """What it continues, where it is a refresh token."""
+
+
+class Exchange(Struct, frozen=True):
+    """A token that a client may have in exchange for a user's (RFC 8693)."""
+
+    subject: AccessClaims
+    target: str
+    scopes: tuple[str, ...]
+    """What was asked for; none: everything that may be had."""
 
 
 class Loaded(Struct, kw_only=True):
@@ -95,6 +104,8 @@ class Loaded(Struct, kw_only=True):
     """The grammar says: the client authenticated by this assertion, which must be its first use."""
     told: Told | None = None
     """The token that is asked about."""
+    exchange: Exchange | None = None
+    """The grammar says: this is to be handed out for the token that was presented."""
     revoke: Told | None = None
     """The grammar says: end this."""
 

@@ -10,6 +10,7 @@ from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
 from scopefold.auth.oauth.client_credentials import OwnGrant
 from scopefold.auth.oauth.code import CodeGrant, RequireS256
 from scopefold.auth.oauth.dpop import DPoP
+from scopefold.auth.oauth.exchange import ExchangeGrant
 from scopefold.auth.oauth.id_token import IdToken
 from scopefold.auth.oauth.loaded import GrantedUser, Loaded
 from scopefold.auth.oauth.plain_request import PlainRequests
@@ -32,6 +33,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.register_grant(CodeGrant, [RequireS256(required=True), *common, IdToken(loaded)])
         self.register_grant(RefreshGrant, [*common, IdToken(loaded)])
         self.register_grant(OwnGrant, common)
+        self.register_grant(ExchangeGrant, [DPoP(loaded)])
         self.register_client_auth_method(METHOD, PrivateKeyJwt(loaded))
         self.register_endpoint(Introspection)
         self.register_endpoint(Revocation)

@@ -127,6 +127,8 @@ class Client(Struct, frozen=True):
     """Resources of its own (RFC 8707): it may ask for tokens for them, beside the connectors' and this server's, and
     answers to them as a resource server.
     """
+    exchange_resources: tuple[str, ...] = ()
+    """For what it may exchange users' access tokens (RFC 8693): resource types of connectors, or other resources."""
     refresh_idle_seconds: int | None = None
     refresh_absolute_seconds: int | None = None
     resource_server: bool = False

@@ -5,7 +5,6 @@ the one destroys the others.
 """
 
 import os
-from datetime import datetime
 from typing import Final, TypeVar
 
 import msgspec
@@ -13,61 +12,11 @@ from msgspec import Struct
 
 from scopefold.auth.core.keys import Ring
 from scopefold.auth.core.seal import NONCE_BYTES, Place, Sealed, derive, keyed_hash, seal, unseal
+from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.store.buckets import VAULT, Bucket, Taken
 
 T = TypeVar("T", bound=Struct)
 DATA_KEYS_KEPT: Final = 10_000
-
-
-class Identity(Struct, frozen=True):
-    """Who a user is at an IdP. Personal: sealed, and never in the log."""
-
-    subject: str
-    email: str | None = None
-    name: str | None = None
-    given_name: str | None = None
-    family_name: str | None = None
-    preferred_username: str | None = None
-    email_verified: bool | None = None
-    """None where the IdP did not say."""
-    groups: tuple[str, ...] = ()
-
-
-class TokenPart(Struct, frozen=True):
-    """One of several access tokens of a user at one IdP, where one cannot carry everything."""
-
-    part: str
-    """What it is for, as `scopes.partition` names it: a resource at Microsoft, `bot` or `user` at Slack."""
-    access_token: str
-    refresh_token: str | None = None
-    """Only where it has one of its own, as at Slack."""
-    scopes: tuple[str, ...] | None = None
-    """What its answer said that it carries, in the IdP's spelling; None where it did not say."""
-    access_expires_at: datetime | None = None
-
-
-class StoredToken(Struct, frozen=True):
-    """A user's upstream token at one IdP, and what its `TokenStored` event says or will say.
-
-    Where `parts` are named, `access_token` is the first one's, and `refresh_token` renews all that have none of
-    their own; `access_expires_at` is the earliest of all.
-    """
-
-    identity: Identity
-    access_token: str
-    refresh_token: str | None
-    requested: tuple[str, ...]
-    granted: tuple[str, ...] | None
-    evidence: tuple[str, ...]
-    known_by: str
-    cause: str
-    generation: int
-    fingerprint: str
-    predecessor: str | None
-    access_expires_at: datetime | None
-    idle_expires_at: datetime | None
-    absolute_expires_at: datetime | None
-    parts: tuple[TokenPart, ...] = ()
 
 
 class Linked(Struct, frozen=True):
@@ -158,9 +107,9 @@ class Vault:
         """A user's token at an IdP, with the revision to replace it by."""
         return await self._get(f"token.{user}.{idp}", user, idp, StoredToken)
 
-    async def put_token(self, user: str, idp: str, token: StoredToken, *, revision: int) -> None:
-        """Store a token where `revision` is still the present one (0: none). Raises `Taken`."""
-        await self._put(f"token.{user}.{idp}", user, idp, token, revision)
+    async def put_token(self, user: str, idp: str, token: StoredToken, *, revision: int) -> int:
+        """Store a token where `revision` is still the present one (0: none); its new revision. Raises `Taken`."""
+        return await self._put(f"token.{user}.{idp}", user, idp, token, revision)
 
     async def idp_secret(self, idp: str) -> str | None:
         """The client secret of our app at an IdP."""
@@ -190,10 +139,10 @@ class Vault:
         text = unseal(await self._data_key(owner), self._place(owner, idp), sealed)
         return msgspec.msgpack.decode(text, type=kind), revision
 
-    async def _put(self, name: str, owner: str, idp: str, value: Struct, revision: int) -> None:
+    async def _put(self, name: str, owner: str, idp: str, value: Struct, revision: int) -> int:
         text = msgspec.msgpack.encode(value)
         sealed = seal(await self._data_key(owner), self._place(owner, idp), text, os.urandom(NONCE_BYTES))
-        await self._bucket.update(name, sealed, revision=revision)
+        return await self._bucket.update(name, sealed, revision=revision)
 
     async def _data_key(self, owner: str) -> bytes:
         """The data key of a user or of the service; kept in memory for a bounded number of them."""

@@ -124,6 +124,7 @@ async def _go(
         found = await service.bus.vault.token(session.user, idp.idp)
         if found is not None:
             await heal(service, session.user, idp.idp, found[0])
+        if found is not None and not found[0].cleared:
             held = await service.projection.held(idp.idp, session.user)
             scopes = taken_as_told(idp.profile, found[0].granted, found[0].requested)
             grant = present_grant(scopes, found[0].evidence, found[0].generation, held)

@@ -10,11 +10,11 @@ from scopefold.auth.core.authentication import fresh_enough
 from scopefold.auth.core.idps import from_another_issuer
 from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
+from scopefold.auth.core.stored_token import Identity, StoredToken, TokenPart
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import RedirectedError, ShownError, single_parameters
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Attempt
-from scopefold.auth.store.vault import Identity, StoredToken, TokenPart
 from scopefold.auth.web.browser import browser_of, give_session, random_text, session_cookie
 from scopefold.auth.web.consent import answered
 from scopefold.auth.web.ending import end_session

@@ -56,6 +56,10 @@ class DescribeClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             max_length=20, description="Resources of its own (RFC 8707): it may ask for tokens for them, and answers."
         ),
     ] = ()
+    exchange_resources: Annotated[
+        tuple[Annotated[str, Meta(pattern=RESOURCE_PATTERN)], ...],
+        Meta(max_length=200, description="For what it may exchange users' access tokens (RFC 8693)."),
+    ] = ()
     refresh_idle_seconds: Annotated[int, Meta(ge=60, le=MAX_SECONDS)] | None = None
     refresh_absolute_seconds: Annotated[int, Meta(ge=60, le=MAX_SECONDS)] | None = None
     require_pushed_authorization_requests: bool = False
@@ -88,6 +92,7 @@ class ClientView(Struct, frozen=True, kw_only=True):
     token_endpoint_auth_signing_alg: str | None
     resource_server: bool
     resources: tuple[str, ...]
+    exchange_resources: tuple[str, ...]
     refresh_idle_seconds: int | None
     refresh_absolute_seconds: int | None
     require_pushed_authorization_requests: bool

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from scopefold.auth.core.login import attempt_event_id, token_stored_id
-from scopefold.auth.store.vault import StoredToken
+from scopefold.auth.core.login import attempt_event_id, token_cleared_id, token_stored_id
+from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.web.service import Service, now
-from scopefold.contracts.events import Event, TokenStored, name_of, tag_of
+from scopefold.contracts.events import Event, TokenCleared, TokenStored, name_of, tag_of
 from scopefold.ledger.append import NewEvent, append
 
 PUBLISHER: Final = "auth"
@@ -39,8 +39,17 @@ def stored_event(service: Service, user: str, idp: str, token: StoredToken) -> N
 async def heal(service: Service, user: str, idp: str, token: StoredToken) -> None:
     """Append the event of a vault row that the log does not know of. Costs nothing where it does."""
     held = await service.projection.held(idp, user)
-    if held is None or held.generation < token.generation:
+    if token.cleared:
+        if held is None or held.cleared is None or held.generation < token.generation:
+            await write(service, cleared_event(service, user, idp, token))
+    elif held is None or held.generation < token.generation:
         await write(service, stored_event(service, user, idp, token))
+
+
+def cleared_event(service: Service, user: str, idp: str, token: StoredToken) -> NewEvent:
+    """The `TokenCleared` of a vault row that says so, under an id that follows from the token alone."""
+    event = TokenCleared(user=user, idp=idp, generation=token.generation, reason=token.cleared)
+    return NewEvent(token_cleared_id(service.settings.tenant, event), event)
 
 
 def of_attempt(service: Service, attempt: str, event: Event) -> NewEvent:

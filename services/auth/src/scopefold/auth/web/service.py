@@ -27,6 +27,7 @@ from scopefold.auth.web.clients import Clients
 from scopefold.auth.web.egress import Egress
 from scopefold.auth.web.outgoing import Documents
 from scopefold.auth.web.rate import Limits
+from scopefold.auth.web.turns import Renewals, Told
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable
@@ -66,6 +67,8 @@ class Service:
         self.backchannel = Backchannel(http)
         self.egress = Egress(networks(settings.egress_networks))
         self.registrations = Window()
+        self.renewals = Renewals()
+        self.told = Told()
         self.issuer = settings.issuer
         self.history = History(settings.tenant, settings.data_dir)
         self.connected: Connected | None = None

@@ -4,12 +4,15 @@ import asyncio
 from typing import Final
 
 from scopefold.auth.core.families import Ended, family_id, handle_of, read_refresh_token
+from scopefold.auth.oauth import exchange
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.grants import ends, has_ended
 from scopefold.auth.store.records import Code
 from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion, spend_proof
 from scopefold.auth.web.ending import end_family
+from scopefold.auth.web.exchange import exchanged
+from scopefold.auth.web.token_status import told_access_token
 
 _USED: Final[dict[Ended, str]] = {
     "code-reused": "The code was redeemed already.",
@@ -28,6 +31,8 @@ async def answer(asked: ClientRequest) -> Answer:
         await end_family(asked.service, family_id(loaded.handle), why)
     if status == 200:
         await spend_proof(asked)
+    if status == 200 and loaded.exchange is not None:
+        return await exchanged(asked.service, loaded.exchange, (status, body, headers))
     if status != 200 or loaded.kept is None:
         return status, body, headers
     try:
@@ -48,6 +53,8 @@ async def _load(asked: ClientRequest) -> int:
             return await _load_code(asked, asked.parameters.get("code", ""))
         case "refresh_token":
             return await _load_family(asked, asked.parameters.get("refresh_token", ""))
+        case exchange.EXCHANGE:
+            asked.loaded.told = await told_access_token(asked.service, asked.parameters.get("subject_token", ""))
     return 0
 
 
@@ -89,5 +96,5 @@ async def _load_user(asked: ClientRequest, user: str, idp: str) -> None:
     if known is None or known.registration is None:
         return
     stored, groups = await asyncio.gather(service.bus.vault.token(user, idp), service.bus.vault.groups(user))
-    asked.loaded.identity = stored[0].identity if stored else None
+    asked.loaded.identity = stored[0].identity if stored and not stored[0].cleared else None
     asked.loaded.groups = groups

@@ -46,17 +46,18 @@ async def live_access_token(service: Service, text: str, audience: str) -> Acces
     For every resource of our own that takes access tokens: what ended a family, a user's grants, a session or the
     token itself is seen by the next request, at every replica.
     """
-    told = await _access_token(service, text)
+    told = await told_access_token(service, text)
     if told is None or not told.live or told.claims is None or audience not in told.claims.audiences:
         return None
     return told.claims
 
 
 async def _look_up(service: Service, text: str) -> Told | None:
-    return await _refresh_token(service, text) or await _access_token(service, text)
+    return await _refresh_token(service, text) or await told_access_token(service, text)
 
 
-async def _access_token(service: Service, text: str) -> Told | None:
+async def told_access_token(service: Service, text: str) -> Told | None:
+    """What has become of an access token; None where it is none of ours, or has expired."""
     claims = read_access_token(text, keys=service.bus.keys.verifying, issuer=service.issuer, now=now())
     if claims is None:
         return None

@@ -18,8 +18,8 @@ from msgspec import Struct
 from scopefold.auth.core.id_token import BadIdToken, Expected, UnknownKey, verified
 from scopefold.auth.core.idps import discovery_address, known_issuer
 from scopefold.auth.core.login import Granted, authorize_parameters, read_grant
+from scopefold.auth.core.stored_token import Identity
 from scopefold.auth.core.tokens import BadTokenAnswer, Token, joined, request_scope, requests, tokens_in
-from scopefold.auth.store.vault import Identity
 from scopefold.auth.web.outgoing import Answer, Documents, NoAnswer, ask
 from scopefold.consent.idp_scopes import Idp
 from scopefold.runtime.logs import logger
@@ -169,6 +169,19 @@ async def exchange(
         return Brought(tuple(tokens), refresh_token, joined(grants), answer)
     except BadScope:
         raise UpstreamFailed("token", "malformed_scope") from None
+
+
+async def renew(
+    http: httpx.AsyncClient, idp: Idp, *, client_secret: str, refresh_token: str, scopes: tuple[str, ...]
+) -> Brought:
+    """Swap a refresh token for the next access token (RFC 6749, section 6). `scopes` are those that one token carries.
+
+    What it brings has the old refresh token where the IdP gave no new one. Raises `UpstreamFailed`.
+    """
+    scope = request_scope(idp.profile, scopes)
+    body = prepare_token_request("refresh_token", refresh_token=refresh_token, scope=scope)
+    answer, found, granted = await _tokens(http, idp, client_secret, body, scopes)
+    return Brought(found, found[0].refresh_token or refresh_token, granted, answer)
 
 
 async def _tokens(

@@ -1,0 +1,177 @@
+"""A user's upstream tokens at one IdP, as the vault keeps them, and what a renewal makes of them."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scopefold.auth.core.login import Clocks, Granted
+from scopefold.auth.core.tokens import Token
+from scopefold.scopes.coverage import Grant
+from scopefold.scopes.profile import Profile
+from scopefold.scopes.update import refreshed
+
+RENEWAL_SECONDS: Final = 30.0
+"""How long a renewal that somebody has begun keeps all others from it; longer than any takes."""
+
+
+class Piece(Struct, frozen=True):
+    """One access token, and what can renew it. `part` is empty where one token carries everything."""
+
+    part: str
+    access_token: str
+    refresh_token: str | None
+    expires_at: datetime | None
+    """None: it lives until it is revoked."""
+
+    def lives(self, now: datetime) -> bool:
+        """Is it good now?"""
+        return self.expires_at is None or now < self.expires_at
+
+
+class Identity(Struct, frozen=True):
+    """Who a user is at an IdP. Personal: sealed, and never in the log."""
+
+    subject: str
+    email: str | None = None
+    name: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    preferred_username: str | None = None
+    email_verified: bool | None = None
+    """None where the IdP did not say."""
+    groups: tuple[str, ...] = ()
+
+
+class TokenPart(Struct, frozen=True):
+    """One of several access tokens of a user at one IdP, where one cannot carry everything."""
+
+    part: str
+    """What it is for, as `scopes.partition` names it: a resource at Microsoft, `bot` or `user` at Slack."""
+    access_token: str
+    refresh_token: str | None = None
+    """Only where it has one of its own, as at Slack."""
+    scopes: tuple[str, ...] | None = None
+    """What its answer said that it carries, in the IdP's spelling; None where it did not say."""
+    access_expires_at: datetime | None = None
+
+
+class Renewing(Struct, frozen=True):
+    """A renewal of the token that somebody has begun. Nobody else begins one until `until`."""
+
+    by: str
+    until: datetime
+
+
+class StoredToken(Struct, frozen=True):
+    """A user's upstream token at one IdP, and what its `TokenStored` event says or will say.
+
+    Where `parts` are named, `access_token` is the first one's, and `refresh_token` renews all that have none of
+    their own; `access_expires_at` is the earliest of all.
+    """
+
+    identity: Identity
+    access_token: str
+    refresh_token: str | None
+    requested: tuple[str, ...]
+    granted: tuple[str, ...] | None
+    evidence: tuple[str, ...]
+    known_by: str
+    cause: str
+    generation: int
+    fingerprint: str
+    predecessor: str | None
+    access_expires_at: datetime | None
+    idle_expires_at: datetime | None
+    absolute_expires_at: datetime | None
+    parts: tuple[TokenPart, ...] = ()
+    renewing: Renewing | None = None
+    cleared: str = ""
+    """Why it is of no use any more; then it carries no secret. Empty: it is in use."""
+
+    def piece(self, part: str) -> Piece | None:
+        """The access token of a part, and what can renew it; None where the user has none. No part named: the first.
+
+        One of several parts renews by a refresh token of its own where it has one, as at Slack.
+        """
+        if not self.parts:
+            return Piece("", self.access_token, self.refresh_token, self.access_expires_at) if not part else None
+        for one in self.parts:
+            if part in ("", one.part):
+                refresh_token = one.refresh_token or self.refresh_token
+                return Piece(one.part, one.access_token, refresh_token, one.access_expires_at)
+        return None
+
+    def without_secrets(self, why: str) -> "StoredToken":
+        """What is left of a token that is gone: who the user is upstream, and how the next one is counted."""
+        return replace(self, access_token="", refresh_token=None, parts=(), renewing=None, cleared=why)
+
+
+def begun(token: StoredToken, by: str, now: datetime) -> StoredToken | None:
+    """The row of one who is to renew it now; None where somebody else is at it.
+
+    A row that is stored under the revision it was read at is the lease and the fence in one: whoever comes too late,
+    or stays away longer than the lease, finds another revision.
+    """
+    if token.renewing is not None and token.renewing.until > now:
+        return None
+    return replace(token, renewing=Renewing(by, now + timedelta(seconds=RENEWAL_SECONDS)))
+
+
+def given_back(token: StoredToken, *, answered: bool, now: datetime) -> StoredToken:
+    """The row after a renewal that failed: anybody may begin the next.
+
+    Where the IdP's answer never came, it may have used up the refresh token, so the row remembers that one was begun.
+    """
+    assert token.renewing is not None
+    return replace(token, renewing=None if answered else replace(token.renewing, until=now))
+
+
+class Renewal(Struct, frozen=True):
+    """What the renewal of one part brought. `refresh_token` is the new one, or the old where none came."""
+
+    part: str
+    token: Token
+    refresh_token: str
+    granted: Granted
+    clocks: Clocks
+    fingerprint: str
+
+
+def renewed(profile: Profile, before: StoredToken, came: Renewal) -> StoredToken:
+    """The row after a renewal: the next generation. It carries no more than the one before it."""
+    answer = Grant(came.granted.scopes, came.granted.evidence)
+    if before.parts:  # the answer speaks of one part alone: the others carry what they did
+        answer = Grant(None, came.granted.evidence)
+    after = refreshed(profile, Grant(before.granted, before.evidence), answer)
+    parts = tuple(_renewed_part(one, came) if one.part == came.part else one for one in before.parts)
+    renews_itself = any(one.part == came.part and one.refresh_token is not None for one in before.parts)
+    is_first = not parts or parts[0].part == came.part
+    ends = [one.access_expires_at for one in parts] or [came.clocks.access_expires_at]
+    return replace(
+        before,
+        access_token=came.token.access_token if is_first else before.access_token,
+        refresh_token=came.refresh_token if is_first or not renews_itself else before.refresh_token,
+        granted=after.scopes,
+        evidence=tuple(after.evidence),
+        known_by=before.known_by if answer.scopes is None else "echoed",
+        cause="refresh",
+        generation=before.generation + 1,
+        fingerprint=came.fingerprint,
+        predecessor=before.fingerprint,
+        access_expires_at=min((at for at in ends if at is not None), default=None),
+        idle_expires_at=came.clocks.idle_expires_at,
+        parts=parts,
+        renewing=None,
+    )
+
+
+def _renewed_part(part: TokenPart, came: Renewal) -> TokenPart:
+    return replace(
+        part,
+        access_token=came.token.access_token,
+        refresh_token=came.refresh_token if part.refresh_token is not None else None,
+        scopes=part.scopes if came.token.scopes is None else came.token.scopes,
+        access_expires_at=came.clocks.access_expires_at,
+    )

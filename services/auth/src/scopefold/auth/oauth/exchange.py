@@ -1,0 +1,137 @@
+"""Token exchange (RFC 8693): a client that was called with a user's access token gets one for what it calls itself.
+
+Two kinds of target: a connector's resource type, for which the user's token at the IdP is handed out, and any other
+resource, for which this server issues an access token of its own that says who acts for whom.
+"""
+
+from typing import Any, Final
+
+from authlib.oauth2.rfc6749 import (
+    BaseGrant,
+    InvalidRequestError,
+    InvalidScopeError,
+    TokenEndpointMixin,
+    UnauthorizedClientError,
+    scope_to_list,
+)
+from authlib.oauth2.rfc6749.hooks import hooked
+
+from scopefold.auth.oauth.access_claims import AccessClaims
+from scopefold.auth.oauth.client import CONFIDENTIAL_METHODS
+from scopefold.auth.oauth.loaded import Exchange, Loaded
+from scopefold.auth.oauth.resource import InvalidTargetError, resources_in
+
+EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
+JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
+NOT_TO_PASS_ON: Final = frozenset({"openid", "offline_access"})
+
+
+class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib has no types
+    """`Loaded.told` is the subject token, looked up before. What may be had for it is left in `Loaded.exchange`."""
+
+    GRANT_TYPE = EXCHANGE
+    TOKEN_ENDPOINT_AUTH_METHODS = list(CONFIDENTIAL_METHODS)
+
+    @hooked  # type: ignore[untyped-decorator]
+    def validate_token_request(self) -> None:
+        """Section 2.1. Everything that is not allowed is refused, and so is what is not known."""
+        client = self.authenticate_token_endpoint_client()
+        if not client.check_grant_type(self.GRANT_TYPE):
+            raise UnauthorizedClientError("This client may not exchange tokens.")
+        self.request.client = client
+        loaded: Loaded = self.server.loaded
+        data = self.request.payload.data
+        _check_types(data)
+        subject = _subject(loaded)
+        target = _target(loaded, data)
+        _check_audience(loaded, subject, target)
+        scopes = tuple(dict.fromkeys(scope_to_list(data.get("scope")) or ()))
+        if target not in loaded.connectors:
+            scopes = _own_scopes(scopes, subject, client.client.scopes)
+        loaded.exchange = Exchange(subject, target, scopes)
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+        """For a connector's resource type the caller must put the IdP's token in place of what stands here."""
+        loaded: Loaded = self.server.loaded
+        asked = loaded.exchange
+        assert asked is not None
+        check_binding(loaded, asked.subject)
+        told: dict[str, Any] = {"issued_token_type": ACCESS_TOKEN, "token_type": "Bearer"}
+        if asked.target in loaded.connectors:
+            return 200, told, self.TOKEN_RESPONSE_HEADER
+        loaded.audience = (asked.target,)
+        scope = " ".join(asked.scopes)
+        token = self.generate_token(user=_Subject(asked.subject.sub), scope=scope, include_refresh_token=False)
+        told["expires_in"] = min(token["expires_in"], asked.subject.exp - int(loaded.now.timestamp()))
+        if loaded.proof is not None:
+            told["token_type"] = "DPoP"
+        return 200, {**token, **told}, self.TOKEN_RESPONSE_HEADER
+
+
+class _Subject:
+    """The user, as Authlib asks about them."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+
+    def get_user_id(self) -> str:
+        return self._user
+
+
+def check_binding(loaded: Loaded, subject: AccessClaims) -> None:
+    """A token that is bound to a key is good only in the hands of who proves that key (RFC 9449, section 7)."""
+    bound = (subject.cnf or {}).get("jkt")
+    if bound is not None and (loaded.proof is None or loaded.proof.jkt != bound):
+        raise InvalidRequestError("The subject token is bound to a key: prove that key, or send one that is not bound.")
+
+
+def _check_types(data: dict[str, str]) -> None:
+    if not data.get("subject_token"):
+        raise InvalidRequestError("Missing 'subject_token' in request.")
+    if data.get("subject_token_type") not in (ACCESS_TOKEN, JWT):
+        raise InvalidRequestError(f"The subject_token_type must be {ACCESS_TOKEN}.")
+    if data.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
+        raise InvalidRequestError(f"The requested_token_type can only be {ACCESS_TOKEN}.")
+    if "actor_token" in data or "actor_token_type" in data:
+        raise InvalidRequestError("An actor_token is not taken: who acts is the client that authenticates.")
+
+
+def _subject(loaded: Loaded) -> AccessClaims:
+    """What the subject token says: one of our access tokens, of a user, that is good now."""
+    told = loaded.told
+    if told is None or told.claims is None or not told.live:
+        raise InvalidRequestError("The subject_token is no access token of this server that is good now.")
+    if told.claims.grant_id is None:
+        raise InvalidRequestError("The subject_token is a client's own: there is no user to act for.")
+    return told.claims
+
+
+def _target(loaded: Loaded, data: dict[str, str]) -> str:
+    """The one target, as `resource` or as `audience`; it must be among those that this client is allowed."""
+    asked = dict.fromkeys([*resources_in(loaded, data), *([data["audience"]] if "audience" in data else [])])
+    if len(asked) != 1:
+        raise InvalidTargetError("Name exactly one target, as resource or as audience.")
+    (target,) = asked
+    assert loaded.client is not None
+    if target not in loaded.client.exchange_resources:
+        raise InvalidTargetError("This client may not exchange tokens for this target.")
+    return target
+
+
+def _check_audience(loaded: Loaded, subject: AccessClaims, target: str) -> None:
+    """Was the token meant for who presents it, for this server, or for the target itself? Any other was stolen, or
+    lent for something else.
+    """
+    assert loaded.client is not None
+    allowed = {loaded.issuer, loaded.client.client_id, *loaded.client.resources, target}
+    if not allowed & set(subject.audiences):
+        raise InvalidTargetError("The subject token was issued for something else.")
+
+
+def _own_scopes(asked: tuple[str, ...], subject: AccessClaims, registered: tuple[str, ...]) -> tuple[str, ...]:
+    """What a token of our own may carry: what the user's does, as far as the client is registered for it."""
+    common = [one for one in subject.scope.split() if one in registered and one not in NOT_TO_PASS_ON]
+    if unknown := [one for one in asked if one not in common]:
+        raise InvalidScopeError(f"The subject token, or this client, does not have the scope {unknown[0]}.")
+    return asked or tuple(common)

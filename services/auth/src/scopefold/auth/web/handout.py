@@ -1,0 +1,133 @@
+"""Handing out a user's upstream token for a call: found, judged, renewed where it must be; or what is in the way.
+
+No request goes to the IdP for a token that lacks what the call needs.
+"""
+
+import uuid
+
+from msgspec import Struct
+
+from scopefold.auth.core.handout import missing_scopes, must_renew, part_for, wanted_scopes
+from scopefold.auth.core.login import EVENT_IDS
+from scopefold.auth.core.stored_token import Piece, StoredToken
+from scopefold.auth.web.login_log import heal, write
+from scopefold.auth.web.renewal import NotRenewed, fresh
+from scopefold.auth.web.service import Service, now
+from scopefold.consent.idp_scopes import Idp
+from scopefold.contracts.events import TokenInsufficient
+from scopefold.ledger.append import NewEvent
+from scopefold.scopes.canonical import canonical
+
+
+class Call(Struct, frozen=True):
+    """What somebody wants to do for a user. No scopes: all that the connector needs."""
+
+    user: str
+    resource_type: str
+    scopes: tuple[str, ...] = ()
+
+
+class Handed(Struct, frozen=True):
+    """The upstream access token for a call. `scopes` is None where the IdP did not say what it carries."""
+
+    idp: str
+    generation: int
+    piece: Piece
+    scopes: tuple[str, ...] | None
+    token: StoredToken
+
+
+class NotHanded(Exception):
+    """No token is handed out for this call; the text is for people."""
+
+
+class UnknownResource(NotHanded):
+    """No connector serves this resource type."""
+
+
+class NoSession(NotHanded):
+    """The user has no usable token at the IdP: they must go through its consent."""
+
+    def __init__(self, idp: str, title: str) -> None:
+        super().__init__(f"No IdP session: the user must log in with {title} ({idp}) first.")
+        self.idp = idp
+
+
+class Insufficient(NotHanded):
+    """The stored token lacks scopes that the call needs."""
+
+    def __init__(self, idp: str, missing: tuple[str, ...]) -> None:
+        named = ", ".join(missing)
+        super().__init__(
+            f"Stored IdP token missing required scopes: [{named}]. User must re-authenticate with step-up."
+        )
+        self.idp = idp
+        self.missing = missing
+
+
+async def hand_out(service: Service, call: Call) -> Handed:
+    """The token for this call. Raises `NotHanded`, `BadWish`, `NotRenewed`, and `LogUnavailable`."""
+    idp = _idp_of(service, call.resource_type)
+    connector = idp.connectors[call.resource_type]
+    scopes = wanted_scopes(connector, call.scopes)
+    part = part_for(idp.profile, connector, scopes)
+    found = await service.bus.vault.token(call.user, idp.idp)
+    token = found[0] if found is not None else None
+    if token is None or token.cleared or (piece := token.piece(part)) is None:
+        raise NoSession(idp.idp, idp.profile.title)
+    await _check(service, idp, call, scopes, token)
+    if must_renew(idp.profile, piece, now()):
+        token, piece = await _renewed(service, idp, call, piece, token)
+        await _check(service, idp, call, scopes, token)
+    carried = next((one.scopes for one in token.parts if one.part == piece.part), token.granted)
+    return Handed(idp.idp, token.generation, piece, carried, token)
+
+
+def _idp_of(service: Service, resource_type: str) -> Idp:
+    name = service.scopes.routes.get(resource_type)
+    idp = service.scopes.idps.get(name) if name is not None else None
+    if idp is None or idp.registration is None:
+        raise UnknownResource(f"No connector is provisioned for {resource_type}.")
+    return idp
+
+
+async def _check(service: Service, idp: Idp, call: Call, scopes: tuple[str, ...], token: StoredToken) -> None:
+    """Raises `Insufficient`, which the log hears of."""
+    held = await service.projection.held(idp.idp, call.user)
+    if held is None or held.generation < token.generation:
+        await heal(service, call.user, idp.idp, token)
+    missing = missing_scopes(idp, call.resource_type, scopes, token, held)
+    if missing:
+        await _tell(service, idp, call, missing, token.generation)
+        raise Insufficient(idp.idp, missing)
+
+
+async def _renewed(
+    service: Service, idp: Idp, call: Call, piece: Piece, token: StoredToken
+) -> tuple[StoredToken, Piece]:
+    """The row and its token after a renewal; as they were, where it failed and the token still lives."""
+    try:
+        after = await fresh(service, call.user, idp, piece.part)
+    except NotRenewed:
+        if piece.lives(now()):
+            return token, piece
+        raise
+    again = None if after.cleared else after.piece(piece.part)
+    if again is None:
+        raise NoSession(idp.idp, idp.profile.title)
+    return after, again
+
+
+async def _tell(service: Service, idp: Idp, call: Call, missing: tuple[str, ...], generation: int) -> None:
+    """Append `TokenInsufficient`: once for a user, IdP, set of scopes and minute, whoever sees it."""
+    at = now()
+    named = " ".join(canonical(idp.profile, missing))
+    told = f"{service.settings.tenant}:{call.user}:{idp.idp}:{named}:{int(at.timestamp()) // 60}"
+    event_id = str(uuid.uuid5(EVENT_IDS, f"token-insufficient:{told}"))
+    if service.told.has(event_id):
+        return
+    event = TokenInsufficient(
+        user=call.user, idp=idp.idp, resource_type=call.resource_type, missing=missing, generation=generation
+    )
+    await write(service, NewEvent(event_id, event))
+    service.told.note(event_id)

@@ -1,0 +1,177 @@
+"""Renewing upstream tokens: one request to the IdP for each, whoever and however many ask, at all replicas together.
+
+Within a process, all who need the same user's token wait for one renewal. Among replicas, the vault's row is the
+lease: whoever wrote into it that a renewal has begun is the one who asks the IdP, and stores the answer only where
+the row is still that one. A refresh token that is good once must not be sent twice: the IdP would take the second for
+a thief's, and end both.
+"""
+
+import asyncio
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Final
+
+from scopefold.auth.core.handout import is_dead, must_renew, why_ended
+from scopefold.auth.core.login import clocks
+from scopefold.auth.core.seal import keyed_hash
+from scopefold.auth.core.stored_token import Piece, Renewal, StoredToken, begun, given_back, renewed
+from scopefold.auth.store.buckets import Taken
+from scopefold.auth.web.browser import random_text
+from scopefold.auth.web.login_log import cleared_event, stored_event, write
+from scopefold.auth.web.service import Service, now
+from scopefold.auth.web.turns import RESTS, about
+from scopefold.auth.web.upstream import Brought, UpstreamFailed, renew
+from scopefold.consent.idp_scopes import Idp
+from scopefold.runtime.logs import logger
+from scopefold.scopes.partition import partition
+
+ASK_SECONDS: Final = 20.0
+"""All tries of one renewal together; shorter than the lease, so that nobody else has begun one meanwhile."""
+WAIT_SECONDS: Final = 40.0
+LOOK_AGAIN_SECONDS: Final = 0.25
+TRIES: Final = 3
+FIRST_PAUSE_SECONDS: Final = 0.5
+TOO_MANY: Final = 429
+log = logger(__name__)
+
+
+class NotRenewed(Exception):
+    """The IdP did not renew the token now. It may do so later: after `retry_after` seconds."""
+
+    def __init__(self, error: str, retry_after: float) -> None:
+        super().__init__(f"the identity provider did not renew the token: {error}")
+        self.error = error
+        self.retry_after = max(1, round(retry_after))
+
+
+async def fresh(service: Service, user: str, idp: Idp, part: str) -> StoredToken:
+    """The user's row once the token of this part need not be renewed, or the row is cleared.
+
+    Raises `NotRenewed`, and `LogUnavailable` where the bus is away.
+    """
+    return await service.renewals.join((user, idp.idp, part), lambda: _renew(service, user, idp, part))
+
+
+async def _renew(service: Service, user: str, idp: Idp, part: str) -> StoredToken:
+    """Renew it, or wait until somebody else has."""
+    by = random_text()[:22]
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:  # bounded by the timeout
+                found = await service.bus.vault.token(user, idp.idp)
+                if found is None:
+                    raise NotRenewed("the token is gone", 1)
+                row, revision = found
+                piece = row.piece(part)
+                if row.cleared or piece is None or not must_renew(idp.profile, piece, now()):
+                    return row
+                if (mine := begun(row, by, now())) is None:
+                    await asyncio.sleep(about(LOOK_AGAIN_SECONDS))
+                    continue
+                if left := service.renewals.rest(user, idp.idp):
+                    raise NotRenewed("it did not a moment ago", left)
+                try:
+                    held = await service.bus.vault.put_token(user, idp.idp, mine, revision=revision)
+                except Taken:
+                    continue
+                return await _ask(service, user, idp, (mine, held), piece, begun_before=row.renewing is not None)
+    except TimeoutError:
+        raise NotRenewed("another renewal of this token takes too long", RESTS[0]) from None
+
+
+async def _ask(
+    service: Service, user: str, idp: Idp, mine: tuple[StoredToken, int], piece: Piece, *, begun_before: bool
+) -> StoredToken:
+    """Ask the IdP, and store what came of it. Whatever happens, the lease is given back or runs out."""
+    row, revision = mine
+    vault = service.bus.vault
+    try:
+        came = await _answer(service, idp, row, piece)
+    except UpstreamFailed as failure:
+        if is_dead(idp.profile, failure.error, failure.description):
+            held = await service.projection.held(idp.idp, user)
+            known = held.generation if held is not None else 0
+            why = why_ended(row, logged_generation=known, begun_before=begun_before, now=now())
+            return await clear(service, user, idp.idp, mine, why)
+        pause = service.renewals.failed(user, idp.idp)
+        log.warning("a token was not renewed", idp=idp.idp, error=failure.error, again_in_seconds=round(pause))
+        with suppress(Taken):  # somebody logged in anew meanwhile: so much the better
+            back = given_back(row, answered=failure.status is not None, now=now())
+            await vault.put_token(user, idp.idp, back, revision=revision)
+        raise NotRenewed(failure.error, pause) from None
+    service.renewals.succeeded(user, idp.idp)
+    after = renewed(idp.profile, row, came)
+    try:
+        await vault.put_token(user, idp.idp, after, revision=revision)
+    except Taken:  # a login was faster, or somebody cleared the token: what they left is what counts
+        found = await vault.token(user, idp.idp)
+        return found[0] if found is not None else row.without_secrets("operator")
+    await write(service, stored_event(service, user, idp.idp, after))
+    return after
+
+
+async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece) -> Renewal:
+    """What the IdP gives for the refresh token. Raises `UpstreamFailed`."""
+    secret = await service.bus.vault.idp_secret(idp.idp)
+    if piece.refresh_token is None:
+        raise UpstreamFailed("token", "invalid_grant")  # it cannot be renewed, and has come to its end
+    if secret is None:
+        raise UpstreamFailed("token", "no_client_secret", status=HTTPStatus.UNAUTHORIZED)
+    scopes = partition(idp.profile, row.requested).get(piece.part, row.requested)
+    brought = await _patiently(service, idp, secret, piece.refresh_token, scopes)
+    told = brought.id_token.get("sub") if idp.profile.identity.source == "id_token" else None
+    if told is not None and str(told) != row.identity.subject:
+        raise UpstreamFailed("token", "invalid_grant")  # OpenID Connect Core 1.0, section 12.2: the same user
+    assert brought.refresh_token is not None
+    token = next((one for one in brought.tokens if one.part == piece.part), brought.tokens[0])
+    return Renewal(
+        part=piece.part,
+        token=token,
+        refresh_token=token.refresh_token or brought.refresh_token,
+        granted=brought.granted,
+        clocks=clocks(idp.profile, now=now(), expires_in_seconds=token.expires_in, has_refresh_token=True),
+        fingerprint=keyed_hash(service.bus.vault.fingerprint_key, token.refresh_token or brought.refresh_token),
+    )
+
+
+async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str, scopes: tuple[str, ...]) -> Brought:
+    """Ask for a renewal, and again where the answer may be another then. Raises `UpstreamFailed`."""
+    failure = UpstreamFailed("token", "timeout")
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            for turn in range(TRIES):
+                if turn:
+                    await asyncio.sleep(about(FIRST_PAUSE_SECONDS * 2**turn))
+                try:
+                    return await renew(
+                        service.http, idp, client_secret=secret, refresh_token=refresh_token, scopes=scopes
+                    )
+                except UpstreamFailed as error:
+                    failure = error
+                    if is_dead(idp.profile, error.error, error.description) or not _may_pass(error):
+                        break
+    except TimeoutError:
+        pass
+    raise failure
+
+
+def _may_pass(failure: UpstreamFailed) -> bool:
+    """Is it worth asking again at once? Not where the IdP says what is wrong with the request or the app."""
+    return failure.status is None or failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR or failure.status == TOO_MANY
+
+
+async def clear(service: Service, user: str, idp: str, found: tuple[StoredToken, int], why: str) -> StoredToken:
+    """Take a token out of the vault for good, and tell the log; the row that says so.
+
+    What was stored meanwhile stays, and is returned.
+    """
+    row, revision = found
+    gone = row.without_secrets(why)
+    try:
+        await service.bus.vault.put_token(user, idp, gone, revision=revision)
+    except Taken:
+        latest = await service.bus.vault.token(user, idp)
+        return latest[0] if latest is not None else gone
+    log.warning("a token is gone: the user must consent again", idp=idp, why=why)
+    await write(service, cleared_event(service, user, idp, gone))
+    return gone

@@ -1,0 +1,84 @@
+"""What one process remembers so as not to do a thing twice: renewals under way, rests after failures, what was told."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from scopefold.auth.core.stored_token import StoredToken
+
+RESTS: Final = (2.0, 5.0, 15.0, 60.0)
+"""How many seconds nobody asks again after a renewal that failed, by how many failed in a row."""
+CLOSE_SECONDS: Final = 20.0
+MOST: Final = 10_000
+
+
+def about(seconds: float) -> float:
+    """So long, more or less: those who wait for the same thing should not come back together."""
+    return seconds * (0.75 + secrets.randbelow(50) / 100)
+
+
+class Renewals:
+    """Renewals under way, by user, IdP and part: all who need the same wait for one."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[tuple[str, str, str], asyncio.Task[StoredToken]] = {}
+        self._rests: dict[tuple[str, str], tuple[int, float]] = {}
+
+    async def join(self, key: tuple[str, str, str], begin: Callable[[], Awaitable[StoredToken]]) -> StoredToken:
+        """What the renewal under way brings, or one that begins now."""
+
+        async def run() -> StoredToken:
+            return await begin()
+
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(run())
+            task.add_done_callback(lambda done: self._over(key, done))
+        # Shielded: a caller that gives up must not take the answer away from the others, nor from the vault.
+        return await asyncio.shield(task)
+
+    def _over(self, key: tuple[str, str, str], done: asyncio.Task[StoredToken]) -> None:
+        self._under_way.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # looked at, for there may be nobody left who waits for it
+
+    async def close(self) -> None:
+        """Let renewals under way store what they bring."""
+        if self._under_way:
+            await asyncio.wait(self._under_way.values(), timeout=CLOSE_SECONDS)
+
+    def rest(self, user: str, idp: str) -> float:
+        """For how many seconds nobody is to ask; 0 where there is no such rest."""
+        _, until = self._rests.get((user, idp), (0, 0.0))
+        return max(0.0, until - asyncio.get_running_loop().time())
+
+    def failed(self, user: str, idp: str) -> float:
+        """Note one more failure in a row; how many seconds nobody asks again."""
+        failures, _ = self._rests.pop((user, idp), (0, 0.0))
+        pause = about(RESTS[min(failures, len(RESTS) - 1)])
+        if len(self._rests) >= MOST:
+            self._rests.pop(next(iter(self._rests)))
+        self._rests[user, idp] = (failures + 1, asyncio.get_running_loop().time() + pause)
+        return pause
+
+    def succeeded(self, user: str, idp: str) -> None:
+        """Whatever failed before is over."""
+        self._rests.pop((user, idp), None)
+
+
+class Told:
+    """Ids of events that this process has appended lately."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def has(self, event_id: str) -> bool:
+        """Was it appended?"""
+        return event_id in self._ids
+
+    def note(self, event_id: str) -> None:
+        """It was appended."""
+        if len(self._ids) >= MOST:
+            self._ids.pop(next(iter(self._ids)))
+        self._ids[event_id] = None
