@@ -226,6 +226,7 @@ def _described(service: Service, client_id: str, asked: DescribeClient) -> Clien
         token_endpoint_auth_signing_alg=asked.token_endpoint_auth_signing_alg,
         resource_server=asked.resource_server,
         resources=asked.resources,
+        exchange_resources=asked.exchange_resources,
         refresh_idle_seconds=asked.refresh_idle_seconds,
         refresh_absolute_seconds=asked.refresh_absolute_seconds,
         require_pushed_authorization_requests=asked.require_pushed_authorization_requests,

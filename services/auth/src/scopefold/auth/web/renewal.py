@@ -65,6 +65,8 @@ async def _renew(service: Service, user: str, idp: Idp, part: str) -> StoredToke
                 piece = row.piece(part)
                 if row.cleared or piece is None or not must_renew(idp.profile, piece, now()):
                     return row
+                if piece.refresh_token is None:
+                    return row if piece.lives(now()) else await clear(service, user, idp.idp, found, "expired")
                 if (mine := begun(row, by, now())) is None:
                     await asyncio.sleep(about(LOOK_AGAIN_SECONDS))
                     continue
@@ -113,8 +115,7 @@ async def _ask(
 async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece) -> Renewal:
     """What the IdP gives for the refresh token. Raises `UpstreamFailed`."""
     secret = await service.bus.vault.idp_secret(idp.idp)
-    if piece.refresh_token is None:
-        raise UpstreamFailed("token", "invalid_grant")  # it cannot be renewed, and has come to its end
+    assert piece.refresh_token is not None
     if secret is None:
         raise UpstreamFailed("token", "no_client_secret", status=HTTPStatus.UNAUTHORIZED)
     scopes = partition(idp.profile, row.requested).get(piece.part, row.requested)

@@ -111,6 +111,18 @@ class Switches(Struct, frozen=True, forbid_unknown_fields=True):
             description="Not settled: by general knowledge they live on until they expire; one document says no.",
         ),
     ] = False
+    access_seconds: Annotated[
+        int, Meta(ge=1, le=86_400, title="Access tokens live, seconds", description="An hour at the real service.")
+    ] = ACCESS_SECONDS
+    refresh_leeway_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86_400,
+            title="The refresh token used last serves again, seconds",
+            description="Ten minutes at the real service. 0: each is good once, and the second use ends the family.",
+        ),
+    ] = REFRESH_LEEWAY_SECONDS
     absolute_expiry: Annotated[
         bool,
         Meta(
@@ -351,7 +363,7 @@ def _redeem(state: State, app: App, request: TokenRequest, now: float, mint: Min
 
 def _refresh(state: State, app: App, request: TokenRequest, now: float, mint: Mint) -> Answer:
     absolute = REFRESH_ABSOLUTE_SECONDS if state.switches.absolute_expiry else float("inf")
-    rotation = grants.Rotation(True, REFRESH_IDLE_SECONDS, absolute, REFRESH_LEEWAY_SECONDS)
+    rotation = grants.Rotation(True, REFRESH_IDLE_SECONDS, absolute, state.switches.refresh_leeway_seconds)
     family = grants.use_refresh_token(state, app, request.body.get("refresh_token", ""), rotation, now=now)
     if family is None:
         return DEAD_REFRESH_TOKENS[state.switches.dead_refresh_token]
@@ -362,12 +374,13 @@ def _refresh(state: State, app: App, request: TokenRequest, now: float, mint: Mi
 
 
 def _issue(state: State, grant: Grant, family: str | None, now: float, mint: Mint) -> Answer:
-    token = AccessToken(grant, grant.scopes, now + ACCESS_SECONDS, family)
+    seconds = state.switches.access_seconds
+    token = AccessToken(grant, grant.scopes, now + seconds, family)
     shown = [scope for scope in grant.scopes if scope != OFFLINE_ACCESS or state.switches.echo_offline_access]
     body = {
         "access_token": keep(state.access_tokens, mint(), token),
         "scope": " ".join(sorted(shown) if state.switches.scope_order == "sorted" else shown),
-        "expires_in": ACCESS_SECONDS,
+        "expires_in": seconds,
         "token_type": "Bearer",
     }
     renewable = {} if family is None else {"refresh_token": grants.refresh_token(state, family, mint=mint)}

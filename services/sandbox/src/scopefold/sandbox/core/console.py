@@ -59,13 +59,14 @@ def change(state: State[S], app: App, wanted: AppSettings) -> None:
 
 
 def shown(state: State[S]) -> Mapping[str, Any]:
-    """Everything that can be set, and the grants that can be revoked."""
+    """Everything that can be set, the grants that can be revoked, and how refresh tokens were used."""
     given = [{"client_id": one.client_id, "user": one.user, "scopes": one.scopes} for one in state.grants.values()]
     return {
         "app": {"client_id": app_of(state).client_id, **msgspec.structs.asdict(settings_of(app_of(state)))},
         "switches": state.switches,
         "faults": state.faults,
         "grants": given,
+        "seen": state.seen,
     }
 
 

@@ -102,14 +102,18 @@ def use_refresh_token(state: State[S], app: App, token: str, rotation: Rotation,
     if now - family.used_at > rotation.idle_seconds:
         return None
     _, generation = state.refresh_tokens[token]
+    state.seen.renewals += 1
     if not rotation.replaces:
         state.families[name] = replace(family, grant=grant, used_at=now)
     elif generation == family.generation:
         state.families[name] = replace(family, grant=grant, generation=generation + 1, rotated_at=now, used_at=now)
     elif generation == family.generation - 1 and now - family.rotated_at <= rotation.leeway_seconds:
+        state.seen.repeats += 1
         state.families[name] = replace(family, grant=grant, used_at=now)
     else:
         # Only the token used last may be exchanged again, and only within the leeway; anything older is a breach.
+        state.seen.renewals -= 1
+        state.seen.breaches += 1
         if rotation.breach_ends_family:
             del state.families[name]
         return None

@@ -103,6 +103,16 @@ class Family(Struct, frozen=True):
     generation: int = 0
 
 
+class Seen(Struct):
+    """How refresh tokens were used here, for whoever must show that none was used twice."""
+
+    renewals: int = 0
+    repeats: int = 0
+    """Of a token that had been used already, within the leeway."""
+    breaches: int = 0
+    """Of a token that had been used already, and that ended its family."""
+
+
 class State(Struct, Generic[S]):
     """Everything that a stand-in remembers, and how it was told to behave. `base` is its own address."""
 
@@ -116,6 +126,7 @@ class State(Struct, Generic[S]):
     access_tokens: dict[str, AccessToken] = field(default_factory=dict)
     families: dict[str, Family] = field(default_factory=dict)
     refresh_tokens: dict[str, tuple[str, int]] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
 
 
 def keep(store: dict[K, V], key: K, value: V) -> K:
