@@ -16,16 +16,15 @@ from starlette.routing import Route
 
 from scopefold.auth.core.keys import revoked
 from scopefold.auth.core.seal import read_key
+from scopefold.auth.folding import connect
 from scopefold.auth.oauth.dpop_proof import ALGORITHMS
 from scopefold.auth.oauth.keys import keys_of, new_key
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.protected import Access, AccessRefused, Needs, check_access
 from scopefold.auth.settings import Settings
-from scopefold.auth.store.buckets import connect
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.vault import Vault
 from scopefold.auth.web.protected import access_of, access_refused
-from scopefold.auth.web.service import Connected, Service, service_of
+from scopefold.auth.web.service import Service, service_of
 from scopefold.ledger.log import Log
 from scopefold.runtime.secret import Secret
 from scopefold.runtime.web import application, json_response
@@ -191,14 +190,12 @@ async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(
     """A resource in a service of the test's own, on the world's bus, with the world's keys."""
     nc = await nats.connect(world.bus.url)
     log = Log(nc)
-    found = await connect(log.js)
-    vault = Vault(found.vault, "default", read_key(KEK))
-    await vault.open()
     settings = Settings(admin_token=Secret("x" * 24), kek=Secret(KEK), issuer=ISSUER, dpop_nonce="required")
     async with httpx.AsyncClient() as unused:
         service = Service(settings, Projection("default"), unused)
         service.waiting_for = None
-        service.connected = Connected(log, found, vault, some_keys())
+        service.connected = await connect(service, log, read_key(KEK))
+        service.connected.keys = some_keys()
 
         async def userinfo(request: Request) -> Response:
             access = await access_of(service_of(request), request, Needs(max_age_seconds=3600))

@@ -7,10 +7,13 @@ from typing import Final
 
 from scopefold.auth.core.seal import CannotOpen
 from scopefold.auth.store import buckets
+from scopefold.auth.store.grants import Grants
+from scopefold.auth.store.recent import Changes
 from scopefold.auth.store.vault import Vault
 from scopefold.auth.web.client_documents import ClientDocuments
-from scopefold.auth.web.service import Connected, Service
+from scopefold.auth.web.service import AsOfLate, Connected, Service
 from scopefold.auth.web.signing_keys import first_keys
+from scopefold.auth.web.step_up import own_client
 from scopefold.ledger.follow import LogReplaced, follow
 from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
 from scopefold.ledger.read import LogGap
@@ -38,7 +41,7 @@ async def keep_folding(service: Service, bus: Bus, kek: bytes, wake: asyncio.Eve
         try:
             reached = bus.log()
             if service.connected is None or service.connected.log is not reached:
-                service.connected = await _connect(service, reached, kek)
+                service.connected = await connect(service, reached, kek)
                 service.waiting_for = "the log is still being read"
             await follow(reached, service.projection.checkpoint, service.projection.apply, wake, caught_up)
         except (LogUnavailable, LogNotDeclared, sqlite3.Error) as error:
@@ -56,9 +59,19 @@ async def keep_folding(service: Service, bus: Bus, kek: bytes, wake: asyncio.Eve
             return
 
 
-async def _connect(service: Service, reached: Log, kek: bytes) -> Connected:
+async def connect(service: Service, reached: Log, kek: bytes) -> Connected:
+    """What the bus holds, opened. Raises `LogUnavailable` and `CannotOpen`."""
     found = await buckets.connect(reached.js)
     vault = Vault(found.vault, service.settings.tenant, kek)
     await vault.open()
+    changes = Changes(reached.js)
+    late_vault = Vault(changes.recent(buckets.VAULT, found.vault), service.settings.tenant, kek)
+    await late_vault.open()
+    recent = AsOfLate(changes, late_vault, Grants(changes.recent(buckets.GRANTS, found.grants)))
+    await changes.open()
     described = ClientDocuments(service.egress) if service.settings.client_documents else None
-    return Connected(reached, found, vault, await first_keys(vault), described)
+    connected = Connected(reached, found, vault, await first_keys(vault), recent=recent, described=described)
+    connected.clients.own = own_client(
+        (service.settings.issuer, f"{service.settings.issuer}/{service.settings.tenant}")
+    )
+    return connected

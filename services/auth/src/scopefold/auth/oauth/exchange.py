@@ -20,6 +20,7 @@ from scopefold.auth.oauth.access_claims import AccessClaims
 from scopefold.auth.oauth.client import CONFIDENTIAL_METHODS
 from scopefold.auth.oauth.loaded import Exchange, Loaded
 from scopefold.auth.oauth.resource import InvalidTargetError, resources_in
+from scopefold.auth.store.records import Client
 
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
@@ -119,13 +120,17 @@ def _target(loaded: Loaded, data: dict[str, str]) -> str:
     return target
 
 
-def _check_audience(loaded: Loaded, subject: AccessClaims, target: str) -> None:
-    """Was the token meant for who presents it, for this server, or for the target itself? Any other was stolen, or
-    lent for something else.
+def may_present(issuer: str, client: Client, subject: AccessClaims, target: str) -> bool:
+    """Was a token meant for the client that presents it, for this server, or for the target itself? Any other was
+    stolen, or lent for something else.
     """
+    return bool({issuer, client.client_id, *client.resources, target} & set(subject.audiences))
+
+
+def _check_audience(loaded: Loaded, subject: AccessClaims, target: str) -> None:
+    """Raises `InvalidTargetError`."""
     assert loaded.client is not None
-    allowed = {loaded.issuer, loaded.client.client_id, *loaded.client.resources, target}
-    if not allowed & set(subject.audiences):
+    if not may_present(loaded.issuer, loaded.client, subject, target):
         raise InvalidTargetError("The subject token was issued for something else.")
 
 

@@ -92,9 +92,7 @@ def check_access(
     bound = claims.get("cnf", {}).get("jkt") if isinstance(claims.get("cnf"), dict) else None
     if (scheme == "DPoP") is not (bound is not None):
         raise _invalid(scheme, "The token is of another type than it was sent as.")
-    held = _proof(loaded, method, token.strip(), proof) if bound is not None else None
-    if held is not None and held.jkt != bound:
-        raise _invalid(scheme, "The token is bound to another key.")
+    held = check_proof(loaded, method, token.strip(), proof, bound) if bound is not None else None
     _check_scopes(claims, scheme, needs)
     _check_login(loaded, claims, scheme, needs)
     return Access(claims, held)
@@ -124,15 +122,19 @@ def _claims(loaded: Loaded, token: str, scheme: str) -> Mapping[str, Any]:
     return dict(found)
 
 
-def _proof(loaded: Loaded, method: str, token: str, proof: str | None) -> Proof:
+def check_proof(loaded: Loaded, method: str, token: str, proof: str | None, bound: str) -> Proof:
+    """The proof of the key that a token is bound to, by its thumbprint. Raises `AccessRefused`."""
     if proof is None:
         raise AccessRefused(
             401, "DPoP", error="invalid_dpop_proof", error_description="A DPoP proof is needed with this token."
         )
     try:
-        return judged(loaded, proof, method=method, access_token=token)
+        held = judged(loaded, proof, method=method, access_token=token)
     except OAuth2Error as error:
         raise AccessRefused(401, "DPoP", error=error.error, error_description=error.description) from None
+    if held.jkt != bound:
+        raise _invalid("DPoP", "The token is bound to another key.")
+    return held
 
 
 def _check_scopes(claims: Mapping[str, Any], scheme: str, needs: Needs) -> None:

@@ -123,6 +123,7 @@ class Bucket:
         self._kv = kv
         self._place = place  # the client library renews no lifetime, so this bucket's entries are published by hand
         self._remake = remake  # a bucket in memory is gone with a server that stood alone
+        self.on_change: Callable[[str], None] | None = None
 
     async def get(self, key: str, kind: type[T]) -> tuple[T, int] | None:
         """The entry and its revision. A deleted or expired entry, which shows as a marker, is absent."""
@@ -158,6 +159,12 @@ class Bucket:
             raise Taken(key) from None
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+        finally:
+            self._changed(key)
+
+    def _changed(self, key: str) -> None:
+        if self.on_change is not None:
+            self.on_change(key)
 
     async def _write(self, key: str, content: bytes, revision: int, keep_seconds: int | None) -> int:
         if revision == 0:
@@ -177,6 +184,8 @@ class Bucket:
             raise Taken(key) from None
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+        finally:
+            self._changed(key)
 
     async def keys(self, pattern: str = ">") -> list[str]:
         """All keys that match, sorted. The server looks for them: others cost nothing."""

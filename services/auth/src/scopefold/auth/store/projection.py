@@ -7,10 +7,10 @@ once, however many users hold it, so a provisioned connector costs one judgement
 import asyncio
 import contextlib
 import sqlite3
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiosqlite
 import msgspec
@@ -38,6 +38,8 @@ from scopefold.ledger.follow import Checkpoint
 from scopefold.runtime.logs import logger
 from scopefold.scopes.coverage import Grant, carries
 
+KEPT: Final = 100_000
+"""Users' grants that were asked for lately: every call for a user asks."""
 log = logger(__name__)
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -97,6 +99,7 @@ class Projection:
         self._sets_by_id: dict[int, GrantSet] = {}
         self._next_set_id = 1
         self._ungiven: Counter[tuple[str, str]] = Counter()
+        self._kept: OrderedDict[tuple[str, str], UserGrant | None] = OrderedDict()
         self._moved = asyncio.Condition()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
         self._db: aiosqlite.Connection
@@ -122,6 +125,7 @@ class Projection:
             raise
 
     async def _load(self) -> None:
+        self._kept.clear()
         rows = await self._db.execute_fetchall("SELECT content FROM checkpoint")
         self.checkpoint = next((msgspec.json.decode(content, type=Checkpoint) for (content,) in rows), None)
         idps = await self._db.execute_fetchall("SELECT idp, content FROM idps ORDER BY idp")
@@ -185,6 +189,8 @@ class Projection:
         self.scopes = scopes
         await self._save_idps(changed)
         counted = dict(self._ungiven)
+        for key in keys:
+            self._kept.pop(key, None)
         await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
         await self._save_ungiven(counted)
         for one in aside:
@@ -357,8 +363,15 @@ class Projection:
 
     async def held(self, idp: str, user: str) -> UserGrant | None:
         """What one user has granted at one IdP, as far as the log is folded."""
+        key = (idp, user)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
         async with self._turn:
-            return (await self._held([(idp, user)])).get((idp, user))
+            self._kept[key] = (await self._held([key])).get(key)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return self._kept.get(key)
 
     async def quarantine(self, limit: int = 1000) -> list[Quarantined]:
         """The messages that no fold may use, oldest first."""

@@ -18,6 +18,7 @@ from scopefold.auth.store.records import Client, Origin
 from scopefold.auth.web.browser import random_text
 from scopefold.auth.web.clients import DYNAMIC_PREFIX
 from scopefold.auth.web.service import Service, service_of
+from scopefold.auth.web.step_up import ACCOUNT
 from scopefold.contracts.words import ClientId, Scopes
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.web import ProblemError, json_body, json_response
@@ -206,6 +207,9 @@ async def _registered(service: Service, request: Request) -> tuple[Client, int]:
 
 def _described(service: Service, client_id: str, asked: DescribeClient) -> Client:
     """The client as it is asked for, without a secret yet. Raises `ProblemError`."""
+    if client_id == ACCOUNT:
+        detail = f"{ACCOUNT} is this server's own client; choose another id."
+        raise ProblemError(422, "reserved-client-id", "This id is not to be had", detail)
     if client_id.startswith(DYNAMIC_PREFIX):
         detail = f"Ids that begin with {DYNAMIC_PREFIX} are for clients that register themselves; choose another."
         raise ProblemError(422, "reserved-client-id", "This client id is reserved", detail)

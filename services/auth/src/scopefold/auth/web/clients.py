@@ -30,9 +30,12 @@ class Clients:
         self._dynamic = dynamic
         self._described = described
         self._kept: dict[str, tuple[Client, float]] = {}
+        self.own: Client | None = None
 
     async def get(self, client_id: str) -> Client | None:
         """The client of this id. Only those that exist are remembered: who asks for others costs no memory."""
+        if self.own is not None and client_id == self.own.client_id:
+            return self.own
         kept = self._kept.get(client_id)
         if kept is not None and time.monotonic() - kept[1] < KEPT_SECONDS:
             return kept[0]

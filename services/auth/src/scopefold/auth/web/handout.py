@@ -71,7 +71,7 @@ async def hand_out(service: Service, call: Call) -> Handed:
     connector = idp.connectors[call.resource_type]
     scopes = wanted_scopes(connector, call.scopes)
     part = part_for(idp.profile, connector, scopes)
-    found = await service.bus.vault.token(call.user, idp.idp)
+    found = await service.bus.recent.vault.token(call.user, idp.idp)
     token = found[0] if found is not None else None
     if token is None or token.cleared or (piece := token.piece(part)) is None:
         raise NoSession(idp.idp, idp.profile.title)

@@ -25,6 +25,7 @@ from scopefold.auth.web import (
     protected,
     registration,
     signing_keys,
+    step_up,
     users,
     withholding,
     worklist,
@@ -33,6 +34,7 @@ from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
 from scopefold.auth.web.consent import consent
 from scopefold.auth.web.forms import Forged
+from scopefold.auth.web.forward_auth import forward_auth
 from scopefold.auth.web.logout import logout, logout_confirmed
 from scopefold.auth.web.pages import style
 from scopefold.auth.web.par import push
@@ -96,18 +98,24 @@ def build(service: Service) -> Starlette:
     return app
 
 
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""A gateway may ask by the method of the user's own request."""
+
 OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     ("/authorize", authorize, ["GET", "POST"]),
     ("/consent", consent, ["POST"]),
     ("/oauth2/callback", callback, ["GET"]),
     ("/oauth2/callback/{idp}", callback, ["GET"]),
     ("/oauth2/token", token, ["POST"]),
+    ("/forward-auth", forward_auth, list(METHODS)),
     ("/oauth2/par", push, ["POST"]),
     ("/oauth2/introspect", introspection, ["POST"]),
     ("/oauth2/revoke", revocation, ["POST"]),
     ("/oauth2/userinfo", userinfo, ["GET", "POST"]),
     ("/oauth2/logout", logout, ["GET", "POST"]),
     ("/account/logout", logout_confirmed, ["POST"]),
+    (step_up.CONNECT, step_up.connect, ["GET"]),
+    (step_up.CONNECTED, step_up.connected, ["GET"]),
     ("/account/sessions", account.sessions, ["GET"]),
     ("/account/sessions/{sid}/revoke", account.revoke_session, ["POST"]),
     ("/oauth2/jwks", metadata.jwks, ["GET"]),

@@ -16,9 +16,11 @@ from scopefold.auth.store.buckets import Buckets
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.history import History
 from scopefold.auth.store.projection import Projection
+from scopefold.auth.store.recent import Changes
 from scopefold.auth.store.records import Client, Session
 from scopefold.auth.store.sessions import Sessions
 from scopefold.auth.store.vault import Vault
+from scopefold.auth.web.access_tokens import AccessTokens
 from scopefold.auth.web.allowance import Window
 from scopefold.auth.web.backchannel import Backchannel
 from scopefold.auth.web.browser import session_cookie
@@ -37,11 +39,28 @@ from scopefold.runtime.web import ProblemError
 log = logger(__name__)
 
 
+class AsOfLate:
+    """What the hottest path reads: as it was a moment ago."""
+
+    def __init__(self, changes: Changes, vault: Vault, grants: Grants) -> None:
+        self.changes = changes
+        self.vault = vault
+        self.grants = grants
+        self.access_tokens = AccessTokens()
+
+
 class Connected:
     """What exists only while the bus has been reached."""
 
     def __init__(
-        self, log: Log, buckets: Buckets, vault: Vault, keys: Keys, described: ClientDocuments | None = None
+        self,
+        log: Log,
+        buckets: Buckets,
+        vault: Vault,
+        keys: Keys,
+        *,
+        recent: AsOfLate,
+        described: ClientDocuments | None = None,
     ) -> None:
         self.log = log
         self.buckets = buckets
@@ -50,6 +69,7 @@ class Connected:
         self.grants = Grants(buckets.grants)
         self.vault = vault
         self.keys = keys
+        self.recent = recent
 
 
 class Service:

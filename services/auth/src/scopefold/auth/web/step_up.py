@@ -1,10 +1,78 @@
-"""Where a person goes who must consent again: a link that needs no app, and ends on a page that says it is done."""
+"""Where a person goes who must consent again: a link that needs no app, and ends on a page that says it is done.
 
+It is a login of this server's own client. The code that comes of it is never redeemed: nobody keeps its verifier.
+"""
+
+from collections.abc import Collection
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
-from scopefold.auth.web.service import Service
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.oauth.request import ShownError
+from scopefold.auth.store.records import Client
+from scopefold.auth.web.browser import random_text
+from scopefold.auth.web.pages import error_page, page, redirect
+from scopefold.auth.web.service import Service, service_of
+from scopefold.runtime.web import query
+
+ACCOUNT: Final = "scopefold-account"
+CONNECT: Final = "/account/connect"
+CONNECTED: Final = "/account/connected"
+
+
+class ConnectQuery(Struct, frozen=True, kw_only=True):
+    """What the link is for."""
+
+    resource: Annotated[str, Meta(max_length=600, description="A connector's resource type.")]
+
+
+def own_client(issuers: Collection[str]) -> Client:
+    """This server's own client. It is registered nowhere, and nobody else can have its name."""
+    return Client(
+        client_id=ACCOUNT,
+        client_name="Scopefold",
+        redirect_uris=tuple(f"{issuer}{CONNECTED}" for issuer in issuers),
+        grant_types=("authorization_code",),
+        scopes=("openid",),
+        token_endpoint_auth_method="none",
+    )
 
 
 def step_up_address(service: Service, resource_type: str) -> str:
     """The link for everything that a resource type's connector needs. It names no person: it is anybody's own."""
-    return f"{service.issuer}/account/connect?{urlencode({'resource': resource_type})}"
+    return f"{service.issuer}{CONNECT}?{urlencode({'resource': resource_type})}"
+
+
+async def connect(request: Request) -> Response:
+    """`GET /account/connect`"""
+    service, asked = service_of(request), query(request, ConnectQuery)
+    service.check_ready()
+    if asked.resource not in service.scopes.routes:
+        return error_page(
+            404,
+            "There is no such connector",
+            "Nothing is connected under the name in this link. Ask whoever sent it to you for a new one.",
+            code="unknown_resource",
+        )
+    parameters = {
+        "response_type": "code",
+        "client_id": ACCOUNT,
+        "redirect_uri": f"{service.issuer}{CONNECTED}",
+        "scope": "openid",
+        "resource": asked.resource,
+        "code_challenge": create_s256_code_challenge(random_text()),
+        "code_challenge_method": "S256",
+    }
+    return redirect(f"{service.issuer}/authorize?{urlencode(parameters)}")
+
+
+async def connected(request: Request) -> Response:
+    """`GET /account/connected`: the login is over, well or not."""
+    error = request.query_params.get("error")
+    if error is not None:
+        raise ShownError(error[:100], request.query_params.get("error_description", "")[:500])
+    return page("connected", title="Done")

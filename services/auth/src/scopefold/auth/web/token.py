@@ -12,7 +12,7 @@ from scopefold.auth.store.records import Code
 from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion, spend_proof
 from scopefold.auth.web.ending import end_family
 from scopefold.auth.web.exchange import exchanged
-from scopefold.auth.web.token_status import told_access_token
+from scopefold.auth.web.token_status import told_of_late
 
 _USED: Final[dict[Ended, str]] = {
     "code-reused": "The code was redeemed already.",
@@ -54,7 +54,7 @@ async def _load(asked: ClientRequest) -> int:
         case "refresh_token":
             return await _load_family(asked, asked.parameters.get("refresh_token", ""))
         case exchange.EXCHANGE:
-            asked.loaded.told = await told_access_token(asked.service, asked.parameters.get("subject_token", ""))
+            asked.loaded.told = await told_of_late(asked.service, asked.parameters.get("subject_token", ""))
     return 0
 
 

@@ -1,0 +1,149 @@
+"""Forward authentication for gateways: may this request pass, and with which upstream token?
+
+A gateway asks before it lets a user's request through (Caddy `forward_auth`, nginx `auth_request`, Traefik
+`ForwardAuth`, Envoy `ext_authz` over HTTP), and sends the request's own headers along. The answer 200 has the
+`Authorization` header for the upstream API. Every other answer is the refusal, and says what to do.
+"""
+
+import base64
+import binascii
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scopefold.auth.core.handout import BadWish
+from scopefold.auth.oauth.client import RegisteredClient
+from scopefold.auth.oauth.exchange import EXCHANGE, may_present
+from scopefold.auth.oauth.protected import AccessRefused, check_proof
+from scopefold.auth.store.records import Client
+from scopefold.auth.web.dpop import is_first_sight, proof_in
+from scopefold.auth.web.exchange import refusal
+from scopefold.auth.web.handout import Call, Handed, Insufficient, NotHanded, hand_out
+from scopefold.auth.web.rate import TooManyError
+from scopefold.auth.web.renewal import NotRenewed
+from scopefold.auth.web.service import Service, service_of
+from scopefold.auth.web.token_status import told_of_late
+from scopefold.runtime.web import ProblemError, problem_response, query
+
+GATEWAY: Final = "x-gateway-authorization"
+NO_STORE: Final = {"cache-control": "no-store"}
+BAD_GATEWAY: Final = 502
+
+
+class ForwardAuthQuery(Struct, frozen=True, kw_only=True):
+    """What a gateway wants to call, and how it wants to be told what is missing."""
+
+    resource: Annotated[str, Meta(max_length=600, description="The connector's resource type.")]
+    scope: Annotated[
+        str, Meta(max_length=4000, description="Upstream scopes that the call needs, parted by spaces; none: all.")
+    ] = ""
+    missing: Annotated[
+        Literal["challenge", "bad-gateway"],
+        Meta(description="challenge: 403 with a challenge (RFC 6750, RFC 9470). bad-gateway: 502, for users to read."),
+    ] = "challenge"
+
+
+async def forward_auth(request: Request) -> Response:
+    """`/forward-auth`, by any method"""
+    service = service_of(request)
+    service.check_ready()
+    asked = query(request, ForwardAuthQuery)
+    gateway = await _gateway(service, request)
+    if asked.resource not in gateway.exchange_resources:
+        detail = "Register the client with this resource type among its exchange_resources."
+        raise ProblemError(403, "not-for-this-gateway", "This gateway may not ask for that resource type", detail)
+    call = Call(await _subject(service, request, gateway, asked.resource), asked.resource, tuple(asked.scope.split()))
+    try:
+        handed = await hand_out(service, call)
+    except NotHanded as refused:
+        return _refused(service, call, refused, asked.missing)
+    except BadWish as error:
+        raise ProblemError(400, "invalid-scope", "The scopes cannot be asked for", str(error)) from None
+    except NotRenewed as error:
+        headers = {"retry-after": str(error.retry_after), **NO_STORE}
+        title = "The token could not be renewed now"
+        raise ProblemError(503, "not-renewed", title, str(error), headers=headers) from None
+    return Response(status_code=200, headers={**_passed_on(handed, call), **NO_STORE})
+
+
+def _passed_on(handed: Handed, call: Call) -> dict[str, str]:
+    return {
+        "authorization": f"Bearer {handed.piece.access_token}",
+        "x-scopefold-user": call.user,
+        "x-scopefold-idp": handed.idp,
+    }
+
+
+def _refused(service: Service, call: Call, refused: NotHanded, form: str) -> Response:
+    told, challenge = refusal(service, call, refused)
+    bad_gateway = form == "bad-gateway" and isinstance(refused, Insufficient)
+    return problem_response(
+        ProblemError(
+            BAD_GATEWAY if bad_gateway else 403,
+            str(told.pop("error")).replace("_", "-"),
+            "The user must consent again" if "idp" in told else "No connector serves this",
+            str(told.pop("error_description")),
+            headers={"www-authenticate": challenge, **NO_STORE},
+            **told,
+        )
+    )
+
+
+async def _gateway(service: Service, request: Request) -> Client:
+    """The client that asks, by its id and secret. Raises `ProblemError`."""
+    scheme, _, content = request.headers.get(GATEWAY, "").partition(" ")
+    try:
+        client_id, _, secret = base64.b64decode(content, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        client_id = secret = ""
+    try:
+        service.limits.check_client(request, client_id)
+    except TooManyError as error:
+        headers = {"retry-after": error.retry_after, **NO_STORE}
+        raise ProblemError(429, "too-many", "Too many failed requests; wait", headers=headers) from None
+    client = await service.clients.get(client_id) if scheme.lower() == "basic" and client_id else None
+    known = client is not None and EXCHANGE in client.grant_types and client.secret_hash is not None
+    if client is None or not known or not _proves(service, client, secret):
+        service.limits.client_failed(request, client_id)
+        detail = f"Send the gateway's client id and secret as `{GATEWAY.title()}: Basic ...`."
+        raise ProblemError(401, "unknown-gateway", "The gateway did not prove itself", detail, headers=NO_STORE)
+    return client
+
+
+def _proves(service: Service, client: Client, secret: str) -> bool:
+    return RegisteredClient(client, service.bus.vault.client_secret_key).check_client_secret(secret)
+
+
+async def _subject(service: Service, request: Request, gateway: Client, resource: str) -> str:
+    """The user whose access token the request carries. Raises `AccessRefused`."""
+    named, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme = {"bearer": "Bearer", "dpop": "DPoP"}.get(named.lower())
+    if scheme is None:
+        raise AccessRefused(401, None)
+    told = await told_of_late(service, token.strip())
+    claims = told.claims if told is not None and told.live else None
+    if claims is None or claims.grant_id is None or not may_present(service.issuer, gateway, claims, resource):
+        description = "The token is none of ours, is not for this gateway, is no user's, or has ended."
+        raise AccessRefused(401, scheme, error="invalid_token", error_description=description)
+    bound = (claims.cnf or {}).get("jkt")
+    if (scheme == "DPoP") is not (bound is not None):
+        raise AccessRefused(401, scheme, error="invalid_token", error_description="The token is of another type.")
+    if bound is not None:
+        loaded = service.loaded(None)
+        loaded.url, method = _forwarded(request)
+        held = check_proof(loaded, method, token.strip(), proof_in(request), bound)
+        if not await is_first_sight(service, held):
+            description = "The DPoP proof was used already."
+            raise AccessRefused(401, "DPoP", error="invalid_dpop_proof", error_description=description)
+    return claims.sub
+
+
+def _forwarded(request: Request) -> tuple[str, str]:
+    """The address and the method of the user's own request, as the gateway, which has proved itself, tells them."""
+    told = request.headers
+    path = urlsplit(told.get("x-forwarded-uri") or told.get("x-original-uri") or "/").path
+    address = f"{told.get('x-forwarded-proto', 'https')}://{told.get('x-forwarded-host', '')}{path}"
+    return address, told.get("x-forwarded-method") or told.get("x-original-method") or "GET"

@@ -1,0 +1,123 @@
+"""Forward authentication: a gateway asks before it lets a request pass, and gets the upstream token or the refusal."""
+
+import base64
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.auth.gateways import Gateway, access_token, resource_of
+from tests.auth.world import JIRA_SCOPES, Person, World, query_of
+from tests.support.logs import CONFLUENCE, provisioned
+
+
+def credentials(gateway: Gateway, secret: str | None = None) -> dict[str, str]:
+    """The gateway's own header."""
+    told = f"{gateway.app.id}:{gateway.app.secret if secret is None else secret}"
+    return {"x-gateway-authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
+
+
+async def ask(
+    gateway: Gateway, token: str, *, method: str = "GET", headers: Any = None, **asked: str
+) -> httpx.Response:
+    """What a gateway asks for a request with this token."""
+    sent = {"authorization": f"Bearer {token}", **credentials(gateway), **(headers or {})}
+    async with gateway.app.world.auth.client() as http:
+        http.headers.pop("authorization", None)
+        return await http.request(method, "/forward-auth", params={"resource": gateway.resource, **asked}, headers=sent)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+async def test_a_request_passes_with_the_upstream_token(world: World, jira: str, method: str) -> None:
+    app, gateway = await world.register_client(), await Gateway.registered(world, jira)
+    token = await access_token(Person(world), app, idp_hint=jira)
+    answer = await ask(gateway, token, method=method)
+    assert (200, b"") == (answer.status_code, answer.content), answer.text
+    assert "no-store" == answer.headers["cache-control"]
+    exchanged = (await gateway.exchange(token)).json()["access_token"]
+    assert f"Bearer {exchanged}" == answer.headers["authorization"]
+
+
+async def test_C07_what_is_missing_is_told_in_the_form_that_the_gateway_asks_for(world: World) -> None:
+    idp = await world.idp_with_jira()
+    app, gateway, person = await world.register_client(), await Gateway.registered(world, idp), Person(world)
+    token = await access_token(person, app, idp_hint=idp)
+    await world.publish(provisioned(f"jira-{idp}", (*JIRA_SCOPES, CONFLUENCE[0]), idp, "2.0.0"), by="provisioner")
+    challenge, bad_gateway = await ask(gateway, token), await ask(gateway, token, missing="bad-gateway")
+    assert (403, 502) == (challenge.status_code, bad_gateway.status_code)
+    sentence = f"Stored IdP token missing required scopes: [{CONFLUENCE[0]}]. User must re-authenticate with step-up."
+    for answer in (challenge, bad_gateway):
+        assert "application/problem+json" == answer.headers["content-type"]
+        assert (sentence, CONFLUENCE[0]) == (answer.json()["detail"], answer.json()["scope"])
+        assert 'Bearer error="insufficient_scope"' in answer.headers["www-authenticate"]
+    assert "authorization" not in challenge.headers
+    # The link leads through the IdP's consent to a page that says it is done; then the call passes.
+    person.address = challenge.json()["step_up_uri"].removeprefix(world.auth.url)
+    answer = await person.browser.get(person.address)
+    assert 303 == answer.status_code, answer.text
+    person.address = answer.headers["location"]
+    back = await person.come_back(app)
+    assert 303 == back.status_code, back.text
+    done = await person.browser.get(back.headers["location"])
+    assert (200, True) == (done.status_code, "You gave the access" in done.text)
+    assert "code" in query_of(back)
+    assert 200 == (await ask(gateway, token)).status_code
+
+
+async def test_a_user_who_was_never_at_the_idp_is_told_which(world: World, jira: str) -> None:
+    other = await world.idp_with_jira()
+    app, gateway = await world.register_client(), await Gateway.registered(world, jira, resource_of(other))
+    token = await access_token(Person(world), app, idp_hint=jira)
+    answer = await ask(gateway, token, resource=resource_of(other))
+    assert 403 == answer.status_code, answer.text
+    assert other == answer.json()["idp"]
+    assert 'error="insufficient_user_authentication"' in answer.headers["www-authenticate"]
+
+
+async def test_C03_a_gateway_gets_only_what_it_is_registered_for(world: World, jira: str) -> None:
+    other = await world.idp_with_jira()
+    app, gateway = await world.register_client(), await Gateway.registered(world, jira)
+    token = await access_token(Person(world), app, idp_hint=jira)
+    assert 403 == (await ask(gateway, token, resource=resource_of(other))).status_code
+    assert 200 == (await ask(gateway, token)).status_code
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-gateway-authorization": ""},
+        {"x-gateway-authorization": "Basic bm9ib2R5Om5vdGhpbmc="},
+        {"x-gateway-authorization": "Basic %%%"},
+        {"x-gateway-authorization": "Bearer x"},
+    ],
+)
+async def test_C01_nobody_else_gets_a_token(world: World, jira: str, headers: dict[str, str]) -> None:
+    app, gateway = await world.register_client(), await Gateway.registered(world, jira)
+    token = await access_token(Person(world), app, idp_hint=jira)
+    answer = await ask(gateway, token, headers=headers)
+    assert (401, False) == (answer.status_code, "authorization" in answer.headers)
+
+
+async def test_C01_a_client_without_the_grant_is_no_gateway(world: World, jira: str) -> None:
+    app = await world.register_client(token_endpoint_auth_method="client_secret_basic")
+    gateway = Gateway(app, resource_of(jira))
+    assert 401 == (await ask(gateway, "x")).status_code
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer x.y.z", "Basic YTpi", "DPoP x"])
+async def test_who_brings_no_token_of_ours_is_challenged(world: World, jira: str, authorization: str) -> None:
+    gateway = await Gateway.registered(world, jira)
+    answer = await ask(gateway, "", headers={"authorization": authorization})
+    assert 401 == answer.status_code
+    assert "resource_metadata=" in answer.headers["www-authenticate"]
+
+
+async def test_C09_what_was_revoked_passes_no_more(world: World, jira: str) -> None:
+    app, gateway = await world.register_client(), await Gateway.registered(world, jira)
+    person = Person(world)
+    token = await access_token(person, app, idp_hint=jira)
+    assert 200 == (await ask(gateway, token)).status_code
+    async with httpx.AsyncClient() as http:
+        form = {"token": token, "client_id": app.id}
+        assert 200 == (await http.post(f"{world.auth.url}/oauth2/revoke", data=form)).status_code
+    assert 401 == (await ask(gateway, token)).status_code
