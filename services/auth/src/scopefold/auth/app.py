@@ -12,6 +12,7 @@ from scopefold.auth.core.seal import read_key
 from scopefold.auth.folding import keep_folding
 from scopefold.auth.settings import Settings, check
 from scopefold.auth.store.projection import Projection
+from scopefold.auth.web.keep_alive import keep_alive
 from scopefold.auth.web.routes import build
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.signing_keys import keep_keys
@@ -42,6 +43,7 @@ async def main(settings: Settings) -> None:
         asyncio.create_task(keep_folding(service, bus, kek, wake)),
         asyncio.create_task(keep_watch(service)),
         asyncio.create_task(keep_keys(service)),
+        asyncio.create_task(keep_alive(service)),
     ]
     try:
         await serve(build(service), settings.host, settings.port)

@@ -22,6 +22,7 @@ Registration = Literal["off", "token", "open"]
 class Settings(Struct, frozen=True, kw_only=True):
     """Read from the environment: `nats_url` from `SCOPEFOLD_NATS_URL`, and so on.
 
+    `keep_alive_days`: upstream tokens that the IdP would end unused within so many days are renewed; 0: none.
     `trusted_proxies` are networks, parted by commas, whose X-Forwarded-For is believed. The limits are per address, of
     failures also per client, and each replica counts for itself.
     """
@@ -38,6 +39,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     on_suspect: Standing = "tell"
     dpop_nonce: Literal["optional", "required"] = "optional"
     key_rotation_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    keep_alive_days: Annotated[int, Meta(ge=0, le=365)] = 0
     trusted_proxies: str = ""
     logins_per_minute: Annotated[int, Meta(ge=1)] = 300
     failures_per_minute: Annotated[int, Meta(ge=1)] = 30

@@ -6,6 +6,7 @@ judgement, so a provisioned connector costs one judgement per grant set, however
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from functools import lru_cache
 from typing import Final, Literal, assert_never
 
@@ -53,6 +54,15 @@ class Cleared(Struct, frozen=True):
     cause: Cause
 
 
+class Deadlines(Struct, frozen=True):
+    """When a token dies by itself, as far as the provider's clocks are known."""
+
+    access: datetime | None = None
+    idle: datetime | None = None
+    """If nobody renews it before."""
+    absolute: datetime | None = None
+
+
 class UserGrant(Struct, frozen=True):
     """What one user has granted at one IdP, how that is known, and which event made it so.
 
@@ -68,6 +78,7 @@ class UserGrant(Struct, frozen=True):
     reports: tuple[Report, ...] = ()
     ungiven: tuple[Ungiven, ...] = ()
     cleared: Cleared | None = None
+    deadlines: Deadlines = Deadlines()
 
 
 class Because(Struct, frozen=True):
@@ -105,6 +116,7 @@ class Row(Struct, frozen=True):
     reports: tuple[Report, ...]
     ungiven: tuple[Ungiven, ...]
     cleared: Cleared | None
+    deadlines: Deadlines
 
 
 class State(Struct, frozen=True):
@@ -189,6 +201,7 @@ def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile:
         known_by=again.known_by if again and event.granted is None else event.known_by,
         stored=again.stored if again and again.grant == grant else cause,
         reports=again.reports if again else (),
+        deadlines=Deadlines(event.access_expires_at, event.idle_expires_at, event.absolute_expires_at),
         ungiven=asked_again(before.ungiven if before else (), profile, event, grant, cause),
     )
 
@@ -224,6 +237,7 @@ def _cleared(before: UserGrant | None, event: TokenCleared, cause: Cause) -> Use
         generation=event.generation,
         stored=cause,
         reports=(),
+        deadlines=Deadlines(),
         cleared=Cleared(event.reason, cause),
     )
 
@@ -331,6 +345,7 @@ def row_of(held: UserGrant, judgement: Judgement) -> Row:
         reports=held.reports,
         ungiven=held.ungiven,
         cleared=held.cleared,
+        deadlines=held.deadlines,
     )
 
 

@@ -103,6 +103,10 @@ class StoredToken(Struct, frozen=True):
                 return Piece(one.part, one.access_token, refresh_token, one.access_expires_at)
         return None
 
+    def dies_idle(self, before: datetime | None) -> bool:
+        """Does the IdP end it before this time, unless it is renewed?"""
+        return before is not None and self.idle_expires_at is not None and self.idle_expires_at < before
+
     def without_secrets(self, why: str) -> "StoredToken":
         """What is left of a token that is gone: who the user is upstream, and how the next one is counted."""
         return replace(self, access_token="", refresh_token=None, parts=(), renewing=None, cleared=why)

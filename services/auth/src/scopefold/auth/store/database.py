@@ -22,8 +22,10 @@ CREATE TABLE grant_sets (
     users INTEGER NOT NULL, status TEXT NOT NULL, judgement BLOB NOT NULL, UNIQUE (idp, key)
 ) STRICT;
 CREATE TABLE grants (
-    idp TEXT NOT NULL, user TEXT NOT NULL, grant_set INTEGER NOT NULL, held BLOB NOT NULL, PRIMARY KEY (idp, user)
+    idp TEXT NOT NULL, user TEXT NOT NULL, grant_set INTEGER NOT NULL, held BLOB NOT NULL, idle_end REAL,
+    PRIMARY KEY (idp, user)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX grants_by_idle_end ON grants (idle_end) WHERE idle_end IS NOT NULL;
 CREATE INDEX grants_by_set ON grants (grant_set, user);
 CREATE TABLE ungiven (idp TEXT NOT NULL, scope TEXT NOT NULL, users INTEGER NOT NULL, PRIMARY KEY (idp, scope))
     STRICT, WITHOUT ROWID;

@@ -14,15 +14,13 @@ from typing import Any, Final
 
 import aiosqlite
 import msgspec
-from msgspec import Struct
 
 from scopefold.auth.store.database import open_database
+from scopefold.auth.store.rows import GrantSet, Page, idle_end, packed, user_grant
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import (
-    Cleared,
     Judgement,
-    Report,
     Row,
     UserGrant,
     fold_grant,
@@ -32,8 +30,7 @@ from scopefold.consent.reconsent import (
     requirements,
     row_of,
 )
-from scopefold.consent.ungiven import Ungiven
-from scopefold.contracts.recorded import Cause, Quarantined, Recorded
+from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
 from scopefold.runtime.logs import logger
 from scopefold.scopes.coverage import Grant, carries
@@ -42,39 +39,6 @@ KEPT: Final = 100_000
 """Users' grants that were asked for lately: every call for a user asks."""
 log = logger(__name__)
 _json = msgspec.json.Encoder(order="deterministic")
-
-
-class Held(Struct, frozen=True, array_like=True):
-    """What a row of `grants` says of one user, beside the grant set."""
-
-    generation: int
-    known_by: str
-    stored: Cause
-    reports: tuple[Report, ...]
-    ungiven: tuple[Ungiven, ...]
-    cleared: Cleared | None = None
-
-
-class GrantSet(Struct):
-    """A canonical grant that at least one user holds at an IdP, and what it is worth."""
-
-    id: int
-    idp: str
-    key: str
-    grant: Grant
-    users: int
-    judgement: Judgement
-
-
-class Page(Struct, frozen=True):
-    """A part of the worklist, and where the next part begins (None: there is none)."""
-
-    rows: tuple[Row, ...]
-    next: tuple[str, str, str] | None
-
-
-_pack_held = msgspec.msgpack.Encoder().encode
-_unpack_held = msgspec.msgpack.Decoder(Held).decode
 
 
 def _needs_differ(before: Idp | None, after: Idp) -> bool:
@@ -218,9 +182,7 @@ class Projection:
         return held
 
     def _user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
-        kept = _unpack_held(held)
-        told = {name: getattr(kept, name) for name in Held.__struct_fields__}
-        return UserGrant(user, idp, self._sets_by_id[number].grant, **told)
+        return user_grant(idp, user, self._sets_by_id[number].grant, held)
 
     async def _save_idps(self, changed: Iterable[str]) -> None:
         await self._db.executemany(
@@ -254,8 +216,7 @@ class Projection:
                 left.users -= 1
                 touched[left.id] = left
             found.users += 1
-            held = Held(*(getattr(grant, name) for name in Held.__struct_fields__))
-            rows.append((grant.idp, grant.user, found.id, _pack_held(held)))
+            rows.append((grant.idp, grant.user, found.id, packed(grant), idle_end(grant)))
             if grant.ungiven or (before is not None and before.ungiven):
                 self._count_ungiven(before, grant)
         for name in rejudge:
@@ -266,8 +227,8 @@ class Projection:
                 touched[found.id] = found
         rows.sort()  # neighbours in the file are written together
         await self._db.executemany(
-            "INSERT INTO grants VALUES (?, ?, ?, ?) ON CONFLICT (idp, user)"
-            " DO UPDATE SET grant_set = excluded.grant_set, held = excluded.held",
+            "INSERT INTO grants VALUES (?, ?, ?, ?, ?) ON CONFLICT (idp, user)"
+            " DO UPDATE SET grant_set = excluded.grant_set, held = excluded.held, idle_end = excluded.idle_end",
             rows,
         )
         await self._save_sets(touched.values())
@@ -372,6 +333,14 @@ class Projection:
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return self._kept.get(key)
+
+    async def lying_idle(self, before: float, limit: int) -> list[tuple[str, str]]:
+        """(IdP, user) of tokens that die unused before this time, in seconds since 1970; the nearest first."""
+        async with self._turn:
+            rows = await self._db.execute_fetchall(
+                "SELECT idp, user FROM grants WHERE idle_end < ? ORDER BY idle_end LIMIT ?", (before, limit)
+            )
+        return [(idp, user) for idp, user in rows]
 
     async def quarantine(self, limit: int = 1000) -> list[Quarantined]:
         """The messages that no fold may use, oldest first."""

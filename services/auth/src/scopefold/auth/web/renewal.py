@@ -8,6 +8,7 @@ a thief's, and end both.
 
 import asyncio
 from contextlib import suppress
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -44,15 +45,18 @@ class NotRenewed(Exception):
         self.retry_after = max(1, round(retry_after))
 
 
-async def fresh(service: Service, user: str, idp: Idp, part: str) -> StoredToken:
+async def fresh(
+    service: Service, user: str, idp: Idp, part: str, *, idle_before: datetime | None = None
+) -> StoredToken:
     """The user's row once the token of this part need not be renewed, or the row is cleared.
 
-    Raises `NotRenewed`, and `LogUnavailable` where the bus is away.
+    `idle_before`: it is renewed as well where it dies unused before that. Raises `NotRenewed`, and `LogUnavailable`
+    where the bus is away.
     """
-    return await service.renewals.join((user, idp.idp, part), lambda: _renew(service, user, idp, part))
+    return await service.renewals.join((user, idp.idp, part), lambda: _renew(service, user, idp, part, idle_before))
 
 
-async def _renew(service: Service, user: str, idp: Idp, part: str) -> StoredToken:
+async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: datetime | None) -> StoredToken:
     """Renew it, or wait until somebody else has."""
     by = random_text()[:22]
     try:
@@ -63,7 +67,9 @@ async def _renew(service: Service, user: str, idp: Idp, part: str) -> StoredToke
                     raise NotRenewed("the token is gone", 1)
                 row, revision = found
                 piece = row.piece(part)
-                if row.cleared or piece is None or not must_renew(idp.profile, piece, now()):
+                if row.cleared or piece is None:
+                    return row
+                if not must_renew(idp.profile, piece, now()) and not row.dies_idle(idle_before):
                     return row
                 if piece.refresh_token is None:
                     return row if piece.lives(now()) else await clear(service, user, idp.idp, found, "expired")
