@@ -1,6 +1,7 @@
 """Kill every kind of process with SIGKILL, again and again under load, and check that nothing was lost.
 
 just faults [--seed N] [--kills 50] [--process nats|auth|provisioner|sandbox|all] [--json]
+just faults --renewals 500 [--seed N] [--json]     replicas race to renew upstream tokens: rounds in each of four modes
 
 A seed gives the same schedule and the same commands again: a seed that fails is the reproduction.
 """
@@ -15,7 +16,9 @@ from typing import Final
 
 import msgspec
 
+from tests.faults import renewals
 from tests.faults.campaign import Report, run
+from tests.faults.renewals import MODES
 from tests.faults.schedule import PROCESSES
 
 SHOWN: Final = 20
@@ -42,15 +45,29 @@ def table(report: Report) -> str:
     return "\n".join(told)
 
 
+def race(seed: int, rounds: int, *, as_json: bool) -> int:
+    """Let replicas race to renew. Gives 0 where each token was renewed once in each round."""
+    print(f"seed {seed}: {rounds} rounds in each of {', '.join(MODES)}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix="scopefold-renewals-") as directory:
+        found = renewals.campaign(seed, rounds, Path(directory))
+    for one in found:
+        told = " ".join(f"{name}={getattr(one, name)}" for name in one.__struct_fields__)
+        print(msgspec.json.encode(one).decode() if as_json else told)
+    return 0 if all(one.holds for one in found) else 1
+
+
 def main() -> int:
     """Run one campaign. Gives 0 where every oracle holds, 1 where one does not."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, help="the schedule and the commands; default: a new one")
     parser.add_argument("--kills", type=int, default=50, help="how often each process is killed")
     parser.add_argument("--process", choices=(*PROCESSES, "all"), default="all", help="which process is killed")
+    parser.add_argument("--renewals", type=int, default=0, metavar="ROUNDS", help="race renewals in place of kills")
     parser.add_argument("--json", action="store_true", help="one object instead of the table")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else time.time_ns() % 1_000_000
+    if asked.renewals:
+        return race(seed, asked.renewals, as_json=asked.json)
     processes = PROCESSES if asked.process == "all" else (asked.process,)
     print(f"seed {seed}: {asked.kills} kills each of {', '.join(processes)}", file=sys.stderr, flush=True)
     directory = Path(tempfile.mkdtemp(prefix="scopefold-faults-"))

@@ -23,6 +23,7 @@ from scopefold.auth.web.service import Service, now
 from scopefold.auth.web.turns import RESTS, about
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, renew
 from scopefold.consent.idp_scopes import Idp
+from scopefold.runtime.crash import crash_point
 from scopefold.runtime.logs import logger
 from scopefold.scopes.partition import partition
 
@@ -93,6 +94,7 @@ async def _ask(
     """Ask the IdP, and store what came of it. Whatever happens, the lease is given back or runs out."""
     row, revision = mine
     vault = service.bus.vault
+    crash_point("renewal.begun")
     try:
         came = await _answer(service, idp, row, piece)
     except UpstreamFailed as failure:
@@ -107,6 +109,7 @@ async def _ask(
             back = given_back(row, answered=failure.status is not None, now=now())
             await vault.put_token(user, idp.idp, back, revision=revision)
         raise NotRenewed(failure.error, pause) from None
+    crash_point("renewal.answered")
     service.renewals.succeeded(user, idp.idp)
     after = renewed(idp.profile, row, came)
     try:
@@ -114,6 +117,7 @@ async def _ask(
     except Taken:  # a login was faster, or somebody cleared the token: what they left is what counts
         found = await vault.token(user, idp.idp)
         return found[0] if found is not None else row.without_secrets("operator")
+    crash_point("renewal.stored")
     await write(service, stored_event(service, user, idp.idp, after))
     return after
 
