@@ -19,7 +19,7 @@ from authlib.oauth2.rfc6749.hooks import hooked
 from scopefold.auth.oauth.access_claims import AccessClaims
 from scopefold.auth.oauth.client import CONFIDENTIAL_METHODS
 from scopefold.auth.oauth.loaded import Exchange, Loaded
-from scopefold.auth.oauth.resource import InvalidTargetError, resources_in
+from scopefold.auth.oauth.resource import InvalidTargetError, is_connectors, resources_in
 
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
@@ -47,7 +47,7 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
         target = _target(loaded, data)
         _check_audience(loaded, subject, target)
         scopes = tuple(dict.fromkeys(scope_to_list(data.get("scope")) or ()))
-        if target not in loaded.connectors:
+        if not is_connectors(target):
             scopes = _own_scopes(scopes, subject, client.client.scopes)
         loaded.exchange = Exchange(subject, target, scopes)
 
@@ -58,7 +58,7 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
         assert asked is not None
         check_binding(loaded, asked.subject)
         told: dict[str, Any] = {"issued_token_type": ACCESS_TOKEN, "token_type": "Bearer"}
-        if asked.target in loaded.connectors:
+        if is_connectors(asked.target):
             return 200, told, self.TOKEN_RESPONSE_HEADER
         loaded.audience = (asked.target,)
         scope = " ".join(asked.scopes)
@@ -116,17 +116,19 @@ def _target(loaded: Loaded, data: dict[str, str]) -> str:
     assert loaded.client is not None
     if target not in loaded.client.exchange_resources:
         raise InvalidTargetError("This client may not exchange tokens for this target.")
+    if is_connectors(target) and target not in loaded.connectors:
+        raise InvalidTargetError("No connector is provisioned for this target.")
     return target
 
 
 def _check_audience(loaded: Loaded, subject: AccessClaims, target: str) -> None:
     """Was the token meant for who presents it, for this server, or for the target itself? Any other was stolen, or
-    lent for something else.
+    lent for something else, and is told as a bad subject token (section 2.2.2).
     """
     assert loaded.client is not None
     allowed = {loaded.issuer, loaded.client.client_id, *loaded.client.resources, target}
     if not allowed & set(subject.audiences):
-        raise InvalidTargetError("The subject token was issued for something else.")
+        raise InvalidRequestError("The subject token was issued for something else.")
 
 
 def _own_scopes(asked: tuple[str, ...], subject: AccessClaims, registered: tuple[str, ...]) -> tuple[str, ...]:
