@@ -66,6 +66,8 @@ async def told_access_token(service: Service, text: str) -> Told | None:
     if live and claims.grant_id is not None:
         found = await service.bus.grants.family(claims.grant_id)
         live = found is not None and not await has_ended(service.bus.grants, found[0])
+        if live and found is not None and found[0].client_id != claims.client_id:  # exchanged: whose grant it was
+            live = await service.clients.get(found[0].client_id) is not None
     return Told(claims.client_id, live, claims.grant_id, claims, None)
 
 
