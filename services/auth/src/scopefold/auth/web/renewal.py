@@ -145,7 +145,8 @@ async def _store(service: Service, user: str, idp: str, after: StoredToken, revi
 
 async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece) -> Renewal:
     """What the IdP gives for the refresh token. Raises `_NotBrought`."""
-    secret = await service.bus.vault.idp_secret(idp.idp)
+    vault = service.bus.vault  # now: the bus may be away when the answer comes
+    secret = await vault.idp_secret(idp.idp)
     assert piece.refresh_token is not None
     if secret is None:
         raise _NotBrought(UpstreamFailed("token", "no_client_secret"), unsure=False)
@@ -163,7 +164,7 @@ async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece) ->
         refresh_token=token.refresh_token or brought.refresh_token,
         granted=brought.granted,
         clocks=clocks(idp.profile, now=now(), expires_in_seconds=token.expires_in, has_refresh_token=True),
-        fingerprint=keyed_hash(service.bus.vault.fingerprint_key, token.refresh_token or brought.refresh_token),
+        fingerprint=keyed_hash(vault.fingerprint_key, token.refresh_token or brought.refresh_token),
     )
 
 
