@@ -18,7 +18,7 @@ from tests.auth.test_dpop import a_code, swap
 from tests.auth.test_registration import initial_token, register
 from tests.auth.test_requests import claims_of
 from tests.auth.tokens import OFFLINE, REFRESHING, call, introspected, resource_server, tokens_of
-from tests.auth.world import App, Person, World
+from tests.auth.world import JIRA_SCOPES, App, Person, World
 from tests.support.logs import CONFLUENCE, JIRA, deprovisioned, provisioned
 
 API, DEEPER = "https://api.example/tickets", "https://deeper.example/"
@@ -211,7 +211,7 @@ async def test_C07_it_is_logged_once_a_minute_for_a_user_idp_and_set_of_scopes(w
     idp = await world.idp_with_jira()
     app, gateway = await world.register_client(), await Gateway.registered(world, idp)
     alice, bob = [await access_token(Person(world, name), app, idp_hint=idp) for name in ("alice", "bob")]
-    more = (*JIRA, *CONFLUENCE[:2])
+    more = (*JIRA_SCOPES, *CONFLUENCE[:2])
     await world.publish(provisioned(f"jira-{idp}", more, idp, "2.0.0"), by="provisioner")
     asked = (None, CONFLUENCE[0], f"{CONFLUENCE[1]} {CONFLUENCE[0]}", f"{CONFLUENCE[0]} {CONFLUENCE[1]}")
     for token in (alice, bob):
