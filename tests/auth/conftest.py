@@ -7,6 +7,7 @@ import pytest
 
 from tests.auth.oidc import oidc_idp
 from tests.auth.world import World, auth, beside, new_world, until_ready
+from tests.support.logs import JIRA, provisioned
 from tests.support.process import Service
 
 
@@ -33,6 +34,18 @@ def strict(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 def jira(world: World) -> str:
     """An Atlassian with one connector, for tests that do not care what came before in their module."""
     return asyncio.run(world.idp_with_jira())
+
+
+@pytest.fixture(scope="module")
+def renewable(world: World) -> str:
+    """The same, whose connector asks for refresh tokens."""
+
+    async def made() -> str:
+        idp = await world.idp_with_jira()
+        await world.publish(provisioned(f"jira-{idp}", JIRA, idp), by="provisioner")
+        return idp
+
+    return asyncio.run(made())
 
 
 @pytest.fixture(scope="module")

@@ -2,20 +2,24 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from datetime import timedelta
+from typing import Any
 
 import httpx
+from msgspec.structs import replace
 
+from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.oauth.exchange import ACCESS_TOKEN, EXCHANGE
+from scopefold.auth.web.service import now
 from scopefold.contracts.words import resource_type_of
-from tests.auth.world import App, Person, World
+from tests.auth.providers import Visitor, vault
+from tests.auth.test_requests import claims_of
+from tests.auth.world import App, Person, World, query_of
 
-CONNECTOR: Final = "identos.jira-{idp}"
 
-
-def resource_of(idp: str) -> str:
-    """The resource type of the Jira connector that `World.idp_with_jira` provisions."""
-    return resource_type_of(CONNECTOR.format(idp=idp))
+def resource_of(idp: str, connector: str = "jira") -> str:
+    """The resource type of a connector: `jira` as `World.idp_with_jira` provisions it, `api` as `registered_at`."""
+    return resource_type_of(f"identos.{connector}-{idp}")
 
 
 class Gateway:
@@ -26,9 +30,11 @@ class Gateway:
         self.resource = resource
 
     @classmethod
-    async def registered(cls, world: World, idp: str, *others: str, **changed: Any) -> "Gateway":
+    async def registered(
+        cls, world: World, idp: str, *others: str, connector: str = "jira", **changed: Any
+    ) -> "Gateway":
         """A new one."""
-        resource = resource_of(idp)
+        resource = resource_of(idp, connector)
         asked: dict[str, Any] = {
             "token_endpoint_auth_method": "client_secret_basic",
             "grant_types": [EXCHANGE],
@@ -38,9 +44,11 @@ class Gateway:
         }
         return cls(await world.register_client(**{**asked, **changed}), resource)
 
-    async def exchange(self, token: str, *, at: str = "", headers: Any = None, **changed: str | None) -> httpx.Response:
-        """Exchange a user's access token. `at`: another replica's address."""
-        right: dict[str, str | None] = {
+    async def exchange(
+        self, token: str, *, at: str = "", headers: Any = None, **changed: str | list[str] | None
+    ) -> httpx.Response:
+        """Exchange a user's access token. `at`: another replica's or issuer's address; a list is sent one by one."""
+        right: dict[str, str | list[str] | None] = {
             "grant_type": EXCHANGE,
             "subject_token": token,
             "subject_token_type": ACCESS_TOKEN,
@@ -61,6 +69,50 @@ async def access_token(person: Person, app: App, **changed: str | None) -> str:
     answer = await app.swap(await person.log_in(app, **changed))
     assert 200 == answer.status_code, answer.text
     return str(answer.json()["access_token"])
+
+
+async def logged_in(world: World, idp: str, name: str = "alice") -> tuple[Gateway, str, str]:
+    """A gateway, a person's access token, and their id."""
+    token = await access_token(Person(world, name), await world.register_client(), idp_hint=idp)
+    return await Gateway.registered(world, idp), token, subject_of(token)
+
+
+async def visitors_token(person: Visitor, app: App, idp: str, **changed: Any) -> str:
+    """The same at any stand-in."""
+    answer = await person.browser.get(await person.callback(app, idp, **changed))
+    assert 303 == answer.status_code, answer.text
+    swapped = await app.swap(query_of(answer)["code"])
+    assert 200 == swapped.status_code, swapped.text
+    return str(swapped.json()["access_token"])
+
+
+def subject_of(token: str) -> str:
+    """The user that an access token is about."""
+    return str(claims_of(token)["sub"])
+
+
+async def at_its_end(world: World, user: str, idp: str, *, lives_seconds: float = -1) -> StoredToken:
+    """The user's row, changed in the vault so that its access tokens live no longer than this."""
+    at = now() + timedelta(seconds=lives_seconds)
+    async with vault(world) as opened:
+        found = await opened.token(user, idp)
+        assert found is not None
+        parts = tuple(replace(one, access_expires_at=at) for one in found[0].parts)
+        row = replace(found[0], access_expires_at=at, parts=parts)
+        await opened.put_token(user, idp, row, revision=found[1])
+    return row
+
+
+async def at_stand_in(world: World, name: str, path: str, token: str) -> httpx.Response:
+    """A call of an API at a stand-in."""
+    async with httpx.AsyncClient(base_url=f"{world.sandbox.url}/{name}/") as http:
+        return await http.get(path, headers={"authorization": f"Bearer {token}"})
+
+
+async def faults(world: World, name: str, **values: Any) -> None:
+    """What goes wrong at a stand-in from now on; nothing where nothing is named."""
+    async with httpx.AsyncClient(base_url=world.sandbox.url) as http:
+        assert 200 == (await http.put("/switches", json={name: {"faults": values}})).status_code
 
 
 async def atlassian_seen(world: World) -> dict[str, int]:

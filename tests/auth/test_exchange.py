@@ -3,24 +3,11 @@
 import asyncio
 
 import httpx
-import pytest
 
 from scopefold.contracts.events import TokenCleared, TokenInsufficient, TokenStored
 from tests.auth.gateways import Gateway, access_token, atlassian, atlassian_seen, resource_of
 from tests.auth.world import JIRA_SCOPES, Person, World, until
-from tests.support.logs import CONFLUENCE, JIRA, provisioned
-
-
-@pytest.fixture(scope="module")
-def renewable(world: World) -> str:
-    """An Atlassian whose connector asks for refresh tokens."""
-
-    async def made() -> str:
-        idp = await world.idp_with_jira()
-        await world.publish(provisioned(f"jira-{idp}", JIRA, idp), by="provisioner")
-        return idp
-
-    return asyncio.run(made())
+from tests.support.logs import CONFLUENCE, provisioned
 
 
 async def calls(world: World, token: str) -> httpx.Response:

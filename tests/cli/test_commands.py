@@ -9,6 +9,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from scopefold.cli.answers import Idp, Idps, Keys, ManagedResources, Manifest, Manifests, Worklist
+from scopefold.cli.client import EXCHANGE, grants_of
 from tests.cli.command import Up, problem_of, scopefold, told
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +109,34 @@ def test_a_confidential_client_is_told_its_secret(up: Up) -> None:
     assert "Its secret, shown only now: " in done.stdout
 
 
+def test_a_client_is_registered_for_what_it_may_exchange_tokens_for(up: Up) -> None:
+    kind, api, data = "urn:connector:identos:jira-user", "https://api.example", ("--data", str(up.data))
+    line = ("client", "register", "gate", "--auth-method", "client_secret_basic", "--exchange", kind, "--exchange", api)
+    made = msgspec.json.decode(scopefold(*line, "--json", *data).stdout)
+    assert ([EXCHANGE], [kind, api]) == (made["grant_types"], made["exchange_resources"])
+    (listed,) = [one for one in scopefold("client", "list", *data).stdout.splitlines() if one.startswith("gate ")]
+    assert "token-exchange" in listed.split()
+    assert f"{kind} {api}" in scopefold("client", "show", "gate", *data).stdout
+    public = scopefold("client", "register", "open", "--exchange", kind, *data)
+    assert ((1, 1), True) == (told(public), "token_endpoint_auth_method" in public.stderr), public.stderr
+
+
+GRANTS: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = [
+    # named, redirect addresses, exchange: what it gets
+    ((), (), ("r",), (EXCHANGE,)),
+    ((), ("https://x.example",), ("r",), ("authorization_code", EXCHANGE)),
+    (("client_credentials",), (), ("r",), ("client_credentials", EXCHANGE)),
+    (("refresh_token",), (), (), ("refresh_token",)),
+]
+
+
+@pytest.mark.parametrize(("named", "addresses", "exchange", "expected"), GRANTS)
+def test_the_grant_types_of_a_client(
+    named: tuple[str, ...], addresses: tuple[str, ...], exchange: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    assert expected == grants_of(named, addresses, exchange)
+
+
 def test_a_stand_in_is_registered_without_another_word(up: Up) -> None:
     line = ("idp", "register", "mail", "--profile", "microsoft", "--sandbox", "--data", str(up.data))
     first, again = scopefold(*line), scopefold(*line)
@@ -162,8 +191,8 @@ def test_a_client_is_shown_given_a_new_secret_and_removed(up: Up) -> None:
 def test_a_file_of_clients_is_applied_and_changes_nothing_the_next_time(up: Up) -> None:
     line = ("client", "apply", str(ROOT / "examples" / "clients.yaml"), "--json", "--data", str(up.data))
     first, second = [msgspec.json.decode(scopefold(*line).stdout)["items"] for _ in range(2)]
-    assert ["jira", "wiki-cli", "nightly-report"] == [one["client_id"] for one in second]
-    assert ["jira", "nightly-report"] == [one["client_id"] for one in first if "client_secret" in one]
+    assert ["jira", "wiki-cli", "nightly-report", "jira-gateway"] == [one["client_id"] for one in second]
+    assert ["jira", "nightly-report", "jira-gateway"] == [one["client_id"] for one in first if "client_secret" in one]
     assert [] == [one for one in second if "client_secret" in one]
 
 

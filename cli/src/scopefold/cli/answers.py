@@ -191,6 +191,7 @@ class ClientLine(Struct, frozen=True):
     backchannel_logout_uri: str | None
     jwks_uri: str | None
     resource_server: bool
+    exchange_resources: tuple[str, ...]
     origin: str
 
 

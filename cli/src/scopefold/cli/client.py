@@ -16,6 +16,7 @@ from scopefold.cli.where import Where, as_json, located
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 R = TypeVar("R")
 
@@ -31,6 +32,7 @@ class Registration(Struct, kw_only=True):
     token_endpoint_auth_method: str = "none"
     require_pushed_authorization_requests: bool = False
     resources: tuple[str, ...] = ()
+    exchange_resources: tuple[str, ...] = ()
     id_token_signed_response_alg: str = "RS256"
     dpop_bound_access_tokens: bool = False
     application_type: str | None = None
@@ -97,6 +99,13 @@ def _described(command: Callable[..., R]) -> Callable[..., R]:
             click.option("--jwks", "jwks_file", type=click.File("rb"), help="A file with its public keys, a JWK set."),
             click.option("--jwks-uri", help="Where its public keys are, for private_key_jwt."),
             click.option("--resource", "resources", multiple=True, help="An API of its own that tokens may be for."),
+            click.option(
+                "--exchange",
+                "exchange",
+                multiple=True,
+                metavar="RESOURCE",
+                help="For what it may exchange users' tokens: a resource type of a connector, or an API. Repeatable.",
+            ),
             click.option("--id-token-alg", type=click.Choice(ALGORITHMS), default="RS256", show_default=True),
             click.option("--require-par", is_flag=True, help="It must push its authorization requests."),
             click.option("--require-dpop", is_flag=True, help="Its access tokens must be bound to a key."),
@@ -105,6 +114,12 @@ def _described(command: Callable[..., R]) -> Callable[..., R]:
     ):
         command = option(command)
     return command
+
+
+def grants_of(named: tuple[str, ...], redirect_uris: tuple[str, ...], exchange: tuple[str, ...]) -> tuple[str, ...]:
+    """The grant types of a client: as named, else of one that logs users in where it says where to; and exchange."""
+    usual = ("authorization_code",) if redirect_uris or not exchange else ()
+    return (*(named or usual), *((EXCHANGE,) if exchange else ()))
 
 
 @client.command("register")
@@ -121,6 +136,7 @@ def register(
     scopes: tuple[str, ...],
     auth_method: str,
     resources: tuple[str, ...],
+    exchange: tuple[str, ...],
     id_token_alg: str,
     require_par: bool,
     require_dpop: bool,
@@ -142,6 +158,7 @@ def register(
         token_endpoint_auth_method=auth_method,
         require_pushed_authorization_requests=require_par,
         resources=resources,
+        exchange_resources=exchange,
         id_token_signed_response_alg=id_token_alg,
         dpop_bound_access_tokens=require_dpop,
         application_type=kind,
@@ -154,8 +171,8 @@ def register(
     )
     if scopes:
         registration.scopes = scopes
-    if grants:
-        registration.grant_types = grants
+    if grants or exchange:
+        registration.grant_types = grants_of(grants, redirect_uris, exchange)
     reply = where.auth().call("POST", clients_of(where.tenant), body=registration)
     if json_wanted:
         click.echo(reply.body)
@@ -196,7 +213,13 @@ def list_(*, where: Where, json_wanted: bool) -> None:
         click.echo(reply.body)
         return
     rows = [
-        [one.client_id, one.client_name, one.token_endpoint_auth_method, " ".join(one.grant_types), one.origin]
+        [
+            one.client_id,
+            one.client_name,
+            one.token_endpoint_auth_method,
+            " ".join(map(_short, one.grant_types)),
+            one.origin,
+        ]
         for one in reply.decoded(Clients).items
     ]
     show_table(
@@ -256,6 +279,10 @@ def registration_token(*, where: Where, uses: int, hours: int, json_wanted: bool
         return
     made = reply.decoded(InitialAccess)
     click.echo(f"An initial access token for {uses} registrations, shown only now: {made.initial_access_token}")
+
+
+def _short(grant_type: str) -> str:
+    return "token-exchange" if grant_type == EXCHANGE else grant_type
 
 
 def _show_secret(made: Client) -> None:

@@ -171,6 +171,8 @@ def _refresh(profile: Profile) -> Iterator[tuple[str, str]]:
         used += f"; the one used may be used again for {seconds_in_words(clock.leeway_seconds)}"
     if clock.ends_access_token:
         used += "; the access token before it ends"
+    if clock.repeats_redirect_uri:
+        used += "; the request names the login's redirect_uri again"
     yield "using a refresh token", f"it {used}"
     yield "it dies unused after", seconds_in_words(clock.idle_seconds)
     yield "it dies in any case after", seconds_in_words(clock.absolute_seconds)

@@ -146,6 +146,9 @@ class RefreshClock(Struct, frozen=True, forbid_unknown_fields=True):
             "counts only where the error's description has the words."
         ),
     ] = ()
+    repeats_redirect_uri: Annotated[
+        bool, Meta(description="A refresh must name the redirect_uri of the login again.")
+    ] = False
     ends_access_token: Annotated[bool, Meta(description="Refreshing ends the access token before it.")] = False
 
 

@@ -8,7 +8,6 @@ from scopefold.auth.core.login import lacking, present_grant
 from scopefold.auth.core.stored_token import Piece, StoredToken
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.reconsent import UserGrant
-from scopefold.scopes.canonical import canonical
 from scopefold.scopes.coverage import Missing, covers
 from scopefold.scopes.partition import part_of
 from scopefold.scopes.profile import Profile
@@ -86,8 +85,3 @@ def is_dead(profile: Profile, error: str, description: str) -> bool:
         if error == code and words.casefold() in description.casefold():
             return True
     return False
-
-
-def carried(profile: Profile, scopes: Sequence[str]) -> tuple[str, ...]:
-    """Scopes in one order, whoever named them: equal sets are told once."""
-    return tuple(sorted(canonical(profile, scopes)))

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from scopefold.auth.core.login import Clocks, Granted
 from scopefold.auth.core.tokens import Token
+from scopefold.scopes.canonical import canonical_name, closure
 from scopefold.scopes.coverage import Grant
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.update import refreshed
@@ -145,11 +146,12 @@ class Renewal(Struct, frozen=True):
 
 def renewed(profile: Profile, before: StoredToken, came: Renewal) -> StoredToken:
     """The row after a renewal: the next generation. It carries no more than the one before it."""
-    answer = Grant(came.granted.scopes, came.granted.evidence)
+    scopes = came.granted.scopes
     if before.parts:  # the answer speaks of one part alone: the others carry what they did
-        answer = Grant(None, came.granted.evidence)
+        scopes = _less_lost(profile, before, came)
+    answer = Grant(scopes, came.granted.evidence)
     after = refreshed(profile, Grant(before.granted, before.evidence), answer)
-    parts = tuple(_renewed_part(one, came) if one.part == came.part else one for one in before.parts)
+    parts = tuple(_renewed_part(profile, one, came) if one.part == came.part else one for one in before.parts)
     renews_itself = any(one.part == came.part and one.refresh_token is not None for one in before.parts)
     is_first = not parts or parts[0].part == came.part
     ends = [one.access_expires_at for one in parts] or [came.clocks.access_expires_at]
@@ -159,7 +161,7 @@ def renewed(profile: Profile, before: StoredToken, came: Renewal) -> StoredToken
         refresh_token=came.refresh_token if is_first or not renews_itself else before.refresh_token,
         granted=after.scopes,
         evidence=tuple(after.evidence),
-        known_by=before.known_by if answer.scopes is None else "echoed",
+        known_by=before.known_by if before.parts or scopes is None else "echoed",
         cause="refresh",
         generation=before.generation + 1,
         fingerprint=came.fingerprint,
@@ -171,11 +173,20 @@ def renewed(profile: Profile, before: StoredToken, came: Renewal) -> StoredToken
     )
 
 
-def _renewed_part(part: TokenPart, came: Renewal) -> TokenPart:
+def _less_lost(profile: Profile, before: StoredToken, came: Renewal) -> tuple[str, ...] | None:
+    """What all parts carry, less what the renewed one carried and now does not; None where nobody said."""
+    carried = next((one.scopes for one in before.parts if one.part == came.part), None)
+    if before.granted is None or carried is None or came.token.scopes is None:
+        return None
+    lost = closure(profile, carried) - closure(profile, came.token.scopes)
+    return tuple(scope for scope in before.granted if canonical_name(profile, scope) not in lost)
+
+
+def _renewed_part(profile: Profile, part: TokenPart, came: Renewal) -> TokenPart:
     return replace(
         part,
         access_token=came.token.access_token,
         refresh_token=came.refresh_token if part.refresh_token is not None else None,
-        scopes=part.scopes if came.token.scopes is None else came.token.scopes,
+        scopes=refreshed(profile, Grant(part.scopes, ()), Grant(came.token.scopes, ())).scopes,
         access_expires_at=came.clocks.access_expires_at,
     )

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scopefold.auth.core.login import MAX_SCOPES, Granted, read_grant
 from scopefold.scopes.grammar import BadScope, member, parse
@@ -71,6 +72,18 @@ def tokens_in(profile: Profile, scopes: Sequence[str], answer: Mapping[str, obje
     if not found:
         raise BadTokenAnswer("the answer carries no access token")
     return tuple(found)
+
+
+def token_of(profile: Profile, part: str, tokens: Sequence[Token]) -> Token:
+    """The token of a part among those that its renewal brought.
+
+    Slack answers the renewal of a user's token as that of the bot's: it stands in the answer itself, its scopes bare.
+    """
+    first = next((one for one in tokens if one.part == part), tokens[0])
+    if first.part == part or first.scopes is None:
+        return replace(first, part=part)
+    prefix = next((one.prefix for one in profile.scope_lists if one.kind == part), "")
+    return replace(first, part=part, scopes=tuple(prefix + scope for scope in first.scopes))
 
 
 def joined(grants: Sequence[Granted]) -> Granted:

@@ -19,7 +19,7 @@ from authlib.oauth2.rfc6749.hooks import hooked
 from scopefold.auth.oauth.access_claims import AccessClaims
 from scopefold.auth.oauth.client import CONFIDENTIAL_METHODS
 from scopefold.auth.oauth.loaded import Exchange, Loaded
-from scopefold.auth.oauth.resource import InvalidTargetError, resources_in
+from scopefold.auth.oauth.resource import InvalidTargetError, is_connectors, resources_in
 from scopefold.auth.store.records import Client
 
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -48,7 +48,7 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
         target = _target(loaded, data)
         _check_audience(loaded, subject, target)
         scopes = tuple(dict.fromkeys(scope_to_list(data.get("scope")) or ()))
-        if target not in loaded.connectors:
+        if not is_connectors(target):
             scopes = _own_scopes(scopes, subject, client.client.scopes)
         loaded.exchange = Exchange(subject, target, scopes)
 
@@ -59,7 +59,7 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
         assert asked is not None
         check_binding(loaded, asked.subject)
         told: dict[str, Any] = {"issued_token_type": ACCESS_TOKEN, "token_type": "Bearer"}
-        if asked.target in loaded.connectors:
+        if is_connectors(asked.target):
             return 200, told, self.TOKEN_RESPONSE_HEADER
         loaded.audience = (asked.target,)
         scope = " ".join(asked.scopes)
@@ -117,6 +117,8 @@ def _target(loaded: Loaded, data: dict[str, str]) -> str:
     assert loaded.client is not None
     if target not in loaded.client.exchange_resources:
         raise InvalidTargetError("This client may not exchange tokens for this target.")
+    if is_connectors(target) and target not in loaded.connectors:
+        raise InvalidTargetError("No connector is provisioned for this target.")
     return target
 
 
@@ -128,10 +130,10 @@ def may_present(issuer: str, client: Client, subject: AccessClaims, target: str)
 
 
 def _check_audience(loaded: Loaded, subject: AccessClaims, target: str) -> None:
-    """Raises `InvalidTargetError`."""
+    """Raises `InvalidRequestError`: it is told as a bad subject token (section 2.2.2)."""
     assert loaded.client is not None
     if not may_present(loaded.issuer, loaded.client, subject, target):
-        raise InvalidTargetError("The subject token was issued for something else.")
+        raise InvalidRequestError("The subject token was issued for something else.")
 
 
 def _own_scopes(asked: tuple[str, ...], subject: AccessClaims, registered: tuple[str, ...]) -> tuple[str, ...]:

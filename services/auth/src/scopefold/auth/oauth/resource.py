@@ -11,6 +11,7 @@ from authlib.oauth2.rfc6749 import OAuth2Error
 
 from scopefold.auth.oauth.loaded import Loaded
 
+CONNECTORS: Final = "urn:connector:"
 RESOURCE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9+.\-]*:[\x21\x22\x24-\x7e]{1,500}\Z"
 _ABSOLUTE: Final = re.compile(RESOURCE_PATTERN)
 
@@ -25,6 +26,11 @@ class InvalidTargetError(OAuth2Error):  # type: ignore[misc]  # Authlib has no t
 def is_resource(text: str) -> bool:
     """Is it an absolute URI without a fragment, as section 2 has it?"""
     return _ABSOLUTE.search(text) is not None
+
+
+def is_connectors(resource: str) -> bool:
+    """Is it a connector's resource type, whether or not the connector is provisioned now?"""
+    return resource.startswith(CONNECTORS)
 
 
 def resources_of(parameters: Mapping[str, str]) -> tuple[str, ...]:
@@ -73,5 +79,5 @@ class ResourceIndicators:
         own = self._loaded.client.resources if self._loaded.client else ()
         known = (self._loaded.issuer, *own)
         if unknown := [one for one in asked if one not in known and one not in self._loaded.connectors]:
-            kind = "connector is provisioned for" if unknown[0].startswith("urn:connector:") else "client knows"
+            kind = "connector is provisioned for" if is_connectors(unknown[0]) else "client knows"
             raise InvalidTargetError(f"No {kind} the resource that was asked for.")

@@ -5,6 +5,7 @@ from typing import Any
 
 from scopefold.auth.core.handout import BadWish
 from scopefold.auth.oauth.loaded import Exchange
+from scopefold.auth.oauth.resource import is_connectors
 from scopefold.auth.web.client_request import Answer
 from scopefold.auth.web.handout import Call, Handed, Insufficient, NoSession, NotHanded, hand_out
 from scopefold.auth.web.renewal import NotRenewed
@@ -14,7 +15,7 @@ from scopefold.auth.web.step_up import step_up_address
 
 async def exchanged(service: Service, asked: Exchange, answer: Answer) -> Answer:
     """The grammar's answer, with the upstream token where the target is a connector's resource type."""
-    if asked.target not in service.scopes.routes:
+    if not is_connectors(asked.target):
         return answer
     status, told, headers = answer
     call = Call(asked.subject.sub, asked.target, asked.scopes)
@@ -27,7 +28,7 @@ async def exchanged(service: Service, asked: Exchange, answer: Answer) -> Answer
         return 503, body, {"retry-after": str(error.retry_after)}
     except NotHanded as refused:
         body, challenge = refusal(service, call, refused)
-        return 403, body, {"www-authenticate": challenge}
+        return 403 if "idp" in body else 400, body, {"www-authenticate": challenge}
     return status, {**told, **token_of(handed)}, headers
 
 

@@ -3,7 +3,9 @@
 No request goes to the IdP for a token that lacks what the call needs.
 """
 
+import asyncio
 import uuid
+from typing import Final
 
 from msgspec import Struct
 
@@ -17,6 +19,9 @@ from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import TokenInsufficient
 from scopefold.ledger.append import NewEvent
 from scopefold.scopes.canonical import canonical
+
+PATIENCE_SECONDS: Final = 3.0
+"""How long a call waits for the renewal of a token that still lives, before it gets the one that there is."""
 
 
 class Call(Struct, frozen=True):
@@ -73,9 +78,11 @@ async def hand_out(service: Service, call: Call) -> Handed:
     part = part_for(idp.profile, connector, scopes)
     found = await service.bus.recent.vault.token(call.user, idp.idp)
     token = found[0] if found is not None else None
-    if token is None or token.cleared or (piece := token.piece(part)) is None:
+    if token is None:
         raise NoSession(idp.idp, idp.profile.title)
     await _check(service, idp, call, scopes, token)
+    if (piece := token.piece(part)) is None:
+        raise NoSession(idp.idp, idp.profile.title)
     if must_renew(idp.profile, piece, now()):
         token, piece = await _renewed(service, idp, call, piece, token)
         await _check(service, idp, call, scopes, token)
@@ -92,10 +99,12 @@ def _idp_of(service: Service, resource_type: str) -> Idp:
 
 
 async def _check(service: Service, idp: Idp, call: Call, scopes: tuple[str, ...], token: StoredToken) -> None:
-    """Raises `Insufficient`, which the log hears of."""
+    """Raises `NoSession`, and `Insufficient`, which the log hears of."""
     held = await service.projection.held(idp.idp, call.user)
-    if held is None or held.generation < token.generation:
+    if token.cleared or held is None or held.generation < token.generation:
         await heal(service, call.user, idp.idp, token)
+    if token.cleared:
+        raise NoSession(idp.idp, idp.profile.title)
     missing = missing_scopes(idp, call.resource_type, scopes, token, held)
     if missing:
         await _tell(service, idp, call, missing, token.generation)
@@ -105,16 +114,21 @@ async def _check(service: Service, idp: Idp, call: Call, scopes: tuple[str, ...]
 async def _renewed(
     service: Service, idp: Idp, call: Call, piece: Piece, token: StoredToken
 ) -> tuple[StoredToken, Piece]:
-    """The row and its token after a renewal; as they were, where it failed and the token still lives."""
+    """The row and its token after a renewal; as they were, where it failed or lasts and the token still lives."""
     try:
-        after = await fresh(service, call.user, idp, piece.part)
-    except NotRenewed:
+        async with asyncio.timeout(PATIENCE_SECONDS if piece.lives(now()) else None):
+            after = await fresh(service, call.user, idp, piece.part)
+    except (NotRenewed, TimeoutError) as error:
         if piece.lives(now()):
             return token, piece
-        raise
-    again = None if after.cleared else after.piece(piece.part)
-    if again is None:
+        if isinstance(error, NotRenewed):
+            raise
+        raise NotRenewed("it takes too long", PATIENCE_SECONDS) from None
+    again = after.piece(piece.part) if after is not None and not after.cleared else None
+    if after is None or again is None:
         raise NoSession(idp.idp, idp.profile.title)
+    if not again.lives(now()):
+        raise NotRenewed("somebody else's renewal brought nothing yet", PATIENCE_SECONDS)
     return after, again
 
 

@@ -41,7 +41,7 @@ async def one_pass(service: Service, ahead: timedelta) -> int:
         before = moment + min(ahead, timedelta(seconds=idp.profile.refresh.idle_seconds or 0) / 2)
         try:
             token = await fresh(service, user, idp, "", idle_before=before)
-            done += not token.cleared
+            done += token is not None and not token.cleared
         except NotRenewed as error:
             log.info("a token was not kept alive", idp=idp_id, reason=error.error)
         except (LogUnavailable, LogFull) as error:

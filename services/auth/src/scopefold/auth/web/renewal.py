@@ -16,13 +16,15 @@ from scopefold.auth.core.handout import is_dead, must_renew, why_ended
 from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.core.stored_token import Piece, Renewal, StoredToken, begun, given_back, renewed
+from scopefold.auth.core.tokens import token_of
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.web.browser import random_text
 from scopefold.auth.web.login_log import cleared_event, stored_event, write
-from scopefold.auth.web.service import Service, now
+from scopefold.auth.web.service import Service, callback_address, now
 from scopefold.auth.web.turns import RESTS, about
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, renew
 from scopefold.consent.idp_scopes import Idp
+from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.crash import crash_point
 from scopefold.runtime.logs import logger
 from scopefold.scopes.partition import partition
@@ -33,8 +35,20 @@ WAIT_SECONDS: Final = 40.0
 LOOK_AGAIN_SECONDS: Final = 0.25
 TRIES: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.5
+STORE_TRIES: Final = 5
 TOO_MANY: Final = 429
 log = logger(__name__)
+
+
+class _NotBrought(Exception):
+    """Why the tries of a renewal brought nothing. `unsure`: one of them was not answered, and may have used up the
+    refresh token all the same.
+    """
+
+    def __init__(self, failure: UpstreamFailed, *, unsure: bool) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.unsure = unsure
 
 
 class NotRenewed(Exception):
@@ -48,8 +62,8 @@ class NotRenewed(Exception):
 
 async def fresh(
     service: Service, user: str, idp: Idp, part: str, *, idle_before: datetime | None = None
-) -> StoredToken:
-    """The user's row once the token of this part need not be renewed, or the row is cleared.
+) -> StoredToken | None:
+    """The user's row once the token of this part need not be renewed, or the row is cleared; None where there is none.
 
     `idle_before`: it is renewed as well where it dies unused before that. Raises `NotRenewed`, and `LogUnavailable`
     where the bus is away.
@@ -57,15 +71,15 @@ async def fresh(
     return await service.renewals.join((user, idp.idp, part), lambda: _renew(service, user, idp, part, idle_before))
 
 
-async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: datetime | None) -> StoredToken:
+async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: datetime | None) -> StoredToken | None:
     """Renew it, or wait until somebody else has."""
     by = random_text()[:22]
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS) as waiting:
             while True:  # bounded by the timeout
                 found = await service.bus.vault.token(user, idp.idp)
                 if found is None:
-                    raise NotRenewed("the token is gone", 1)
+                    return None
                 row, revision = found
                 piece = row.piece(part)
                 if row.cleared or piece is None:
@@ -83,6 +97,7 @@ async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: 
                     held = await service.bus.vault.put_token(user, idp.idp, mine, revision=revision)
                 except Taken:
                     continue
+                waiting.reschedule(None)  # what the IdP is asked has bounds of its own, and its answer must be kept
                 return await _ask(service, user, idp, (mine, held), piece, begun_before=row.renewing is not None)
     except TimeoutError:
         raise NotRenewed("another renewal of this token takes too long", RESTS[0]) from None
@@ -90,80 +105,104 @@ async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: 
 
 async def _ask(
     service: Service, user: str, idp: Idp, mine: tuple[StoredToken, int], piece: Piece, *, begun_before: bool
-) -> StoredToken:
+) -> StoredToken | None:
     """Ask the IdP, and store what came of it. Whatever happens, the lease is given back or runs out."""
     row, revision = mine
-    vault = service.bus.vault
     crash_point("renewal.begun")
     try:
         came = await _answer(service, idp, row, piece)
-    except UpstreamFailed as failure:
+    except _NotBrought as nothing:
+        failure, unsure = nothing.failure, nothing.unsure or begun_before
         if is_dead(idp.profile, failure.error, failure.description):
             held = await service.projection.held(idp.idp, user)
             known = held.generation if held is not None else 0
-            why = why_ended(row, logged_generation=known, begun_before=begun_before, now=now())
+            why = why_ended(row, logged_generation=known, begun_before=unsure, now=now())
             return await clear(service, user, idp.idp, mine, why)
         pause = service.renewals.failed(user, idp.idp)
         log.warning("a token was not renewed", idp=idp.idp, error=failure.error, again_in_seconds=round(pause))
         with suppress(Taken):  # somebody logged in anew meanwhile: so much the better
-            back = given_back(row, answered=failure.status is not None, now=now())
-            await vault.put_token(user, idp.idp, back, revision=revision)
+            back = given_back(row, answered=not unsure, now=now())
+            await service.bus.vault.put_token(user, idp.idp, back, revision=revision)
         raise NotRenewed(failure.error, pause) from None
     crash_point("renewal.answered")
     service.renewals.succeeded(user, idp.idp)
     after = renewed(idp.profile, row, came)
-    try:
-        await vault.put_token(user, idp.idp, after, revision=revision)
-    except Taken:  # a login was faster, or somebody cleared the token: what they left is what counts
-        found = await vault.token(user, idp.idp)
-        return found[0] if found is not None else row.without_secrets("operator")
+    stored = await _keep(service, user, idp.idp, after, revision)
     crash_point("renewal.stored")
-    await write(service, stored_event(service, user, idp.idp, after))
+    if stored == after:
+        await write(service, stored_event(service, user, idp.idp, after))
+    return stored
+
+
+async def _keep(service: Service, user: str, idp: str, after: StoredToken, revision: int) -> StoredToken | None:
+    """Store what the IdP gave: again, where the bus does not answer, for its refresh token is nowhere else."""
+    for turn in range(1, STORE_TRIES):
+        with suppress(LogUnavailable):
+            return await _store(service, user, idp, after, revision)
+        await asyncio.sleep(about(FIRST_PAUSE_SECONDS * 2**turn))
+    return await _store(service, user, idp, after, revision)
+
+
+async def _store(service: Service, user: str, idp: str, after: StoredToken, revision: int) -> StoredToken | None:
+    """The row that then stands: another one, where a login was faster or somebody cleared the token."""
+    try:
+        await service.bus.vault.put_token(user, idp, after, revision=revision)
+    except Taken:  # perhaps by ourselves, in a try whose answer was lost
+        found = await service.bus.vault.token(user, idp)
+        return found[0] if found is not None else None
     return after
 
 
 async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece) -> Renewal:
-    """What the IdP gives for the refresh token. Raises `UpstreamFailed`."""
-    secret = await service.bus.vault.idp_secret(idp.idp)
+    """What the IdP gives for the refresh token. Raises `_NotBrought`."""
+    vault = service.bus.vault  # now: the bus may be away when the answer comes
+    secret = await vault.idp_secret(idp.idp)
     assert piece.refresh_token is not None
     if secret is None:
-        raise UpstreamFailed("token", "no_client_secret", status=HTTPStatus.UNAUTHORIZED)
+        raise _NotBrought(UpstreamFailed("token", "no_client_secret"), unsure=False)
     scopes = partition(idp.profile, row.requested).get(piece.part, row.requested)
     brought = await _patiently(service, idp, secret, piece.refresh_token, scopes)
     told = brought.id_token.get("sub") if idp.profile.identity.source == "id_token" else None
     if told is not None and str(told) != row.identity.subject:
-        raise UpstreamFailed("token", "invalid_grant")  # OpenID Connect Core 1.0, section 12.2: the same user
+        # OpenID Connect Core 1.0, section 12.2: the same user
+        raise _NotBrought(UpstreamFailed("token", "invalid_grant"), unsure=False)
     assert brought.refresh_token is not None
-    token = next((one for one in brought.tokens if one.part == piece.part), brought.tokens[0])
+    token = token_of(idp.profile, piece.part, brought.tokens)
     return Renewal(
         part=piece.part,
         token=token,
         refresh_token=token.refresh_token or brought.refresh_token,
         granted=brought.granted,
         clocks=clocks(idp.profile, now=now(), expires_in_seconds=token.expires_in, has_refresh_token=True),
-        fingerprint=keyed_hash(service.bus.vault.fingerprint_key, token.refresh_token or brought.refresh_token),
+        fingerprint=keyed_hash(vault.fingerprint_key, token.refresh_token or brought.refresh_token),
     )
 
 
 async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str, scopes: tuple[str, ...]) -> Brought:
-    """Ask for a renewal, and again where the answer may be another then. Raises `UpstreamFailed`."""
-    failure = UpstreamFailed("token", "timeout")
+    """Ask for a renewal, and again where the answer may be another then. Raises `_NotBrought`."""
+    failure, unsure = UpstreamFailed("token", "timeout"), False
     try:
         async with asyncio.timeout(ASK_SECONDS):
             for turn in range(TRIES):
                 if turn:
                     await asyncio.sleep(about(FIRST_PAUSE_SECONDS * 2**turn))
+                unsure_before, unsure = unsure, True
                 try:
                     return await renew(
-                        service.http, idp, client_secret=secret, refresh_token=refresh_token, scopes=scopes
+                        service.http,
+                        idp,
+                        client_secret=secret,
+                        refresh_token=refresh_token,
+                        redirect_uri=callback_address(service, idp.idp),
+                        scopes=scopes,
                     )
                 except UpstreamFailed as error:
-                    failure = error
+                    failure, unsure = error, unsure_before or error.status is None
                     if is_dead(idp.profile, error.error, error.description) or not _may_pass(error):
                         break
     except TimeoutError:
         pass
-    raise failure
+    raise _NotBrought(failure, unsure=unsure)
 
 
 def _may_pass(failure: UpstreamFailed) -> bool:
@@ -171,10 +210,10 @@ def _may_pass(failure: UpstreamFailed) -> bool:
     return failure.status is None or failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR or failure.status == TOO_MANY
 
 
-async def clear(service: Service, user: str, idp: str, found: tuple[StoredToken, int], why: str) -> StoredToken:
+async def clear(service: Service, user: str, idp: str, found: tuple[StoredToken, int], why: str) -> StoredToken | None:
     """Take a token out of the vault for good, and tell the log; the row that says so.
 
-    What was stored meanwhile stays, and is returned.
+    What was stored meanwhile stays, and is returned; None where the row went altogether.
     """
     row, revision = found
     gone = row.without_secrets(why)
@@ -182,7 +221,7 @@ async def clear(service: Service, user: str, idp: str, found: tuple[StoredToken,
         await service.bus.vault.put_token(user, idp, gone, revision=revision)
     except Taken:
         latest = await service.bus.vault.token(user, idp)
-        return latest[0] if latest is not None else gone
+        return latest[0] if latest is not None else None
     log.warning("a token is gone: the user must consent again", idp=idp, why=why)
     await write(service, cleared_event(service, user, idp, gone))
     return gone

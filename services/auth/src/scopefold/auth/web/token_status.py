@@ -75,6 +75,8 @@ async def _told(service: Service, claims: AccessClaims, grants: Grants) -> Told:
     if live and claims.grant_id is not None:
         found = await grants.family(claims.grant_id)
         live = found is not None and not await has_ended(grants, found[0])
+        if live and found is not None and found[0].client_id != claims.client_id:  # exchanged: whose grant it was
+            live = await service.clients.get(found[0].client_id) is not None
     return Told(claims.client_id, live, claims.grant_id, claims, None)
 
 

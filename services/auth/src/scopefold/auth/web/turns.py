@@ -22,13 +22,15 @@ class Renewals:
     """Renewals under way, by user, IdP and part: all who need the same wait for one."""
 
     def __init__(self) -> None:
-        self._under_way: dict[tuple[str, str, str], asyncio.Task[StoredToken]] = {}
+        self._under_way: dict[tuple[str, str, str], asyncio.Task[StoredToken | None]] = {}
         self._rests: dict[tuple[str, str], tuple[int, float]] = {}
 
-    async def join(self, key: tuple[str, str, str], begin: Callable[[], Awaitable[StoredToken]]) -> StoredToken:
+    async def join(
+        self, key: tuple[str, str, str], begin: Callable[[], Awaitable[StoredToken | None]]
+    ) -> StoredToken | None:
         """What the renewal under way brings, or one that begins now."""
 
-        async def run() -> StoredToken:
+        async def run() -> StoredToken | None:
             return await begin()
 
         task = self._under_way.get(key)
@@ -38,7 +40,7 @@ class Renewals:
         # Shielded: a caller that gives up must not take the answer away from the others, nor from the vault.
         return await asyncio.shield(task)
 
-    def _over(self, key: tuple[str, str, str], done: asyncio.Task[StoredToken]) -> None:
+    def _over(self, key: tuple[str, str, str], done: asyncio.Task[StoredToken | None]) -> None:
         self._under_way.pop(key, None)
         if not done.cancelled():
             done.exception()  # looked at, for there may be nobody left who waits for it

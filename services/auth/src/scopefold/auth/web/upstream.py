@@ -172,14 +172,21 @@ async def exchange(
 
 
 async def renew(
-    http: httpx.AsyncClient, idp: Idp, *, client_secret: str, refresh_token: str, scopes: tuple[str, ...]
+    http: httpx.AsyncClient,
+    idp: Idp,
+    *,
+    client_secret: str,
+    refresh_token: str,
+    redirect_uri: str,
+    scopes: tuple[str, ...],
 ) -> Brought:
     """Swap a refresh token for the next access token (RFC 6749, section 6). `scopes` are those that one token carries.
 
     What it brings has the old refresh token where the IdP gave no new one. Raises `UpstreamFailed`.
     """
     scope = request_scope(idp.profile, scopes)
-    body = prepare_token_request("refresh_token", refresh_token=refresh_token, scope=scope)
+    repeated = {"redirect_uri": redirect_uri} if idp.profile.refresh.repeats_redirect_uri else {}
+    body = prepare_token_request("refresh_token", refresh_token=refresh_token, scope=scope, **repeated)
     answer, found, granted = await _tokens(http, idp, client_secret, body, scopes)
     return Brought(found, found[0].refresh_token or refresh_token, granted, answer)
 

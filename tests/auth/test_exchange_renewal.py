@@ -1,0 +1,284 @@
+"""How a token at its end is renewed for whoever asks: F15 and F16, at the stand-in of each kind of provider."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from msgspec.structs import replace
+
+from scopefold.auth.core.stored_token import Renewing, StoredToken
+from scopefold.auth.web.service import now
+from scopefold.contracts.events import TokenCleared, TokenStored
+from tests.auth.gateways import (
+    Gateway,
+    at_its_end,
+    atlassian,
+    atlassian_seen,
+    faults,
+    logged_in,
+    subject_of,
+    visitors_token,
+)
+from tests.auth.providers import Visitor, registered_at, row_of, switch, vault
+from tests.auth.world import World, auth, new_world, until, until_ready
+from tests.support.logs import JIRA, provisioned
+from tests.support.process import Service
+
+GMAIL = "https://www.googleapis.com/auth/gmail.readonly"
+
+
+@pytest.fixture(scope="module")
+def second(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Another replica of the world's service."""
+    with auth(tmp_path_factory.mktemp("second"), **world.settings) as running:
+        asyncio.run(until_ready(running))
+        yield running
+        assert "Traceback" not in running.said()
+
+
+async def put(world: World, user: str, idp: str, **changed: Any) -> StoredToken:
+    """Change a row in the vault, as another replica would."""
+    async with vault(world) as opened:
+        found = await opened.token(user, idp)
+        assert found is not None
+        row = replace(found[0], **changed)
+        await opened.put_token(user, idp, row, revision=found[1])
+    return row
+
+
+async def begun(world: World, user: str, idp: str) -> None:
+    """Wait until somebody renews the token."""
+
+    async def there() -> bool:
+        return (await row_of(world, user, idp)).renewing is not None
+
+    await until(there)
+
+
+PROVIDERS: list[tuple[str, str, tuple[str, ...], bool]] = [
+    # the case, the stand-in, what the connector needs, does the refresh token change?
+    ("F15-rotates", "atlassian", ("read:jira-work", "offline_access"), True),
+    ("F15-omits", "google", (GMAIL,), False),
+    ("F15-the-same", "bitbucket", ("repository",), False),
+    ("F15-rotates-by-app", "oidc", ("api:read", "offline_access"), True),
+]
+
+
+@pytest.mark.parametrize(("case", "name", "scopes", "changes"), PROVIDERS, ids=[case for case, *_ in PROVIDERS])
+async def test_F15_the_vault_keeps_the_refresh_token_that_serves_next(
+    world: World, case: str, name: str, scopes: tuple[str, ...], changes: bool
+) -> None:
+    idp = await registered_at(world, name, *scopes)
+    gateway = await Gateway.registered(world, idp, connector="api")
+    token = await visitors_token(Visitor(world, "carol"), await world.register_client(), idp)
+    user, handed = subject_of(token), set()
+    for generation in (2, 3, 4):
+        before = await at_its_end(world, user, idp)
+        answer = await gateway.exchange(token)
+        assert 200 == answer.status_code, answer.text
+        after = await row_of(world, user, idp)
+        assert (generation, before.fingerprint) == (after.generation, after.predecessor)
+        assert changes is (before.refresh_token != after.refresh_token)
+        assert before.granted == after.granted
+        handed.add(answer.json()["access_token"])
+    assert 3 == len(handed)
+    stored = await world.said(TokenStored, idp)
+    assert [(1, "login"), *((one, "refresh") for one in (2, 3, 4))] == [(one.generation, one.cause) for one in stored]
+    assert [] == await world.said(TokenCleared, idp)
+
+
+DEAD: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
+    ("F16-atlassian-observed", "atlassian", {"dead_refresh_token": "observed"}, ("read:jira-work", "offline_access")),
+    ("F16-atlassian-documented", "atlassian", {"dead_refresh_token": "documented"}, ("read:me", "offline_access")),
+    ("F16-google", "google", {}, (GMAIL,)),
+    ("F16-bitbucket", "bitbucket", {}, ("repository",)),
+    ("F16-microsoft", "microsoft", {}, ("Mail.Read", "offline_access")),
+    ("F16-slack", "slack", {"token_rotation": True}, ("user:search:read",)),
+    ("F16-oidc", "oidc", {}, ("api:read", "offline_access")),
+]
+
+
+@pytest.mark.parametrize(("case", "name", "switches", "scopes"), DEAD, ids=[case for case, *_ in DEAD])
+async def test_F16_a_dead_refresh_token_ends_in_consent_however_the_provider_spells_it(
+    world: World, case: str, name: str, switches: dict[str, Any], scopes: tuple[str, ...]
+) -> None:
+    await switch(world, name, **switches)
+    try:
+        idp = await registered_at(world, name, *scopes)
+        gateway = await Gateway.registered(world, idp, connector="api")
+        app = await world.register_client()
+        token = await visitors_token(Visitor(world, "dave"), app, idp)
+        await at_its_end(world, subject_of(token), idp)
+        async with httpx.AsyncClient(base_url=world.sandbox.url) as http:
+            form = {"client_id": f"sandbox-{name}", "user": "dave"}
+            assert 303 == (await http.post(f"/switches/{name}/revoke", data=form)).status_code
+        for _ in range(2):
+            answer = await gateway.exchange(token)
+            assert (403, "insufficient_user_authentication") == (answer.status_code, answer.json()["error"])
+        assert ["revoked"] == [one.reason for one in await world.said(TokenCleared, idp)]
+        row = await row_of(world, subject_of(token), idp)
+        assert ("", None, (), "revoked") == (row.access_token, row.refresh_token, row.parts, row.cleared)
+        anew = await visitors_token(Visitor(world, "dave"), app, idp)
+        assert subject_of(token) == subject_of(anew)
+        assert 200 == (await gateway.exchange(anew)).status_code
+    finally:
+        await switch(world, name)
+
+
+async def test_F16_what_passes_at_the_next_try_is_not_noticed(world: World, renewable: str) -> None:
+    gateway, token, user = await logged_in(world, renewable)
+    await at_its_end(world, user, renewable)
+    async with atlassian(world, "faults", server_errors=1, at="token"):
+        answer = await gateway.exchange(token)
+    assert 200 == answer.status_code, answer.text
+
+
+async def test_F16_while_the_idp_fails_the_token_serves_to_its_end_and_then_there_is_none_for_now(
+    world: World, renewable: str
+) -> None:
+    gateway, token, user = await logged_in(world, renewable, "bob")
+    row = await at_its_end(world, user, renewable, lives_seconds=30)
+    many = 1000
+    async with atlassian(world, "faults", server_errors=many, at="token"):
+        lives = await gateway.exchange(token)
+        assert (200, row.access_token) == (lives.status_code, lives.json()["access_token"])
+        assert lives.json()["expires_in"] <= 30
+        await at_its_end(world, user, renewable)
+        answers = [await gateway.exchange(token) for _ in range(3)]
+        for one in answers:
+            assert (503, "temporarily_unavailable") == (one.status_code, one.json()["error"])
+            assert 1 <= int(one.headers["retry-after"]) <= 60
+        async with httpx.AsyncClient(base_url=world.sandbox.url) as http:
+            left = (await http.get("/switches")).json()["atlassian"]["faults"]["server_errors"]
+        assert many - left <= 6, "three tries at a time, and a rest after each three"
+    assert user not in {one.user for one in await world.said(TokenCleared, renewable)}
+
+    async def renewed() -> bool:
+        return (await gateway.exchange(token)).status_code == 200
+
+    await until(renewed, 40)
+
+
+async def test_F16_a_slow_idp_keeps_nobody_waiting_whose_token_lives(world: World, renewable: str) -> None:
+    gateway, token, user = await logged_in(world, renewable)
+    row = await at_its_end(world, user, renewable, lives_seconds=50)
+    async with atlassian(world, "faults", latency_ms=6000, at="token"):
+        answer = await gateway.exchange(token)
+        assert row.access_token == answer.json()["access_token"]
+
+        async def renewed() -> bool:
+            return (await row_of(world, user, renewable)).generation == row.generation + 1
+
+        await until(renewed)
+    assert row.access_token != (await gateway.exchange(token)).json()["access_token"]
+
+
+@pytest.mark.parametrize(("leeway_seconds", "reason"), [(600, None), (0, "lost")], ids=["F16-leeway", "F16-no-leeway"])
+async def test_F16_an_answer_that_never_came_costs_the_token_only_where_the_idp_has_no_leeway(
+    world: World, leeway_seconds: int, reason: str | None
+) -> None:
+    idp = await registered_at(world, "atlassian", "read:jira-work", "offline_access")
+    gateway = await Gateway.registered(world, idp, connector="api")
+    token = await visitors_token(Visitor(world, "carol"), await world.register_client(), idp)
+    await at_its_end(world, subject_of(token), idp)
+    await switch(world, "atlassian", refresh_leeway_seconds=leeway_seconds)
+    await faults(world, "atlassian", dropped_refreshes=1)
+    try:
+        answer = await gateway.exchange(token)
+    finally:
+        await switch(world, "atlassian")
+        await faults(world, "atlassian")
+    assert (200 if reason is None else 403) == answer.status_code, answer.text
+    assert [reason] * (reason is not None) == [one.reason for one in await world.said(TokenCleared, idp)]
+
+
+async def test_F16_two_replicas_never_renew_the_same_token_at_once(
+    world: World, second: Service, renewable: str
+) -> None:
+    gateway, token, user = await logged_in(world, renewable, "carol")
+    await at_its_end(world, user, renewable)
+    before = await atlassian_seen(world)
+    async with atlassian(world, refresh_leeway_seconds=0), atlassian(world, "faults", latency_ms=500, at="token"):
+        places = ["", second.url] * 10
+        answers = await asyncio.gather(*(gateway.exchange(token, at=at) for at in places))
+    assert {200} == {one.status_code for one in answers}, [one.text for one in answers]
+    assert 1 == len({one.json()["access_token"] for one in answers})
+    after = await atlassian_seen(world)
+    assert {**before, "renewals": before["renewals"] + 1} == after
+
+
+async def test_F16_a_replica_that_died_in_the_middle_keeps_the_others_away_for_a_while_only(
+    world: World, renewable: str
+) -> None:
+    gateway, token, user = await logged_in(world, renewable)
+    await at_its_end(world, user, renewable)
+    until_then = now() + timedelta(seconds=2)
+    await put(world, user, renewable, renewing=Renewing("who died", until_then))
+    answer = await gateway.exchange(token)
+    assert 200 == answer.status_code, answer.text
+    assert now() > until_then
+
+
+@pytest.mark.parametrize("meanwhile", ["a login", "an end"])
+async def test_what_a_login_or_an_end_leaves_meanwhile_counts(world: World, renewable: str, meanwhile: str) -> None:
+    gateway, token, user = await logged_in(world, renewable, "dave")
+    row = await at_its_end(world, user, renewable)
+    async with atlassian(world, "faults", latency_ms=1500, at="token"):
+        asked = asyncio.create_task(gateway.exchange(token))
+        await begun(world, user, renewable)
+        if meanwhile == "a login":
+            late = row.access_expires_at and row.access_expires_at.replace(year=row.access_expires_at.year + 1)
+            newer = {"access_token": "newer", "generation": row.generation + 1, "access_expires_at": late}
+            await put(world, user, renewable, renewing=None, **newer)
+        else:
+            gone = row.without_secrets("user")
+            kept = {name: getattr(gone, name) for name in ("access_token", "refresh_token", "parts", "cleared")}
+            await put(world, user, renewable, renewing=None, **kept)
+        answer = await asked
+    if meanwhile == "a login":
+        assert (200, "newer") == (answer.status_code, answer.json()["access_token"])
+    else:
+        assert (403, "insufficient_user_authentication") == (answer.status_code, answer.json()["error"])
+
+
+async def test_a_cleared_row_whose_event_was_never_written_is_told_by_whoever_meets_it(world: World) -> None:
+    idp = await world.idp_with_jira()
+    gateway, token, user = await logged_in(world, idp)
+    await put(world, user, idp, access_token="", cleared="operator")
+    for _ in range(2):
+        assert 403 == (await gateway.exchange(token)).status_code
+    assert ["operator"] == [one.reason for one in await world.said(TokenCleared, idp)]
+
+
+def test_F16_an_answer_that_comes_while_the_bus_is_away_is_kept(tmp_path: Path) -> None:
+    with new_world(tmp_path) as world:
+        asyncio.run(_outage(world))
+
+
+async def _outage(world: World) -> None:
+    idp = await world.idp_with_jira()
+    await world.publish(provisioned(f"jira-{idp}", JIRA, idp), by="provisioner")
+    gateway, token, user = await logged_in(world, idp)
+    row, before = await at_its_end(world, user, idp), await atlassian_seen(world)
+    async with atlassian(world, "faults", latency_ms=1000, at="token"):
+        asked = asyncio.create_task(gateway.exchange(token))
+        await begun(world, user, idp)
+        await asyncio.to_thread(world.bus.kill)
+
+        async def answered() -> bool:
+            return (await atlassian_seen(world))["renewals"] == before["renewals"] + 1
+
+        await until(answered)
+        await asyncio.to_thread(world.bus.start)
+        await asked
+    await until_ready(world.auth)
+    async with atlassian(world, refresh_leeway_seconds=0):
+        answer = await gateway.exchange(token)
+    assert 200 == answer.status_code, answer.text
+    after = await row_of(world, user, idp)
+    assert (row.generation + 1, row.fingerprint) == (after.generation, after.predecessor)
+    assert before["renewals"] + 1 == (await atlassian_seen(world))["renewals"]
