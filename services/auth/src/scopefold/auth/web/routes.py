@@ -40,7 +40,6 @@ from scopefold.auth.web.rate import TooManyError, too_many
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
 from scopefold.auth.web.token_status import introspection, revocation
-from scopefold.auth.web.user_grants import end_user_grants
 from scopefold.auth.web.userinfo import userinfo
 from scopefold.runtime.web import (
     Endpoint,
@@ -319,7 +318,7 @@ def _users(guard: Guard) -> list[Endpoint]:
             method="DELETE",
             path="/v1/users/{user}/grants",
             summary="End everything that apps were granted on behalf of a user: each must have them log in anew",
-            handler=guard(end_user_grants),
+            handler=guard(users.end_grants),
             answers={204: None},
             problems=(401, 404, 503),
         ),
