@@ -108,7 +108,7 @@ async def _discover(service: Service, command: RegisterIdp) -> Discovered | None
     if wanted is None:
         return None
     try:
-        document = await service.documents.get(wanted.address, anew=True)
+        document = await service.documents.get(wanted.address, kept_seconds=0)
     except NoAnswer as error:
         detail = (
             f"{wanted.address[:200]}: {error.code}. Check the address, and that this service can reach it; or give "

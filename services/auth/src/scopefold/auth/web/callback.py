@@ -72,6 +72,8 @@ async def callback(request: Request) -> Response:
         client=event.client,
         authenticated_at=authenticated_at,
         now=moment,
+        issuer=service.issuer,
+        upstream_sid=brought.session,
     )
     if begun.before is not None:  # whoever used this browser before is logged out of it
         await end_session(service, begun.before.user, begun.before.sid)

@@ -63,8 +63,8 @@ class Service:
         self.http = http
         self.limits = Limits(settings)
         self.documents = Documents(http)
-        self.backchannel = Backchannel(http)
         self.egress = Egress(networks(settings.egress_networks))
+        self.backchannel = Backchannel(http, self.egress)
         self.registrations = Window()
         self.issuer = settings.issuer
         self.history = History(settings.tenant, settings.data_dir)

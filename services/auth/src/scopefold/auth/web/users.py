@@ -11,7 +11,7 @@ from starlette.responses import Response
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.records import Session
 from scopefold.auth.store.sessions import SessionId
-from scopefold.auth.web.ending import end_session
+from scopefold.auth.web.ending import end_session, end_sessions
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.contracts.words import UserId
 from scopefold.runtime.logs import logger
@@ -50,12 +50,11 @@ async def list_sessions(request: Request) -> Response:
     return json_response(_views(await service.bus.sessions.all_of(user, now())))
 
 
-async def end_sessions(request: Request) -> Response:
+async def end_every_session(request: Request) -> Response:
     """`DELETE /v1/users/{user}/sessions`: all of them."""
     service, user = service_of(request), _user(request)
     found = await service.bus.sessions.all_of(user, now())
-    ended = [await end_session(service, user, session.sid) for session in found]
-    return json_response(_views([one for one in ended if one is not None]))
+    return json_response(_views(await end_sessions(service, [(user, session.sid) for session in found])))
 
 
 async def end_one_session(request: Request) -> Response:
