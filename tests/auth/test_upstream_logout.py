@@ -14,10 +14,11 @@ from joserfc.jwk import ECKey
 
 from scopefold.auth.core.id_token import LEEWAY_SECONDS, BadIdToken, UnknownKey
 from scopefold.auth.core.logout_token import EVENT, MAX_AGE_SECONDS, read_logout_token
-from tests.auth.oidc import receiver, signed_by_us
+from tests.auth.oidc import oidc_idp, receiver, signed_by_us, through_oidc
 from tests.auth.test_id_token import NOW, PUBLIC, RSA, SECONDS, by_hand, microsoft_at, signed
+from tests.auth.test_logout import is_logged_in
 from tests.auth.tokens import OFFLINE, REFRESHING, refresh
-from tests.auth.world import App, World, query_of
+from tests.auth.world import App, Person, World, query_of
 from tests.sandbox import issuer as issuers
 from tests.support.browsing import Window
 
@@ -305,6 +306,33 @@ async def test_G07_tokens_of_unknown_keys_do_not_make_us_ask_the_idp_again_and_a
         assert is_refused(await there.tell(token), "unknown_key")
         assert is_refused(await there.tell(there.token(foreign, sub="alice")), "signature")
     assert (read_so_far, 1) == (there.issuer.keys_read, await there.sessions(tokens, app))
+
+
+async def test_G07_an_openid_provider_logs_somebody_out_everywhere(world: World) -> None:
+    """The whole way, at the sandbox's provider: by its discovery document and its keys, whose users UserInfo tells."""
+    discovery = f"{world.sandbox.url}/oidc/.well-known/openid-configuration"
+    idp, app = await oidc_idp(world, endpoints={"discovery": discovery}), await world.register_client()
+    alice, bob = Person(world), Person(world, "bob")
+    for person in (alice, bob):
+        await through_oidc(person, app, idp_hint=idp)
+    address = (await world.admin("GET", f"/v1/idps/{idp}")).json()["backchannel_logout"]
+    assert f"{world.auth.url}/oauth2/backchannel-logout/{idp}" == address
+    checkup = (await world.admin("GET", f"/v1/idps/{idp}/doctor")).json()["checks"]
+    assert [address] == [one["paste"][0]["value"] for one in checkup if one["check"] == "logout"]
+    async with httpx.AsyncClient(base_url=world.sandbox.url, timeout=20) as http:
+        told = await http.post("/oidc/console/logout", json={"user": "alice", "address": address})
+    assert {"status": 200, "body": ""} == told.json()
+    assert [False, True] == [await is_logged_in(who, app, idp) for who in (alice, bob)]
+
+
+async def test_G07_an_idp_whose_word_cannot_be_verified_ends_nothing(world: World, jira: str) -> None:
+    app, alice = await world.register_client(), Person(world)
+    await alice.log_in(app, idp_hint=jira)
+    assert "" == (await world.admin("GET", f"/v1/idps/{jira}")).json()["backchannel_logout"]
+    async with httpx.AsyncClient(base_url=world.auth.url, timeout=20) as http:
+        form = {"logout_token": signed(RIGHT)}
+        assert is_refused(await http.post(f"/oauth2/backchannel-logout/{jira}", data=form), "no_discovery")
+    assert await is_logged_in(alice, app, jira)
 
 
 async def test_an_organisation_is_told_as_the_service_is_and_each_client_by_the_issuer_it_knows(

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide, read_discovery, to_discover
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.web.outgoing import NoAnswer
-from scopefold.auth.web.service import Service, callback_address, service_of
+from scopefold.auth.web.service import Service, callback_address, logout_address, service_of
 from scopefold.auth.web.settling import refusal, settle
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.trials import Trial
@@ -68,6 +68,10 @@ class IdpView(Struct, frozen=True, kw_only=True):
     union: tuple[str, ...]
     requested: Annotated[tuple[str, ...], Meta(description="What a login really asks of this IdP.")]
     callback: Annotated[str, Meta(description="The callback address to register at the IdP, byte for byte.")]
+    backchannel_logout: Annotated[
+        str,
+        Meta(description="The address to register at an IdP that tells of logouts; empty: it could not be believed."),
+    ]
     connectors: tuple[ConnectorView, ...]
     withheld: Annotated[tuple[str, ...], Meta(description="What logins leave out for now.")]
     trials: Annotated[tuple[TrialView, ...], Meta(description="With what was newly asked for nobody has come through.")]
@@ -160,6 +164,7 @@ def idp_view(service: Service, idp: Idp) -> IdpView:
         union=idp.union,
         requested=requested_scopes(idp),
         callback=callback_address(service, idp.idp),
+        backchannel_logout=logout_address(service, idp),
         connectors=tuple(_connector_view(connector) for connector in idp.connectors.values()),
         withheld=idp.withheld,
         trials=tuple(_trial_view(trial) for trial in idp.trials),

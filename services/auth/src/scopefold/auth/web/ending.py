@@ -4,16 +4,20 @@ import uuid
 from collections.abc import Iterable
 
 from scopefold.auth.core.families import Ended
-from scopefold.auth.core.login import EVENT_IDS
+from scopefold.auth.core.login import EVENT_IDS, withdrawn
 from scopefold.auth.oauth.own_tokens import logout_token
 from scopefold.auth.store.records import Session
+from scopefold.auth.store.vault import StoredToken
 from scopefold.auth.web.backchannel import Delivery
 from scopefold.auth.web.browser import random_text
 from scopefold.auth.web.login_log import write
 from scopefold.auth.web.service import Service, now
+from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import GrantRevoked
 from scopefold.ledger.append import NewEvent
 from scopefold.runtime.logs import logger
+from scopefold.scopes.coverage import Grant
+from scopefold.scopes.update import taken_as_told
 
 log = logger(__name__)
 
@@ -62,6 +66,24 @@ async def _deliveries(service: Service, ended: Session) -> list[Delivery]:
         )
         deliveries.append(Delivery(client_id, client.backchannel_logout_uri, token, client.is_unknown))
     return deliveries
+
+
+async def end_if_withdrawn(service: Service, idp: Idp, user: str, before: StoredToken, after: StoredToken) -> None:
+    """Who gives an IdP less than before has taken something back: what apps were granted until now is over.
+
+    Sessions go on: they give nothing by themselves, and every request in one is held against the grant as it is. A
+    token that an IdP failed to give along with others is no word of the user's.
+    """
+    if len(after.parts) < len(before.parts):
+        return
+    lost = withdrawn(idp, _grant(idp, before), _grant(idp, after))
+    if lost:
+        log.info("a user gave less than before: what apps were granted is over", user=user, idp=idp.idp, scopes=lost)
+        await service.bus.grants.end_user(user, now())
+
+
+def _grant(idp: Idp, token: StoredToken) -> Grant:
+    return Grant(taken_as_told(idp.profile, token.granted, token.requested), tuple(token.evidence))
 
 
 async def end_family(service: Service, family_id: str, why: Ended) -> None:
