@@ -9,6 +9,8 @@ import pytest
 from scopefold.auth.web.backchannel import CLIENT_AT_ONCE, UNKNOWN_AT_ONCE, Backchannel, Delivery
 from scopefold.auth.web.egress import Egress
 from tests.auth.oidc import Receiver, receiver, signed_by_us
+from tests.auth.test_logout import click
+from tests.auth.test_registration import initial_token
 from tests.auth.world import App, Person, World, until
 
 HERE = IPv4Network("127.0.0.1/32")
@@ -83,21 +85,42 @@ async def test_G08_one_client_has_few_turns_however_many_of_its_sessions_end(ope
         assert ["token-of-good-True", "token-of-good-False"] == [one["logout_token"] for one in good.received]
 
 
+async def logged_out(world: World, address: str, **headers: str) -> App:
+    """An app that registered itself with this logout address, and whose user has logged in and out."""
+    idp, alice = await world.idp_with_jira(), Person(world)
+    body = {
+        "redirect_uris": ["https://app.example/callback"],
+        "token_endpoint_auth_method": "none",
+        "backchannel_logout_uri": address,
+    }
+    async with httpx.AsyncClient(base_url=world.auth.url, timeout=20) as http:
+        made = await http.post("/oauth2/register", json=body, headers=headers)
+    assert 201 == made.status_code, made.text
+    app = App(world, made.json())
+    await alice.allow(app, idp_hint=idp)
+    page = await alice.browser.get("/oauth2/logout")
+    assert 200 == (await click(alice, page)).status_code
+    return app
+
+
 async def test_G08_a_client_that_registered_itself_is_told(welcoming: World) -> None:
     """Over HTTP, all the way, as a developer has it who opened this machine."""
-    idp, alice = await welcoming.idp_with_jira(), Person(welcoming)
     async with receiver() as one:
-        async with httpx.AsyncClient(base_url=welcoming.auth.url, timeout=20) as http:
-            body = {
-                "redirect_uris": ["https://app.example/callback"],
-                "token_endpoint_auth_method": "none",
-                "backchannel_logout_uri": one.address,
-            }
-            made = await http.post("/oauth2/register", json=body)
-        app = App(welcoming, made.json())
-        await alice.allow(app, idp_hint=idp)
-        page = await alice.browser.get("/oauth2/logout")
-        form_token = page.text.partition('name="form_token" value="')[2].partition('"')[0]
-        await alice.browser.post("/account/logout", data={"form_token": form_token})
+        app = await logged_out(welcoming, one.address)
         (told,) = one.received
         assert app.id == (await signed_by_us(welcoming, told["logout_token"])).claims["aud"]
+
+
+async def test_G08_a_name_that_leads_inside_is_found_out_when_it_is_resolved(guarded: World) -> None:
+    """Over HTTP, as a production service has it. A name says nothing at registration, and may change later."""
+    leave = await initial_token(guarded)
+    async with receiver() as one:
+        named = one.address.replace("http://127.0.0.1", "https://localhost")
+        app = await logged_out(guarded, named, authorization=f"Bearer {leave}")
+
+        async def refused() -> bool:
+            said = [line for line in guarded.auth.said().splitlines() if app.id in line and "logout not told" in line]
+            return any("the address is refused" in line for line in said)
+
+        await until(refused)
+        assert [] == one.received
