@@ -82,7 +82,7 @@ class _Subject:
 
 def check_binding(loaded: Loaded, subject: AccessClaims) -> None:
     """A token that is bound to a key is good only in the hands of who proves that key (RFC 9449, section 7)."""
-    bound = (subject.cnf or {}).get("jkt")
+    bound = subject.key
     if bound is not None and (loaded.proof is None or loaded.proof.jkt != bound):
         raise InvalidRequestError("The subject token is bound to a key: prove that key, or send one that is not bound.")
 

@@ -25,6 +25,10 @@ class Session(Struct, frozen=True):
     """The hash of what only the browser's cookie holds."""
     clients: tuple[str, ...] = ()
     """The clients that logged the user in with it, the latest last."""
+    issuers: dict[str, str] = {}
+    """As whom each of these clients last asked us: it believes no other issuer's logout tokens."""
+    upstream: dict[str, str] = {}
+    """By IdP, the hash of the session there (its `sid`) that the user last came from, where the IdP tells it."""
 
 
 class AuthorizeRequest(Struct, frozen=True):

@@ -132,7 +132,8 @@ async def _go(
             ungiven = held.ungiven if held else ()
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
-            if not lacks and await service.bus.sessions.note_client(session, parameters["client_id"]):
+            client_id = parameters["client_id"]
+            if not lacks and await service.bus.sessions.note_client(session, client_id, service.issuer):
                 user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid)
                 return await answered(service, request, parameters, user)
     if asked.silent:

@@ -87,14 +87,7 @@ def client_endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]
 async def _read(request: Request) -> ClientRequest:
     service = service_of(request)
     service.check_ready()
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise RequestError(400, "invalid_request", f"Send a form: content-type {FORM}.")
-    try:
-        parameters = form_parameters(await limited_body(request))
-    except ShownError as error:
-        raise RequestError(400, error.error, error.description) from None
-    except ProblemError as error:
-        raise RequestError(error.status, "invalid_request", str(error)) from None
+    parameters = await form_in(request)
     sent = {"Authorization": request.headers.get("authorization"), HEADER: proof_in(request)}
     client_id = _client_id(sent["Authorization"], parameters)
     try:
@@ -109,6 +102,18 @@ async def _read(request: Request) -> ClientRequest:
     loaded.client_keys = await keys_of(client)
     headers = {name: value for name, value in sent.items() if value is not None}
     return ClientRequest(service, parameters, headers, loaded, client_id, request)
+
+
+async def form_in(request: Request) -> dict[str, str]:
+    """The parameters of the form that a program sent. Raises `RequestError`."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise RequestError(400, "invalid_request", f"Send a form: content-type {FORM}.")
+    try:
+        return form_parameters(await limited_body(request))
+    except ShownError as error:
+        raise RequestError(400, error.error, error.description) from None
+    except ProblemError as error:
+        raise RequestError(error.status, "invalid_request", str(error)) from None
 
 
 def too_many_for_clients(error: TooManyError) -> RequestError:

@@ -128,7 +128,7 @@ async def _subject(service: Service, request: Request, gateway: Client, resource
     if claims is None or claims.grant_id is None or not may_present(service.issuer, gateway, claims, resource):
         description = "The token is none of ours, is not for this gateway, is no user's, or has ended."
         raise AccessRefused(401, scheme, error="invalid_token", error_description=description)
-    bound = (claims.cnf or {}).get("jkt")
+    bound = claims.key
     if (scheme == "DPoP") is not (bound is not None):
         raise AccessRefused(401, scheme, error="invalid_token", error_description="The token is of another type.")
     if bound is not None:

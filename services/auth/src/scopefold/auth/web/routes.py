@@ -42,7 +42,7 @@ from scopefold.auth.web.rate import TooManyError, too_many
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
 from scopefold.auth.web.token_status import introspection, revocation
-from scopefold.auth.web.user_grants import end_user_grants
+from scopefold.auth.web.upstream_logout import upstream_logout
 from scopefold.auth.web.userinfo import userinfo
 from scopefold.runtime.web import (
     Endpoint,
@@ -113,6 +113,7 @@ OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     ("/oauth2/revoke", revocation, ["POST"]),
     ("/oauth2/userinfo", userinfo, ["GET", "POST"]),
     ("/oauth2/logout", logout, ["GET", "POST"]),
+    ("/oauth2/backchannel-logout/{idp}", upstream_logout, ["POST"]),
     ("/account/logout", logout_confirmed, ["POST"]),
     (step_up.CONNECT, step_up.connect, ["GET"]),
     (step_up.CONNECTED, step_up.connected, ["GET"]),
@@ -294,7 +295,7 @@ def _users(guard: Guard) -> list[Endpoint]:
             method="DELETE",
             path=sessions,
             summary="End all sessions of a user, and tell their clients",
-            handler=guard(users.end_sessions),
+            handler=guard(users.end_every_session),
             answers={200: users.SessionViews},
             problems=(401, 404, 503),
         ),
@@ -327,7 +328,7 @@ def _users(guard: Guard) -> list[Endpoint]:
             method="DELETE",
             path="/v1/users/{user}/grants",
             summary="End everything that apps were granted on behalf of a user: each must have them log in anew",
-            handler=guard(end_user_grants),
+            handler=guard(users.end_grants),
             answers={204: None},
             problems=(401, 404, 503),
         ),

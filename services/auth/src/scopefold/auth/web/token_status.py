@@ -40,16 +40,21 @@ introspection = client_endpoint(answer_introspection)
 revocation = client_endpoint(answer_revocation)
 
 
-async def live_access_token(service: Service, text: str, audience: str) -> AccessClaims | None:
-    """The claims of an access token of ours that is for this audience and good now; None for every other text.
+async def is_live(service: Service, claims: AccessClaims, grants: Grants | None = None) -> bool:
+    """Is an access token of ours still good: did nothing end it, its family, its user's grants or its session?
 
-    For every resource of our own that takes access tokens: what ended a family, a user's grants, a session or the
-    token itself is seen by the next request, at every replica.
+    `grants`: where to look; as they are now, if none is given.
     """
-    told = await told_access_token(service, text)
-    if told is None or not told.live or told.claims is None or audience not in told.claims.audiences:
-        return None
-    return told.claims
+    grants = grants or service.bus.grants
+    if await service.clients.get(claims.client_id) is None or await grants.token_ended(claims.jti):
+        return False
+    if claims.grant_id is None:
+        return True
+    found = await grants.family(claims.grant_id)
+    if found is None or await has_ended(grants, found[0]):
+        return False
+    whose = found[0].client_id  # of an exchanged token: whose grant it was
+    return whose == claims.client_id or await service.clients.get(whose) is not None
 
 
 async def _look_up(service: Service, text: str) -> Told | None:
@@ -59,25 +64,18 @@ async def _look_up(service: Service, text: str) -> Told | None:
 async def told_access_token(service: Service, text: str) -> Told | None:
     """What has become of an access token; None where it is none of ours, or has expired."""
     claims = read_access_token(text, keys=service.bus.keys.verifying, issuer=service.issuer, now=now())
-    return await _told(service, claims, service.bus.grants) if claims is not None else None
+    return None if claims is None else await _told(service, claims, service.bus.grants)
 
 
 async def told_of_late(service: Service, text: str) -> Told | None:
     """The same as it was a moment ago: for the calls that come most often."""
     late = service.bus.recent
     claims = late.access_tokens.read(text, keys=service.bus.keys, issuer=service.issuer, now=now())
-    return await _told(service, claims, late.grants) if claims is not None else None
+    return None if claims is None else await _told(service, claims, late.grants)
 
 
 async def _told(service: Service, claims: AccessClaims, grants: Grants) -> Told:
-    live = await service.clients.get(claims.client_id) is not None
-    live = live and not await grants.token_ended(claims.jti)
-    if live and claims.grant_id is not None:
-        found = await grants.family(claims.grant_id)
-        live = found is not None and not await has_ended(grants, found[0])
-        if live and found is not None and found[0].client_id != claims.client_id:  # exchanged: whose grant it was
-            live = await service.clients.get(found[0].client_id) is not None
-    return Told(claims.client_id, live, claims.grant_id, claims, None)
+    return Told(claims.client_id, await is_live(service, claims, grants), claims.grant_id, claims, None)
 
 
 async def _refresh_token(service: Service, text: str) -> Told | None:
