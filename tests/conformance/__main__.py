@@ -28,7 +28,7 @@ class Results:
     """A plugin of pytest that keeps each twin's result under its module's name."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, Result] = {}
+        self._rows: dict[tuple[str, str], Result] = {}
 
     @property
     def rows(self) -> list[Result]:
@@ -41,7 +41,7 @@ class Results:
         plan = getattr(item.module, "PLAN", None)
         if plan is not None and (report.when == "call" or not report.passed):
             module = getattr(item.module, "PREFIX", "") + module_of(item.name)
-            self._rows[module] = Result(plan, module, *verdict(report))
+            self._rows[plan, module] = Result(plan, module, *verdict(report))
         return report
 
 

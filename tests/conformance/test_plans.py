@@ -7,6 +7,7 @@ from tests.conformance import (
     test_basic,
     test_basic_requests,
     test_config,
+    test_dynamic,
     test_fapi2,
     test_fapi2_tokens,
     test_rp_initiated_logout,
@@ -19,6 +20,7 @@ TWINS = (
     test_config,
     test_rp_initiated_logout,
     test_backchannel_logout,
+    test_dynamic,
     test_fapi2,
     test_fapi2_tokens,
 )
@@ -44,6 +46,14 @@ MODULES = {
     """,
     "oidcc-backchannel-rp-initiated-logout-certification-test-plan": """
         backchannel-logout-discovery-endpoint-verification backchannel-rp-initiated-logout
+    """,
+    "oidcc-dynamic-certification-test-plan": """
+        server idtoken-rs256 idtoken-unsigned userinfo-rs256 ensure-redirect-uri-in-authorization-request
+        redirect-uri-query-OK redirect-uri-query-mismatch redirect-uri-query-added redirect-uri-regfrag
+        discovery-endpoint-verification registration-logo-uri registration-policy-uri registration-tos-uri
+        registration-jwks-uri registration-sector-uri registration-sector-bad server-rotate-keys
+        refresh-token-rp-key-rotation request-uri-unsigned request-uri-signed-rs256
+        ensure-request-object-with-redirect-uri refresh-token ensure-client-assertion-with-iss-aud-succeeds
     """,
     # Plain FAPI with private_key_jwt, DPoP, OpenID Connect and unsigned requests, and beside that what other profiles
     # demand of the redirect address, and of a request_uri in a request object.

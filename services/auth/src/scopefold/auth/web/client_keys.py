@@ -15,7 +15,7 @@ async def signing_keys(egress: Egress, client: Client, assertion: str) -> KeySet
     """The keys that may have signed this assertion, which nothing is known of yet; None where there are none.
 
     A key that is not known makes us look again: the client may have new ones (OpenID Connect Core 1.0, section 10.1.1).
-    Nobody makes us look twice within half a minute.
+    Nobody makes us look twice within 10 seconds.
     """
     if client.token_endpoint_auth_method != METHOD:
         return None

@@ -23,7 +23,7 @@ AT_ONCE: Final = 16
 KEPT: Final = 500
 KEPT_SECONDS: Final = 300.0
 FAILURE_SECONDS: Final = 30.0
-AGAIN_SECONDS: Final = 30.0
+AGAIN_SECONDS: Final = 10.0
 IPV4: Final = 4
 
 
@@ -92,7 +92,7 @@ class Egress:
     async def document(self, address: str, *, newer_than_seconds: float = KEPT_SECONDS) -> dict[str, Any]:
         """The JSON object at an address, kept for 5 minutes; that there is none, for 30 seconds.
 
-        Whoever misses something in it asks for a newer one; what was fetched 30 seconds ago or later counts as new.
+        Whoever misses something in it asks for a newer one; what was fetched within the last 10 seconds counts as new.
         All who ask at one moment share one request. Raises `NotFetched`.
         """
         kept, moment = self._documents.get(address), time.monotonic()
