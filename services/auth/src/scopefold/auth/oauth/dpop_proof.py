@@ -13,7 +13,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from msgspec import Meta, Struct
 
-ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
+ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256")
+"""RS256 is not among them: FAPI 2.0 (Security Profile, section 5.4.1) forbids it, and no client has no other."""
+
 LEEWAY_SECONDS: Final = 60
 """How far a proof's time may lie from ours, before and after."""
 MAX_PROOF: Final = 8192

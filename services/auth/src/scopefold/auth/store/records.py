@@ -122,6 +122,8 @@ class Client(Struct, frozen=True):
     backchannel_logout_uri: str | None = None
     application_type: ApplicationType | None = None
     require_pkce: bool = True
+    require_nonce: bool = True
+    """Where PKCE is not required: is a nonce, then?"""
     backchannel_logout_session_required: bool = False
     jwks: dict[str, Any] | None = None
     """Its public keys (RFC 7517), where it does not name an address of theirs."""
@@ -151,6 +153,15 @@ class Client(Struct, frozen=True):
     def kind(self) -> ApplicationType:
         """What it says it is or, where it does not, what its redirect addresses tell."""
         return self.application_type or type_of(self.redirect_uris)
+
+    @property
+    def is_fapi(self) -> bool:
+        """Does all that FAPI 2.0 asks of a client? Then this server holds it to that profile."""
+        return (
+            self.token_endpoint_auth_method == "private_key_jwt"
+            and self.require_pushed_authorization_requests
+            and self.dpop_bound_access_tokens
+        )
 
     @property
     def is_unknown(self) -> bool:

@@ -113,6 +113,8 @@ class Sessions:
             found = await self._bucket.get(_key(session.user, session.sid), Session)
             if found is None:
                 return False
+            if client in found[0].clients:  # another window of the same browser was faster
+                return True
             try:
                 noted = replace(found[0], **_noted(found[0], client, issuer))
                 await self._bucket.update(_key(session.user, session.sid), noted, revision=found[1])

@@ -10,13 +10,13 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.oauth.client_keys import key_set
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.private_key_jwt import client_named_by
 from scopefold.auth.oauth.request import ShownError, form_parameters
 from scopefold.auth.oauth.server import authenticate
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.answers import AWAY
+from scopefold.auth.web.client_keys import signing_keys
 from scopefold.auth.web.dpop import HEADER, address_of, is_first_sight, nonce_headers, proof_in
 from scopefold.auth.web.rate import TooManyError
 from scopefold.auth.web.service import Service, service_of
@@ -99,7 +99,8 @@ async def _read(request: Request) -> ClientRequest:
     loaded.url = address_of(service, request)
     issuer = service.issuer
     loaded.audiences = (issuer, f"{issuer}/oauth2/token")
-    loaded.client_keys = await keys_of(client)
+    if client is not None and "client_assertion" in parameters:
+        loaded.client_keys = await signing_keys(service.egress, client, parameters["client_assertion"])
     headers = {name: value for name, value in sent.items() if value is not None}
     return ClientRequest(service, parameters, headers, loaded, client_id, request)
 
@@ -152,11 +153,6 @@ def _basic_client(authorization: str) -> str | None:
         return unquote(base64.b64decode(content, validate=True).decode().partition(":")[0])
     except (binascii.Error, UnicodeDecodeError):
         return None
-
-
-async def keys_of(client: Client | None) -> Any:
-    """The public keys of a client that authenticates by assertion, as it registered them."""
-    return key_set(client.jwks) if client is not None and client.jwks is not None else None
 
 
 async def check_client(asked: ClientRequest) -> Client:
