@@ -121,3 +121,16 @@ async def test_C09_what_was_revoked_passes_no_more(world: World, jira: str) -> N
         form = {"token": token, "client_id": app.id}
         assert 200 == (await http.post(f"{world.auth.url}/oauth2/revoke", data=form)).status_code
     assert 401 == (await ask(gateway, token)).status_code
+
+
+async def test_a_gateway_that_appends_the_path_asks_by_headers_and_the_users_query_is_not_read(
+    world: World, jira: str
+) -> None:
+    app, gateway = await world.register_client(), await Gateway.registered(world, jira)
+    token = await access_token(Person(world), app, idp_hint=jira)
+    own = {"authorization": f"Bearer {token}", **credentials(gateway)}
+    async with world.auth.client() as http:
+        path = "/forward-auth/rest/api/3/myself?resource=urn:connector:other:one&a=b&a=c"
+        passed = await http.get(path, headers={**own, "x-gateway-resource": gateway.resource})
+        refused = await http.get(path, headers=own)
+    assert (200, 400) == (passed.status_code, refused.status_code), refused.text

@@ -10,6 +10,7 @@ import binascii
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -47,10 +48,10 @@ class ForwardAuthQuery(Struct, frozen=True, kw_only=True):
 
 
 async def forward_auth(request: Request) -> Response:
-    """`/forward-auth`, by any method"""
+    """`/forward-auth`, by any method; and `/forward-auth/...` for gateways that put the path of the request there"""
     service = service_of(request)
     service.check_ready()
-    asked = query(request, ForwardAuthQuery)
+    asked = _asked(request)
     gateway = await _gateway(service, request)
     if asked.resource not in gateway.exchange_resources:
         detail = "Register the client with this resource type among its exchange_resources."
@@ -67,6 +68,17 @@ async def forward_auth(request: Request) -> Response:
         title = "The token could not be renewed now"
         raise ProblemError(503, "not-renewed", title, str(error), headers=headers) from None
     return Response(status_code=200, headers={**_passed_on(handed, call), **NO_STORE})
+
+
+def _asked(request: Request) -> ForwardAuthQuery:
+    """What the gateway wants: of the query, or of its own headers where the path and the query are the user's."""
+    if "path" not in request.path_params:
+        return query(request, ForwardAuthQuery)
+    told = {name: request.headers.get(f"x-gateway-{name}") for name in ForwardAuthQuery.__struct_fields__}
+    try:
+        return msgspec.convert({name: value for name, value in told.items() if value is not None}, ForwardAuthQuery)
+    except msgspec.ValidationError as error:
+        raise ProblemError(400, "invalid-headers", "The gateway's headers cannot be read", str(error)) from None
 
 
 def _passed_on(handed: Handed, call: Call) -> dict[str, str]:

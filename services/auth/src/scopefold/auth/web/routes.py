@@ -108,6 +108,7 @@ OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     ("/oauth2/callback/{idp}", callback, ["GET"]),
     ("/oauth2/token", token, ["POST"]),
     ("/forward-auth", forward_auth, list(METHODS)),
+    ("/forward-auth/{path:path}", forward_auth, list(METHODS)),
     ("/oauth2/par", push, ["POST"]),
     ("/oauth2/introspect", introspection, ["POST"]),
     ("/oauth2/revoke", revocation, ["POST"]),

@@ -1,0 +1,113 @@
+"""The example gateway: a real Caddy in front of the stand-in's Jira API, configured as `examples/gateways` has it."""
+
+import base64
+import shutil
+import subprocess
+import sysconfig
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from tests.auth.gateways import Gateway, access_token
+from tests.auth.world import JIRA_SCOPES, Person, World
+from tests.support.logs import CONFLUENCE, provisioned
+from tests.support.process import free_port
+
+CADDYFILE: Final = Path(__file__).parents[2] / "examples" / "gateways" / "Caddyfile"
+START_SECONDS: Final = 15.0
+MYSELF: Final = "/atlassian/ex/jira/{site}/rest/api/3/myself"
+
+
+def executable() -> str:
+    """The Caddy that came with this environment, or the one on PATH."""
+    beside = Path(sysconfig.get_path("scripts")) / "caddy"
+    found = str(beside) if beside.exists() else shutil.which("caddy")
+    assert found is not None, "there is no caddy here"
+    return found
+
+
+@contextmanager
+def caddy(world: World, gateway: Gateway, directory: Path, **settings: str) -> Iterator[str]:
+    """A running Caddy; its address."""
+    address = f"http://127.0.0.1:{free_port()}"
+    credentials = base64.b64encode(f"{gateway.app.id}:{gateway.app.secret}".encode()).decode()
+    environment = {
+        "HOME": str(directory),
+        "SCOPEFOLD": world.auth.url.removeprefix("http://"),
+        "GATEWAY": f"Basic {credentials}",
+        "RESOURCE": gateway.resource,
+        "UPSTREAM": world.sandbox.url,
+        "LISTEN": address,
+        **settings,
+    }
+    with (directory / "caddy.log").open("wb") as log:
+        command = [executable(), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+        process = subprocess.Popen(command, env=environment, cwd=directory, stdout=log, stderr=log)
+    try:
+        wait_until_it_listens(address, process, directory / "caddy.log")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def wait_until_it_listens(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Ask until it answers, whatever it says."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            httpx.get(address)
+        except httpx.TransportError:
+            time.sleep(0.05)  # polling until it listens
+        else:
+            return
+    raise AssertionError(log.read_text())
+
+
+async def site_of(world: World, token: str) -> str:
+    """The site of a user's upstream token."""
+    async with httpx.AsyncClient(base_url=world.sandbox.url) as http:
+        answer = await http.get(
+            "/atlassian/oauth/token/accessible-resources", headers={"authorization": f"Bearer {token}"}
+        )
+    return str(answer.json()[0]["id"])
+
+
+async def test_callers_bring_our_token_and_jira_gets_the_users_own(world: World, tmp_path: Path) -> None:
+    idp = await world.idp_with_jira()
+    app, gateway = await world.register_client(), await Gateway.registered(world, idp)
+    token = await access_token(Person(world), app, idp_hint=idp)
+    upstream = (await gateway.exchange(token)).json()["access_token"]
+    path = MYSELF.format(site=await site_of(world, upstream))
+    with caddy(world, gateway, tmp_path) as address:
+        async with httpx.AsyncClient(base_url=address) as http:
+            answer = await http.get(path, headers={"authorization": f"Bearer {token}"})
+            assert (200, "alice@sandbox.example") == (answer.status_code, answer.json().get("emailAddress")), (
+                answer.text
+            )
+            for wrong in ({}, {"authorization": "Bearer x"}, {"authorization": f"Bearer {upstream}"}):
+                refused = await http.get(path, headers=wrong)
+                assert (401, True) == (refused.status_code, "www-authenticate" in refused.headers)
+            await world.publish(
+                provisioned(f"jira-{idp}", (*JIRA_SCOPES, CONFLUENCE[0]), idp, "2.0.0"), by="provisioner"
+            )
+            short = await http.get(path, headers={"authorization": f"Bearer {token}"})
+    assert (403, CONFLUENCE[0]) == (short.status_code, short.json()["scope"])
+    assert "step_up_uri=" in short.headers["www-authenticate"]
+
+
+async def test_a_gateway_that_wants_502_gets_the_sentence_for_users(world: World, tmp_path: Path) -> None:
+    idp = await world.idp_with_jira()
+    app, gateway = await world.register_client(), await Gateway.registered(world, idp)
+    token = await access_token(Person(world), app, idp_hint=idp)
+    await world.publish(provisioned(f"jira-{idp}", (*JIRA_SCOPES, CONFLUENCE[0]), idp, "2.0.0"), by="provisioner")
+    with caddy(world, gateway, tmp_path, MISSING="bad-gateway") as address:
+        async with httpx.AsyncClient(base_url=address) as http:
+            answer = await http.get("/atlassian/me", headers={"authorization": f"Bearer {token}"})
+    sentence = f"Stored IdP token missing required scopes: [{CONFLUENCE[0]}]. User must re-authenticate with step-up."
+    assert (502, sentence) == (answer.status_code, answer.json()["detail"])
