@@ -1,8 +1,8 @@
 """Answers that scripts on pages of other sites may read (CORS, Fetch standard section 3.2).
 
-An app that lives in a browser calls the token endpoint and its kin from its own page. Whatever is called so takes what
-it needs from the request itself: a code, a token, a proof, never a cookie. So every site may read it, and no browser may
-send credentials of its own along.
+An app that lives in a browser calls the token endpoint and its kin from its own page. What is called so takes all that
+it needs from the request itself: a code, a token, a proof, never a cookie. So every site may read it, and no browser
+may send credentials of its own along.
 """
 
 from collections.abc import Sequence
