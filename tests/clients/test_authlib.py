@@ -12,9 +12,9 @@ from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from tests.auth.world import App, World
-from tests.clients.served import serving
 from tests.clients.visitor import Visitor
 from tests.support.process import free_port
+from tests.support.served import serving
 
 EXAMPLE: Final = Path(__file__).parents[2] / "examples/python"
 

@@ -11,10 +11,10 @@ from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from scopefold.auth.web.browser import SESSION_COOKIE
 from tests.auth.world import App, World
-from tests.clients.served import serving
 from tests.support import node
 from tests.support.chromium import QUIET, find
 from tests.support.process import free_port
+from tests.support.served import serving
 
 pytestmark = pytest.mark.browser
 EXAMPLE: Final = Path(__file__).parents[2] / "examples/spa"
