@@ -12,11 +12,14 @@ import httpx
 import pytest
 
 from tests.auth.world import World, until
-from tests.clients.recipes import block
+from tests.clients.recipes import block, register
 from tests.clients.visitor import Visitor
 from tests.support import apache
 from tests.support.process import free_port
 
+PAGE: Final = "mod_auth_openidc.md"
+ISSUER: Final = "https://login.example.com"
+SITE: Final = "https://wiki.example.com"
 SHOWN: Final = """
 Header always set X-User "expr=%{REMOTE_USER}"
 Header always set X-Groups "%{OIDC_CLAIM_groups}e"
@@ -31,33 +34,14 @@ def wiki(world: World) -> Iterator[str]:
         pytest.skip(apache.WHAT_TO_DO)
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    secret = asyncio.run(registered(world, address))
-    configuration = block("mod_auth_openidc.md", "apache")
-    for theirs, ours in (
-        ("https://login.example.com", world.auth.url),
-        ("https://wiki.example.com", address),
-        ("THE-SECRET", secret),
-        ("wiki-admins", "team-alice"),
-    ):
-        assert theirs in configuration
-        configuration = configuration.replace(theirs, ours)
+    app = asyncio.run(register(world, PAGE, "wiki", {SITE: address}))
+    theirs = {ISSUER: world.auth.url, SITE: address, "THE-SECRET": str(app.secret), "wiki-admins": "team-alice"}
+    configuration = block(PAGE, "apache", theirs)
     directory = Path(tempfile.mkdtemp(prefix="apache-"))  # pytest's own are closed to the user that Apache serves as
     directory.chmod(0o755)
     with apache.running(program, directory, port, configuration + SHOWN):
         yield address
     shutil.rmtree(directory)
-
-
-async def registered(world: World, address: str) -> str:
-    app = await world.register_client(
-        client_id="wiki",
-        token_endpoint_auth_method="client_secret_basic",
-        redirect_uris=[f"{address}/oidc/callback"],
-        post_logout_redirect_uris=[f"{address}/goodbye"],
-        backchannel_logout_uri=f"{address}/oidc/callback?logout=backchannel",
-        scopes=["openid", "profile", "email", "groups"],
-    )
-    return str(app.secret)
 
 
 async def come_in(visitor: Visitor, wiki: str, path: str = "/") -> httpx.Response:

@@ -12,6 +12,7 @@ from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from tests.auth.world import App, World
+from tests.clients.recipes import register
 from tests.clients.visitor import Visitor
 from tests.support.process import free_port
 from tests.support.served import serving
@@ -29,15 +30,9 @@ def example(app: App, port: int, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-async def confidential(world: World, port: int) -> App:
-    return await world.register_client(
-        redirect_uris=[f"http://127.0.0.1:{port}/callback"], token_endpoint_auth_method="client_secret_basic"
-    )
-
-
 async def test_the_example_app_logs_people_in(world: World, tmp_path: Path) -> None:
     port, alice = free_port(), Visitor(world)
-    app = await confidential(world, port)
+    app = await register(world, "python.md", "python-app", {"127.0.0.1:8000": f"127.0.0.1:{port}"})
     with example(app, port, tmp_path) as address:
         back = await alice.sent_back(address, f"{address}/callback")
         home = await alice.browser.get(back)
@@ -48,7 +43,8 @@ async def test_the_example_app_logs_people_in(world: World, tmp_path: Path) -> N
 
 async def test_the_example_app_refuses_an_answer_that_it_did_not_ask_for(world: World, tmp_path: Path) -> None:
     port, alice, mallory = free_port(), Visitor(world), Visitor(world, "bob")
-    app = await confidential(world, port)
+    redirects = [f"http://127.0.0.1:{port}/callback"]
+    app = await world.register_client(redirect_uris=redirects, token_endpoint_auth_method="client_secret_basic")
     with example(app, port, tmp_path) as address:
         back = await mallory.sent_back(address, f"{address}/callback")
         answer = await alice.browser.get(back)

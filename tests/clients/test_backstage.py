@@ -5,18 +5,14 @@ from typing import Final
 
 from tests.auth.world import World
 from tests.clients import program
+from tests.clients.recipes import register
 from tests.clients.visitor import Visitor
 
-REDIRECT: Final = "https://backstage.example/api/auth/oidc/handler/frame"
+REDIRECT: Final = "https://backstage.example.com/api/auth/oidc/handler/frame"
 
 
 async def test_it_signs_people_in_renews_and_signs_out(world: World, scripts: Path) -> None:
-    app = await world.register_client(
-        redirect_uris=[REDIRECT],
-        scopes=["openid", "profile", "email", "offline_access"],
-        grant_types=["authorization_code", "refresh_token"],
-        token_endpoint_auth_method="client_secret_basic",
-    )
+    app = await register(world, "backstage.md", "backstage")
     told = {"issuer": world.auth.url, "client_id": app.id, "client_secret": app.secret, "redirect_uri": REDIRECT}
     came = await program.run(scripts, "backstage.mjs", Visitor(world), **told)
     assert {

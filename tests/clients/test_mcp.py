@@ -9,14 +9,13 @@ from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider, TokenS
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 
+from tests.auth.canary import canary, json_page
 from tests.auth.world import World
+from tests.clients.recipes import register
 from tests.clients.visitor import Visitor
 
 FIXED: Final = "http://127.0.0.1:33418/callback"
 """The address that VS Code listens at."""
-
-CLAUDE_CODE: Final = ("http://localhost/callback", "http://127.0.0.1/callback")
-"""What Claude Code registers: it listens at whatever port is free."""
 
 
 class Kept(TokenStorage):
@@ -39,8 +38,8 @@ class Kept(TokenStorage):
         self.client = client_info
 
 
-def provider_of(world: World, visitor: Visitor, kept: Kept, redirect: str) -> OAuthClientProvider:
-    """The client, with a browser that its person sits at."""
+def provider_of(server: str, visitor: Visitor, kept: Kept, redirect: str) -> OAuthClientProvider:
+    """The client of an MCP server, with a browser that its person sits at."""
     came: list[AuthorizationCodeResult] = []
 
     async def open_browser(address: str) -> None:
@@ -52,7 +51,7 @@ def provider_of(world: World, visitor: Visitor, kept: Kept, redirect: str) -> OA
 
     metadata = OAuthClientMetadata(client_name="An MCP client", redirect_uris=[AnyUrl(redirect)])
     return OAuthClientProvider(
-        server_url=f"{world.auth.url}/v1/idps",
+        server_url=server,
         client_metadata=metadata,
         storage=kept,
         redirect_handler=open_browser,
@@ -60,10 +59,11 @@ def provider_of(world: World, visitor: Visitor, kept: Kept, redirect: str) -> OA
     )
 
 
-async def log_in(world: World, visitor: Visitor, kept: Kept, redirect: str) -> OAuthToken:
+async def log_in(world: World, visitor: Visitor, kept: Kept, redirect: str, server: str = "") -> OAuthToken:
     """Ask for what nobody without a token may have: 401, and all the rest before this returns."""
-    async with httpx2.AsyncClient(auth=provider_of(world, visitor, kept, redirect), timeout=20) as http:
-        await http.get(f"{world.auth.url}/v1/idps")
+    server = server or f"{world.auth.url}/v1/idps"
+    async with httpx2.AsyncClient(auth=provider_of(server, visitor, kept, redirect), timeout=20) as http:
+        await http.get(server)
     assert kept.tokens is not None
     return kept.tokens
 
@@ -79,20 +79,29 @@ async def test_it_discovers_registers_and_logs_in_without_being_told_anything(wo
 
 
 async def test_a_registered_client_comes_back_at_any_port_and_nobody_is_asked(world: World) -> None:
-    """As an operator registers Claude Code: without a port, for `localhost` and for the address."""
-    app = await world.register_client(redirect_uris=list(CLAUDE_CODE), application_type="native")
-    for redirect in ("http://localhost:52341/callback", "http://127.0.0.1:49152/callback"):
-        known = OAuthClientInformationFull(
-            client_id=app.id, redirect_uris=[AnyUrl(redirect)], token_endpoint_auth_method="none"
-        )
-        alice = Visitor(world)
-        assert (await log_in(world, alice, Kept(known), redirect)).access_token
-        assert [] == [page.url for page in alice.pages if str(page.url).startswith(world.auth.url)]
+    """Registered as the recipe has it: without a port, for `localhost` and for the address. An MCP server that is not
+    ours names us in its metadata, and gets a token that is for it alone.
+    """
+    async with canary() as server:
+        resource = f"{server.url}/mcp"
+        app = await register(world, "mcp.md", "claude-code", {"https://mcp.example.com/mcp": resource})
+        metadata = {"resource": resource, "authorization_servers": [world.auth.url]}
+        server.pages["/.well-known/oauth-protected-resource/mcp"] = json_page(metadata)
+        named = f'Bearer resource_metadata="{server.url}/.well-known/oauth-protected-resource/mcp"'
+        server.pages["/mcp"] = 401, {"www-authenticate": named}, b""
+        for redirect in ("http://localhost:52341/callback", "http://127.0.0.1:49152/callback"):
+            known = OAuthClientInformationFull(
+                client_id=app.id, redirect_uris=[AnyUrl(redirect)], token_endpoint_auth_method="none"
+            )
+            alice = Visitor(world)
+            tokens = await log_in(world, alice, Kept(known), redirect, resource)
+            assert resource == (await app.access_token(tokens.access_token))["aud"]
+            assert [] == [page.url for page in alice.pages if str(page.url).startswith(world.auth.url)]
 
 
 async def test_it_renews_by_itself(world: World) -> None:
     alice, kept = Visitor(world), Kept()
-    provider = provider_of(world, alice, kept, FIXED)
+    provider = provider_of(f"{world.auth.url}/v1/idps", alice, kept, FIXED)
     async with httpx2.AsyncClient(auth=provider, timeout=20) as http:
         await http.get(f"{world.auth.url}/v1/idps")
         assert kept.tokens is not None

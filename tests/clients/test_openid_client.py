@@ -7,9 +7,10 @@ from joserfc.jwk import ECKey
 
 from tests.auth.world import World
 from tests.clients import program
+from tests.clients.recipes import register
 from tests.clients.visitor import Visitor
 
-REDIRECT: Final = "https://node.example/callback"
+REDIRECT: Final = "https://app.example.com/callback"
 REQUEST: Final = sorted(
     ["client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "response_type", "scope", "state"]
 )
@@ -20,8 +21,7 @@ async def client_of(world: World, **changed: Any) -> dict[str, Any]:
     """What the client is told once an operator has registered it."""
     grants = ["authorization_code", "refresh_token"]
     app = await world.register_client(redirect_uris=[REDIRECT], scopes=SCOPES, grant_types=grants, **changed)
-    told = {"issuer": world.auth.url, "client_id": app.id, "redirect_uri": REDIRECT}
-    return told if app.secret is None else {**told, "client_secret": app.secret}
+    return {"issuer": world.auth.url, "client_id": app.id, "redirect_uri": REDIRECT}
 
 
 def expected(told: dict[str, Any], **changed: Any) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def expected(told: dict[str, Any], **changed: Any) -> dict[str, Any]:
 
 
 async def test_it_logs_in_with_a_secret(world: World, scripts: Path) -> None:
-    told = await client_of(world, token_endpoint_auth_method="client_secret_post")
+    app = await register(world, "node.md", "node-app")
+    told = {"issuer": world.auth.url, "client_id": app.id, "client_secret": app.secret, "redirect_uri": REDIRECT}
     assert expected(told) == await program.run(scripts, "openid_client.mjs", Visitor(world), **told)
 
 

@@ -1,5 +1,6 @@
 """An app that lives in a browser alone, on another port: the example, with oidc-client-ts, in a real Chromium."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from scopefold.auth.web.browser import SESSION_COOKIE
 from tests.auth.world import App, World
+from tests.clients.recipes import register
 from tests.support import node
 from tests.support.chromium import QUIET, find
 from tests.support.process import free_port
@@ -28,6 +30,7 @@ def spa(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     settings = directory / "settings.js"
     settings.write_text(settings.read_text().replace("http://127.0.0.1:8080", world.auth.url))
     port = free_port()
+    asyncio.run(register(world, "spa.md", "spa", {"127.0.0.1:3000": f"127.0.0.1:{port}"}))
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
     with serving(command, directory, f"http://127.0.0.1:{port}", directory.parent / "spa.stderr"):
         yield f"http://127.0.0.1:{port}/"
@@ -44,20 +47,6 @@ async def chromium() -> AsyncIterator[BrowserContext]:
         context.set_default_timeout(PATIENCE_MS)
         yield context
         await browser.close()
-
-
-async def register(world: World, address: str) -> App:
-    """The client as its recipe has it registered. The example knows it by this name."""
-    app = {
-        "client_name": "An app in the browser",
-        "redirect_uris": [address],
-        "post_logout_redirect_uris": [address],
-        "grant_types": ["authorization_code", "refresh_token"],
-        "token_endpoint_auth_method": "none",
-    }
-    answer = await world.admin("PUT", "/api/v1/organizations/default/clients/spa", json=app)
-    assert answer.status_code in (200, 201), answer.text
-    return App(world, answer.json())
 
 
 async def log_in(page: Page, address: str) -> None:
@@ -77,7 +66,6 @@ async def told(page: Page, address: str, **options: Any) -> Any:
 
 
 async def test_the_example_logs_in_asks_renews_and_logs_out(world: World, spa: str) -> None:
-    await register(world, spa)
     complaints: list[str] = []
     async with chromium() as context:
         page = await context.new_page()
@@ -98,7 +86,6 @@ async def test_the_example_logs_in_asks_renews_and_logs_out(world: World, spa: s
 
 async def test_a_page_reads_what_became_of_its_token(world: World, spa: str) -> None:
     """A refusal must be readable: else an app takes a token that was revoked for a network that is down."""
-    await register(world, spa)
     async with chromium() as context:
         page = await context.new_page()
         await log_in(page, spa)
@@ -109,7 +96,7 @@ async def test_a_page_reads_what_became_of_its_token(world: World, spa: str) -> 
 
 
 async def test_a_page_of_another_site_reads_no_more_than_that(world: World, spa: str) -> None:
-    app = await register(world, spa)
+    app = App(world, {"client_id": "spa"})
     async with chromium() as context:
         page = await context.new_page()
         await log_in(page, spa)
