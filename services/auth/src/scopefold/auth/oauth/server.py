@@ -20,7 +20,6 @@ from scopefold.auth.oauth.resource import ResourceIndicators
 from scopefold.auth.oauth.token_status import Introspection, Revocation
 from scopefold.auth.store.records import Code
 
-
 NOT_PROVED: Final = "The client is not known, or did not prove itself as it is registered to."
 
 
