@@ -1,7 +1,6 @@
 """A real Apache with mod_auth_openidc, configured by what stands in its recipe: docs/recipes/mod_auth_openidc.md."""
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,11 +36,11 @@ def wiki(world: World) -> Iterator[str]:
     app = asyncio.run(register(world, PAGE, "wiki", {SITE: address}))
     theirs = {ISSUER: world.auth.url, SITE: address, "THE-SECRET": str(app.secret), "wiki-admins": "team-alice"}
     configuration = block(PAGE, "apache", theirs)
-    directory = Path(tempfile.mkdtemp(prefix="apache-"))  # pytest's own are closed to the user that Apache serves as
-    directory.chmod(0o755)
-    with apache.running(program, directory, port, configuration + SHOWN):
-        yield address
-    shutil.rmtree(directory)
+    with tempfile.TemporaryDirectory(prefix="apache-") as name:
+        directory = Path(name)  # pytest's own are closed to the user that Apache serves as
+        directory.chmod(0o755)
+        with apache.running(program, directory, port, configuration + SHOWN):
+            yield address
 
 
 async def come_in(visitor: Visitor, wiki: str, path: str = "/") -> httpx.Response:
