@@ -47,6 +47,7 @@ async def ask(app: App, proof: str, **more: Any) -> Answer:
 
 def is_unknown(answer: Answer) -> bool:
     told = (answer.status_code, answer.json()["error"], answer.headers["cache-control"])
+    assert answer.json()["error_description"].endswith("."), "in words, not as a list of the library's"
     return told == (401, "invalid_client", "no-store") and "www-authenticate" in answer.headers
 
 

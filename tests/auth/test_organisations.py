@@ -13,7 +13,7 @@ from scopefold.auth.oauth.protected import AccessRefused
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.protected import resource_metadata_address
-from scopefold.auth.web.routes import OAUTH
+from scopefold.auth.web.routes import CROSS_ORIGIN, OAUTH
 from scopefold.auth.web.service import Service
 from scopefold.runtime.secret import Secret
 from tests.auth.canary import canary
@@ -78,7 +78,7 @@ def test_C16_a_challenge_names_the_metadata() -> None:
 
 async def test_an_organisation_that_is_none_is_not_found_anywhere(world: World) -> None:
     async with httpx.AsyncClient(base_url=world.auth.url) as http:
-        for path, _, methods in OAUTH:
+        for path, _, methods in (*OAUTH, *CROSS_ORIGIN):
             for organisation in ("other", "Default", "default%2f", "%00", "..%2fdefault"):
                 answer = await http.request(methods[0], f"/{organisation}{path.replace('{', '').replace('}', '')}")
                 assert 404 == answer.status_code, (organisation, path)

@@ -107,13 +107,13 @@ class Sessions:
 
     async def note_client(self, session: Session, client: str, issuer: str = "") -> bool:
         """Remember that this client logged in with the session; False where the session has ended meanwhile."""
-        if client in session.clients and session.issuers.get(client, "") == issuer:
+        if _is_noted(session, client, issuer):
             return True
         for _ in range(TRIES):
             found = await self._bucket.get(_key(session.user, session.sid), Session)
             if found is None:
                 return False
-            if client in found[0].clients:  # another window of the same browser was faster
+            if _is_noted(found[0], client, issuer):  # another window of the same browser was faster
                 return True
             try:
                 noted = replace(found[0], **_noted(found[0], client, issuer))
@@ -163,6 +163,10 @@ def upstream_name(idp: str, upstream_sid: str) -> str:
 def _came_from(before: dict[str, str], idp: str, upstream_sid: str | None) -> dict[str, str]:
     others = {name: there for name, there in before.items() if name != idp}
     return {**others, idp: upstream_name(idp, upstream_sid)} if upstream_sid else others
+
+
+def _is_noted(session: Session, client: str, issuer: str) -> bool:
+    return client in session.clients and session.issuers.get(client, "") == issuer
 
 
 def _noted(before: Session | None, client: str, issuer: str) -> dict[str, Any]:

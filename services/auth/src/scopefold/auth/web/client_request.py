@@ -13,7 +13,7 @@ from starlette.responses import Response
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.private_key_jwt import client_named_by
 from scopefold.auth.oauth.request import ShownError, form_parameters
-from scopefold.auth.oauth.server import authenticate
+from scopefold.auth.oauth.server import NOT_PROVED, authenticate
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.answers import AWAY
 from scopefold.auth.web.client_keys import signing_keys
@@ -159,8 +159,7 @@ async def check_client(asked: ClientRequest) -> Client:
     """The client, which has proved itself as at the token endpoint. Raises `RequestError`."""
     parameters = {**asked.parameters, "client_id": asked.client_id}
     if not authenticate(asked.loaded, parameters, asked.headers) or asked.loaded.client is None:
-        description = "The client is not known, or did not prove itself as it is registered to."
-        raise RequestError(401, "invalid_client", description)
+        raise RequestError(401, "invalid_client", NOT_PROVED)
     await spend_assertion(asked)
     return asked.loaded.client
 
