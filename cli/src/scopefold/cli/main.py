@@ -20,6 +20,7 @@ from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
 from scopefold.cli.user import user
+from scopefold.cli.vault import vault
 
 INTERRUPTED = 130
 
@@ -33,7 +34,7 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, user, keys, reconsent, log, bus):
+for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, log, bus):
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)
