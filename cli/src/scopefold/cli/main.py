@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
+from scopefold.cli.backup import backup
 from scopefold.cli.bus import bus
 from scopefold.cli.client import client
 from scopefold.cli.connector import connector
@@ -34,7 +35,7 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, log, bus):
+for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, log, bus, backup):
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)
