@@ -213,7 +213,7 @@ KEYS: list[tuple[str, str, bytes | None]] = [
     ("not ascii", "é" * 43, None),
     ("hexadecimal", "0123456789abcdef" * 4, None),
     ("a series", base64.urlsafe_b64encode(bytes(range(64, 32, -1))).decode(), None),
-    ("a text", base64.urlsafe_b64encode(b"correct horse battery staple #42").decode(), None),
+    ("a text", base64.urlsafe_b64encode(b"Zq4!vX9@kL2#mB7$wR5%tY8^uP1&cD6*").decode(), None),
     ("half of it twice", base64.urlsafe_b64encode(RANDOM_KEY[:16] * 2).decode(), None),
     ("an example of NIST", "YD3rEBXKcb4rc67whX13gR81LAc7YQjXLZgQowkU3_Q", None),
     ("what tests used once", "BwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSY", None),

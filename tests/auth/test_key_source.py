@@ -1,5 +1,6 @@
 """Key-encryption keys come from exactly one place, and what is no good key keeps the service from starting."""
 
+import asyncio
 import base64
 import os
 import re
@@ -77,11 +78,11 @@ async def test_H07_a_command_that_cannot_run_is_told(command: str) -> None:
 async def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     noted = tmp_path / "pid"
     code = (
-        'import subprocess; child = subprocess.Popen(["sleep", "60"]); '
+        'import subprocess; child = subprocess.Popen(["sleep", "300"]); '
         f'open("{noted}", "w").write(str(child.pid)); child.wait()'
     )
     with pytest.raises(BadSettings, match="did not end"):
-        await keks_of(settings(kek_command=printing(code)), seconds=2)
+        await asyncio.wait_for(keks_of(settings(kek_command=printing(code)), seconds=2), 30)
     pid, deadline = int(noted.read_text()), time.monotonic() + 10
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "what the command started lives on"
