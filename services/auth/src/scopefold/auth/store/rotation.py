@@ -68,9 +68,9 @@ async def step(keys: DataKeys, now: datetime, *, most: int = STEP_KEYS) -> Rotat
         return before
     begun = replace(before, began_after=before.began_after or revision)
     after = await _worked(keys, begun, now, most)
-    if after.finished_at is not None and after.kind == "kek":
-        await _seal_only_with(keys, after.to)
     try:
+        if after.finished_at is not None and after.kind == "kek":
+            await _seal_only_with(keys, after.to)
         await keys.bucket.update(ROW, after, revision=revision)
     except Taken:  # somebody else went on from the same place, and what was done twice is done
         return await present(keys)
