@@ -111,9 +111,14 @@ _AWAY = (
 _LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestError)
 
 
-class _Counted(msgspec.Struct, frozen=True):
-    """What a stream tells of the subjects that match."""
+class _Subjects(msgspec.Struct, frozen=True):
+    subjects: dict[str, int] = {}
 
+
+class _StreamInfo(msgspec.Struct, frozen=True):
+    """What a stream tells of the subjects that match: a page of them, and how many there are."""
+
+    state: _Subjects
     total: int = 0
 
 
@@ -211,15 +216,31 @@ class Bucket:
 
     async def count(self, pattern: str) -> int:
         """How many keys match, those of entries that were deleted lately among them."""
+        return (await self._subjects(pattern, offset=2**31)).total  # beyond all, so that none is told
+
+    async def names(self, pattern: str) -> list[str]:
+        """All keys that match, as the leader knows them, those of entries that were deleted lately among them.
+
+        It costs the same for any number of others: the server looks in its index, not through its entries.
+        """
+        _, name = self._placed()
+        found: dict[str, int] = {}
+        while (page := await self._subjects(pattern, offset=len(found))).state.subjects:
+            found |= page.state.subjects
+            if len(found) >= page.total:
+                break
+        return sorted(subject.removeprefix(f"$KV.{name}.") for subject in found)
+
+    async def _subjects(self, pattern: str, *, offset: int) -> _StreamInfo:
         js, name = self._placed()
-        asked = {"subjects_filter": f"$KV.{name}.{pattern}", "offset": 2**31}  # beyond all, so that none is told
+        asked = {"subjects_filter": f"$KV.{name}.{pattern}", "offset": offset}
         try:
             answer = await js._nc.request(
                 f"$JS.API.STREAM.INFO.KV_{name}", msgspec.json.encode(asked), timeout=CALL_SECONDS
             )
-        except _AWAY as error:
+            return msgspec.json.decode(answer.data, type=_StreamInfo)
+        except (msgspec.ValidationError, *_AWAY) as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-        return msgspec.json.decode(answer.data, type=_Counted).total
 
     def _placed(self) -> tuple[JetStreamContext, str]:
         assert self._place is not None, "this bucket does not know its place"

@@ -20,7 +20,6 @@ from scopefold.auth.store.data_keys import OF_OWNERS, ROOT, TRIES, DataKey, Data
 ROW: Final = "rotation"
 STEP_SECONDS: Final = 2.0
 STEP_KEYS: Final = 2000
-MOST_ROWS: Final = 10_000
 
 
 class AnotherUnderWay(RuntimeError):
@@ -146,24 +145,16 @@ async def _turned(keys: DataKeys, rotation: Rotation, row: Row, sealed: Sealed, 
 
 async def _reseal_rows(keys: DataKeys, owner: str, key: DataKey) -> bool:
     """Seal all rows of an owner with the present data key; False where one does not open. Raises `Taken`."""
-    all_open = True
-    for pattern in rows_of(owner):
-        after = 0
-        for _ in range(MOST_ROWS):
-            if (row := await keys.bucket.next(pattern, after=after)) is None:
-                break
-            after = row.revision
-            if row.key != f"key.{owner}":
-                all_open = await _reseal_row(keys, row, key) and all_open
-        else:
-            return False
-    return all_open
+    names = [name for pattern in rows_of(owner) for name in await keys.bucket.names(pattern)]
+    return all([await _reseal_row(keys, name, key) for name in names if name != f"key.{owner}"])
 
 
-async def _reseal_row(keys: DataKeys, row: Row, key: DataKey) -> bool:
-    place = keys.place(*belongs(row.key))
-    sealed, revision = msgspec.msgpack.decode(row.content, type=Sealed), row.revision
+async def _reseal_row(keys: DataKeys, name: str, key: DataKey) -> bool:
+    place = keys.place(*belongs(name))
     for _ in range(TRIES):
+        if (found := await keys.bucket.get(name, Sealed)) is None:
+            return True  # it was deleted
+        sealed, revision = found
         if sealed.key_id == key_id(key.key):
             return True
         if (opening := key.named(sealed.key_id)) is None:
@@ -173,10 +164,8 @@ async def _reseal_row(keys: DataKeys, row: Row, key: DataKey) -> bool:
         except CannotOpen:
             return False
         try:
-            await keys.bucket.update(row.key, seal(key.key, place, text, os.urandom(NONCE_BYTES)), revision=revision)
+            await keys.bucket.update(name, seal(key.key, place, text, os.urandom(NONCE_BYTES)), revision=revision)
             return True
         except Taken:
-            if (found := await keys.bucket.get(row.key, Sealed)) is None:
-                return True  # it was deleted
-            sealed, revision = found
-    raise Taken(row.key)
+            continue  # its owner was faster
+    raise Taken(name)
