@@ -8,6 +8,7 @@ database is opened here, and each act is timed by itself.
 
 import argparse
 import asyncio
+import base64
 import os
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def start_auth(nats_url: str, folder: Path, port: int) -> subprocess.Popen[bytes
         "SCOPEFOLD_DATA_DIR": str(folder),
         "SCOPEFOLD_PORT": str(port),
         "SCOPEFOLD_ADMIN_TOKEN": "bench-admin-token-of-no-worth",
-        "SCOPEFOLD_KEK": "dGhpcy1pcy1hLWJlbmNoLWtleS1vZi1uby13b3J0aDE",
+        "SCOPEFOLD_KEK": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         "SCOPEFOLD_LOG_LEVEL": "ERROR",
     }
     return subprocess.Popen([sys.executable, "-m", "scopefold.auth"], env=environment)

@@ -1,6 +1,7 @@
 """Auth's decisions, each as a table: one row a rule, the outcome last."""
 
 import base64
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -197,7 +198,7 @@ def test_H04_no_bit_of_a_row_may_change() -> None:
             unseal(KEY, PLACE, Sealed(sealed.key_id, sealed.nonce, bytes(changed), sealed.version))
 
 
-RANDOM_KEY = bytes(range(3, 35))
+RANDOM_KEY = hashlib.sha256(b"a key of the tests").digest()
 KEYS: list[tuple[str, str, bytes | None]] = [
     ("base64url", base64.urlsafe_b64encode(RANDOM_KEY).decode(), RANDOM_KEY),
     ("base64", base64.b64encode(b"\xfb\xff" + RANDOM_KEY[2:]).decode(), b"\xfb\xff" + RANDOM_KEY[2:]),
@@ -211,6 +212,12 @@ KEYS: list[tuple[str, str, bytes | None]] = [
     ("no base64", "?" * 43, None),
     ("not ascii", "é" * 43, None),
     ("hexadecimal", "0123456789abcdef" * 4, None),
+    ("a series", base64.urlsafe_b64encode(bytes(range(64, 32, -1))).decode(), None),
+    ("a text", base64.urlsafe_b64encode(b"Zq4!vX9@kL2#mB7$wR5%tY8^uP1&cD6*").decode(), None),
+    ("half of it twice", base64.urlsafe_b64encode(RANDOM_KEY[:16] * 2).decode(), None),
+    ("an example of NIST", "YD3rEBXKcb4rc67whX13gR81LAc7YQjXLZgQowkU3_Q", None),
+    ("what tests used once", "BwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSY", None),
+    ("two keys", base64.b64encode(RANDOM_KEY).decode() + "\n" + base64.b64encode(RANDOM_KEY).decode(), None),
 ]
 
 

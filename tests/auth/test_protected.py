@@ -194,7 +194,7 @@ async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(
     async with httpx.AsyncClient() as unused:
         service = Service(settings, Projection("default"), unused)
         service.waiting_for = None
-        service.connected = await connect(service, log, read_key(KEK))
+        service.connected = await connect(service, log, [read_key(KEK)])
         service.connected.keys = some_keys()
 
         async def userinfo(request: Request) -> Response:

@@ -36,7 +36,7 @@ from tests.support.process import Service
 DEADLINE_SECONDS: Final = 15.0
 MOST_CALLBACKS: Final = 50
 """What an app at the sandbox may have: the oldest are given up, whose tests are over."""
-KEK: Final = base64.urlsafe_b64encode(bytes(range(7, 39))).decode()
+KEK: Final = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()  # no key that is shown is taken
 NO_LIMITS: Final = {"logins_per_minute": "1000000", "failures_per_minute": "1000000"}  # one address has all tests
 APP_REDIRECT: Final = "https://app.example/callback"
 VERIFIER: Final = "a-verifier-of-the-tests-" + "v" * 40

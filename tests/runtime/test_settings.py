@@ -39,8 +39,8 @@ def test_a_value_may_stand_in_a_file_and_loses_its_line_end(tmp_path: Path) -> N
     (tmp_path / "token").write_text("from-a-file\n")
     environ = {"SCOPEFOLD_NATS_URL": "nats://x", "SCOPEFOLD_ADMIN_TOKEN_FILE": str(tmp_path / "token")}
     assert load(Settings, environ).admin_token.reveal() == "from-a-file"
-    both = {**environ, "SCOPEFOLD_ADMIN_TOKEN": "from-the-environment"}
-    assert load(Settings, both).admin_token.reveal() == "from-the-environment"
+    with pytest.raises(BadSettings, match="SCOPEFOLD_ADMIN_TOKEN and SCOPEFOLD_ADMIN_TOKEN_FILE are both set"):
+        load(Settings, {**environ, "SCOPEFOLD_ADMIN_TOKEN": "from-the-environment"})
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,27 @@ class Keys(Struct, frozen=True):
     items: tuple[Key, ...]
 
 
+class Rotation(Struct, frozen=True):
+    """A rotation of the vault's keys, and how far it is."""
+
+    kind: str
+    state: str
+    passes: int
+    replaced: int
+    left: int
+    unreadable: int
+    resume_at: datetime | None = None
+
+
+class VaultKeys(Struct, frozen=True):
+    """What the vault is sealed with."""
+
+    sealing: str
+    wanted: str
+    in_use: tuple[str, ...]
+    rotation: Rotation | None = None
+
+
 class ClientLine(Struct, frozen=True):
     """A registered client, as it is listed and shown."""
 

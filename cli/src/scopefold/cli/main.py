@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
+from scopefold.cli.backup import backup
 from scopefold.cli.bus import bus
 from scopefold.cli.client import client
 from scopefold.cli.connector import connector
@@ -20,6 +21,7 @@ from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
 from scopefold.cli.user import user
+from scopefold.cli.vault import vault
 
 INTERRUPTED = 130
 
@@ -33,7 +35,7 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, user, keys, reconsent, log, bus):
+for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, log, bus, backup):
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)

@@ -8,14 +8,15 @@ from typing import Final
 import httpx
 
 from scopefold.auth import stream
-from scopefold.auth.core.seal import read_key
 from scopefold.auth.folding import keep_folding
 from scopefold.auth.settings import Settings, check
+from scopefold.auth.store.key_source import keks_of
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.keep_alive import keep_alive
 from scopefold.auth.web.routes import build
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.signing_keys import keep_keys
+from scopefold.auth.web.vault_keys import keep_vault_readable
 from scopefold.auth.web.withholding import keep_watch
 from scopefold.runtime.bus import Bus
 from scopefold.runtime.serve import check_port, serve
@@ -25,9 +26,9 @@ UPSTREAM_SECONDS: Final = 10.0
 
 
 async def main(settings: Settings) -> None:
-    """Run until told to stop. Raises `BadSettings`, `BadKey`, `PortTaken` where it cannot start."""
+    """Run until told to stop. Raises `BadSettings`, `PortTaken` where it cannot start."""
     check(settings)
-    kek = read_key(settings.kek.reveal())
+    keks = await keks_of(settings)
     check_port(settings.host, settings.port)
     projection = Projection(settings.tenant)
     path = settings.data_dir / "projection.db"
@@ -40,10 +41,11 @@ async def main(settings: Settings) -> None:
     bus, wake = Bus(settings.nats_url, "auth"), asyncio.Event()
     background = [
         asyncio.create_task(bus.keep_connected(stream.subscribe(settings.tenant, wake))),
-        asyncio.create_task(keep_folding(service, bus, kek, wake)),
+        asyncio.create_task(keep_folding(service, bus, keks, wake)),
         asyncio.create_task(keep_watch(service)),
         asyncio.create_task(keep_keys(service)),
         asyncio.create_task(keep_alive(service)),
+        asyncio.create_task(keep_vault_readable(service)),
     ]
     try:
         await serve(build(service), settings.host, settings.port)

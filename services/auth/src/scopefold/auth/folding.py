@@ -2,14 +2,15 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from scopefold.auth.core.seal import CannotOpen
+from scopefold.auth.core.seal import CannotOpen, UnknownKek
 from scopefold.auth.store import buckets
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.recent import Changes
 from scopefold.auth.store.vault import Vault
+from scopefold.auth.web import vault_keys
 from scopefold.auth.web.client_documents import ClientDocuments
 from scopefold.auth.web.service import AsOfLate, Connected, Service
 from scopefold.auth.web.signing_keys import first_keys
@@ -24,12 +25,13 @@ RETRY_SECONDS: Final = 0.5
 WHAT_TO_DO: Final[Mapping[type[Exception], str]] = {
     LogReplaced: "Bring the old log back; or, if the new one is meant, delete projection.db and start again.",
     LogGap: "Bring the log's storage back from a backup.",
+    UnknownKek: vault_keys.WHAT_TO_DO,
     CannotOpen: "Set SCOPEFOLD_KEK to the key that this vault was sealed with, and start again.",
 }
 log = logger(__name__)
 
 
-async def keep_folding(service: Service, bus: Bus, kek: bytes, wake: asyncio.Event) -> None:
+async def keep_folding(service: Service, bus: Bus, keks: Sequence[bytes], wake: asyncio.Event) -> None:
     """Connect, fold, and go on after every interruption. Ends only where the log or the vault cannot be trusted."""
 
     def caught_up() -> None:
@@ -41,7 +43,7 @@ async def keep_folding(service: Service, bus: Bus, kek: bytes, wake: asyncio.Eve
         try:
             reached = bus.log()
             if service.connected is None or service.connected.log is not reached:
-                service.connected = await connect(service, reached, kek)
+                service.connected = await connect(service, reached, keks)
                 service.waiting_for = "the log is still being read"
             await follow(reached, service.projection.checkpoint, service.projection.apply, wake, caught_up)
         except (LogUnavailable, LogNotDeclared, sqlite3.Error) as error:
@@ -59,13 +61,13 @@ async def keep_folding(service: Service, bus: Bus, kek: bytes, wake: asyncio.Eve
             return
 
 
-async def connect(service: Service, reached: Log, kek: bytes) -> Connected:
+async def connect(service: Service, reached: Log, keks: Sequence[bytes]) -> Connected:
     """What the bus holds, opened. Raises `LogUnavailable` and `CannotOpen`."""
     found = await buckets.connect(reached.js)
-    vault = Vault(found.vault, service.settings.tenant, kek)
+    vault = Vault(found.vault, service.settings.tenant, *keks)
     await vault.open()
     changes = Changes(reached.js)
-    late_vault = Vault(changes.recent(buckets.VAULT, found.vault), service.settings.tenant, kek)
+    late_vault = Vault(changes.recent(buckets.VAULT, found.vault), service.settings.tenant, *keks)
     await late_vault.open()
     recent = AsOfLate(changes, late_vault, Grants(changes.recent(buckets.GRANTS, found.grants)))
     await changes.open()

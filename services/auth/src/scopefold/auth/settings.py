@@ -15,6 +15,7 @@ from scopefold.runtime.settings import BadSettings
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 MIN_ADMIN_TOKEN: Final = 24
+NOT_SET: Final = Secret("")
 Registration = Literal["off", "token", "open"]
 """Who may register clients by RFC 7591: nobody, who shows an operator's initial access token, or everybody."""
 
@@ -25,10 +26,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     `keep_alive_days`: upstream tokens that the IdP would end unused within so many days are renewed; 0: none.
     `trusted_proxies` are networks, parted by commas, whose X-Forwarded-For is believed. The limits are per address, of
     failures also per client, and each replica counts for itself.
+
+    `kek` holds the key-encryption keys, one a line: the first is the current one, the others only open what is older.
+    `kek_command` prints the same; it runs without a shell.
     """
 
     admin_token: Secret
-    kek: Secret
+    kek: Secret = NOT_SET
+    kek_command: str = ""
     nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
     tenant: Tenant = "default"
     host: str = "127.0.0.1"
@@ -56,6 +61,12 @@ def check(settings: Settings) -> None:
         raise BadSettings("SCOPEFOLD_ISSUER: must be an address without query, fragment or closing slash (RFC 8414)")
     if issuer.scheme != "https" and not (issuer.scheme == "http" and issuer.hostname in LOOPBACK):
         raise BadSettings("SCOPEFOLD_ISSUER: must be https, except on a loopback address (RFC 8414, section 2)")
+    if (settings.kek == NOT_SET) != bool(settings.kek_command):
+        given = "is given beside SCOPEFOLD_KEK_COMMAND" if settings.kek_command else "is not set"
+        raise BadSettings(
+            f"SCOPEFOLD_KEK {given}: key-encryption keys come from exactly one of SCOPEFOLD_KEK, SCOPEFOLD_KEK_FILE "
+            "and SCOPEFOLD_KEK_COMMAND"
+        )
     try:
         networks(settings.egress_networks)
     except ValueError as error:

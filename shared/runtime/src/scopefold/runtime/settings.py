@@ -19,7 +19,8 @@ class BadSettings(ValueError):
 def load(kind: type[S], environ: Mapping[str, str]) -> S:
     """The settings of this kind: field `nats_url` is read from `SCOPEFOLD_NATS_URL`.
 
-    `SCOPEFOLD_NATS_URL_FILE` names a file that holds the value instead. Raises `BadSettings`.
+    `SCOPEFOLD_NATS_URL_FILE` names a file that holds the value instead. Raises `BadSettings`, also where both are set:
+    whoever changed the one would believe that it counts.
     """
     values: dict[str, str] = {}
     for field in msgspec.structs.fields(kind):
@@ -37,10 +38,11 @@ def load(kind: type[S], environ: Mapping[str, str]) -> S:
 
 
 def _value(variable: str, environ: Mapping[str, str]) -> str | None:
-    if variable in environ:
-        return environ[variable]
-    if (path := environ.get(f"{variable}_FILE")) is None:
-        return None
+    path = environ.get(f"{variable}_FILE")
+    if variable in environ and path is not None:
+        raise BadSettings(f"{variable} and {variable}_FILE are both set: unset the one that is not meant")
+    if path is None:
+        return environ.get(variable)
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:

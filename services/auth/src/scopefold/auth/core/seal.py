@@ -7,6 +7,7 @@ import base64
 import binascii
 import hmac
 from hashlib import sha256
+from itertools import pairwise
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -17,7 +18,21 @@ from msgspec import Struct
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
-MIN_DISTINCT_BYTES: Final = 16
+MOST_KEYS: Final = 4
+MIN_DISTINCT_BYTES: Final = 20
+"""Of 32 random bytes fewer differ once in ten million keys."""
+MIN_DISTINCT_STEPS: Final = 12
+HOW_TO_MAKE_ONE: Final = "make one with: openssl rand -base64 32"
+EXAMPLES: Final = frozenset(
+    {
+        "ce43f3395c4c07e8448c723936759a5613f1dc518912267543ccac6e945ae75b",  # what tests of this project once used
+        "89e1d452e7c4970eaa523181f0ca245f6b36da4170a791b82dbd11e732fc85ea",  # the same, its text read from its end
+        "8c105ecc567ada9f820cd87fc9e9b0c0a65b30820cdcb9d0ac1ea24dc2d3f36e",  # what its benchmarks once used
+        "b93c72b74bc8487d29827005f80d635918f91bc22b14d7ed05714d58f96702dd",  # NIST SP 800-38A, appendix F.1.5
+        "7f70dfd819c3c5826700c209d1633eb5af014210decb7d7ff6d6ebadfa9bad27",  # AES-GCM test vectors, test case 15
+    }
+)
+"""SHA-256 of keys that anybody can read somewhere. What guides and scripts show as a key belongs in here."""
 
 
 class BadKey(ValueError):
@@ -26,6 +41,14 @@ class BadKey(ValueError):
 
 class CannotOpen(ValueError):
     """The sealed text was sealed with another key or for another place, or it was altered."""
+
+
+class UnknownKek(CannotOpen):
+    """What is in the vault is sealed with a key-encryption key that this process was not given: the one named `kek`."""
+
+    def __init__(self, kek: str, sealed: str) -> None:
+        super().__init__(f"{sealed} sealed with key-encryption key {kek}, which was not given")
+        self.kek = kek
 
 
 class Place(Struct, frozen=True):
@@ -47,18 +70,43 @@ class Sealed(Struct, frozen=True):
     version: int
 
 
+def read_keys(text: str) -> tuple[bytes, ...]:
+    """The key-encryption keys, one a line: the first is the current one, the others only open what is older.
+
+    Raises `BadKey`.
+    """
+    written = text.split()
+    if not written:
+        raise BadKey(f"there is no key-encryption key; {HOW_TO_MAKE_ONE}")
+    if len(written) > MOST_KEYS:
+        raise BadKey(f"there are {len(written)} key-encryption keys; {MOST_KEYS} at most are taken")
+    keys = tuple(read_key(one) for one in written)
+    if len(set(keys)) < len(keys):
+        raise BadKey("the same key-encryption key stands there twice")
+    return keys
+
+
 def read_key(encoded: str) -> bytes:
-    """The key-encryption key from its base64url text. Raises `BadKey`."""
+    """A key-encryption key from its base64url text. Raises `BadKey`."""
     try:
         text = encoded.strip().rstrip("=").translate(str.maketrans("+/", "-_"))
         key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise BadKey("the key-encryption key is no base64url text; make one with: openssl rand -base64 32") from None
+        raise BadKey(f"the key-encryption key is no base64url text; {HOW_TO_MAKE_ONE}") from None
     if len(key) != KEY_BYTES:
-        raise BadKey(f"the key-encryption key has {len(key)} bytes instead of {KEY_BYTES}")
-    if len(set(key)) < MIN_DISTINCT_BYTES:
-        raise BadKey("the key-encryption key is not random; make one with: openssl rand -base64 32")
+        raise BadKey(f"the key-encryption key has {len(key)} bytes instead of {KEY_BYTES}; {HOW_TO_MAKE_ONE}")
+    if sha256(key).hexdigest() in EXAMPLES:
+        raise BadKey(f"the key-encryption key is an example that everybody can read; {HOW_TO_MAKE_ONE}")
+    if _is_guessable(key):
+        raise BadKey(f"the key-encryption key is not random; {HOW_TO_MAKE_ONE}")
     return key
+
+
+def _is_guessable(key: bytes) -> bool:
+    """Does the key look as random ones do less than once in a million times: few bytes, a series, a text?"""
+    steps = {(after - before) % 256 for before, after in pairwise(key)}
+    is_text = all(0x20 <= byte <= 0x7E for byte in key)
+    return len(set(key)) < MIN_DISTINCT_BYTES or len(steps) < MIN_DISTINCT_STEPS or is_text
 
 
 def key_id(key: bytes) -> str:

@@ -12,7 +12,7 @@ from nats.js import JetStreamContext
 from nats.js.api import Header, KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
-from scopefold.ledger.log import LogUnavailable
+from scopefold.ledger.log import CALL_SECONDS, LogUnavailable
 
 VAULT: Final = "vault"
 SESSIONS: Final = "sessions"
@@ -111,6 +111,25 @@ _AWAY = (
 _LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestError)
 
 
+class _Subjects(msgspec.Struct, frozen=True):
+    subjects: dict[str, int] = {}
+
+
+class _StreamInfo(msgspec.Struct, frozen=True):
+    """What a stream tells of the subjects that match: a page of them, and how many there are."""
+
+    state: _Subjects
+    total: int = 0
+
+
+class Row(msgspec.Struct, frozen=True):
+    """An entry as it stands in a bucket."""
+
+    key: str
+    revision: int
+    content: bytes
+
+
 class Bucket:
     """One bucket, with Structs for values. Raises `LogUnavailable` where the bus does not answer."""
 
@@ -171,8 +190,7 @@ class Bucket:
             return await self._kv.create(key, content, msg_ttl=keep_seconds)
         if keep_seconds is None:
             return await self._kv.update(key, content, last=revision)
-        assert self._place is not None, "only a bucket that knows its place can renew a lifetime"
-        js, name = self._place
+        js, name = self._placed()
         expected: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
         return (await js.publish(f"$KV.{name}.{key}", content, headers=expected, msg_ttl=keep_seconds)).seq
 
@@ -193,6 +211,56 @@ class Bucket:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
         finally:
             self._changed(key)
+
+    async def next(self, pattern: str, *, after: int) -> Row | None:
+        """The first entry after a revision whose key matches, as the leader knows it; None where there is none.
+
+        What is written while one goes through a bucket like this comes last: nothing is passed by.
+        """
+        js, name = self._placed()
+        while True:
+            try:
+                found = await js.get_msg(f"KV_{name}", seq=after + 1, subject=f"$KV.{name}.{pattern}", next=True)
+            except nats.js.errors.NotFoundError:
+                return None
+            except _AWAY as error:
+                raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+            assert found.seq is not None and found.subject is not None
+            if found.data:
+                return Row(found.subject.removeprefix(f"$KV.{name}."), found.seq, found.data)
+            after = found.seq  # the marker of one that was deleted
+
+    async def count(self, pattern: str) -> int:
+        """How many keys match, those of entries that were deleted lately among them."""
+        return (await self._subjects(pattern, offset=2**31)).total  # beyond all, so that none is told
+
+    async def names(self, pattern: str) -> list[str]:
+        """All keys that match, as the leader knows them, those of entries that were deleted lately among them.
+
+        It costs the same for any number of others: the server looks in its index, not through its entries.
+        """
+        _, name = self._placed()
+        found: dict[str, int] = {}
+        while (page := await self._subjects(pattern, offset=len(found))).state.subjects:
+            found |= page.state.subjects
+            if len(found) >= page.total:
+                break
+        return sorted(subject.removeprefix(f"$KV.{name}.") for subject in found)
+
+    async def _subjects(self, pattern: str, *, offset: int) -> _StreamInfo:
+        js, name = self._placed()
+        asked = {"subjects_filter": f"$KV.{name}.{pattern}", "offset": offset}
+        try:
+            answer = await js._nc.request(
+                f"$JS.API.STREAM.INFO.KV_{name}", msgspec.json.encode(asked), timeout=CALL_SECONDS
+            )
+            return msgspec.json.decode(answer.data, type=_StreamInfo)
+        except (msgspec.ValidationError, *_AWAY) as error:
+            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+
+    def _placed(self) -> tuple[JetStreamContext, str]:
+        assert self._place is not None, "this bucket does not know its place"
+        return self._place
 
     async def keys(self, pattern: str = ">") -> list[str]:
         """All keys that match, sorted. The server looks for them: others cost nothing."""
@@ -245,7 +313,7 @@ async def connect(js: JetStreamContext) -> Buckets:
 
     try:
         names = {"vault": VAULT, "sessions": SESSIONS, "clients": CLIENTS, "dynamic": DYNAMIC, "consents": CONSENTS}
-        found = {name: Bucket(await js.key_value(bucket)) for name, bucket in names.items()}
+        found = {name: Bucket(await js.key_value(bucket), place=(js, bucket)) for name, bucket in names.items()}
         grants = Bucket(await js.key_value(GRANTS), place=(js, GRANTS))
         await remake()
         flows, proofs = [Bucket(await js.key_value(name), remake) for name in (FLOWS, PROOFS)]

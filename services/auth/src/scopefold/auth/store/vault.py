@@ -5,18 +5,18 @@ the one destroys the others.
 """
 
 import os
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from scopefold.auth.core.keys import Ring
-from scopefold.auth.core.seal import NONCE_BYTES, Place, Sealed, derive, keyed_hash, seal, unseal
+from scopefold.auth.core.seal import NONCE_BYTES, Sealed, derive, keyed_hash, seal, unseal
 from scopefold.auth.core.stored_token import StoredToken
-from scopefold.auth.store.buckets import VAULT, Bucket, Taken
+from scopefold.auth.store.buckets import Bucket, Taken
+from scopefold.auth.store.data_keys import SERVICE, DataKeys, belongs
 
 T = TypeVar("T", bound=Struct)
-DATA_KEYS_KEPT: Final = 10_000
 
 
 class Linked(Struct, frozen=True):
@@ -31,27 +31,21 @@ class Groups(Struct, frozen=True):
     groups: tuple[str, ...]
 
 
-class _DataKey(Struct, frozen=True):
-    key: bytes
-
-
 class _Text(Struct, frozen=True):
     text: str
 
 
 class Vault:
-    """The vault bucket, opened with the key-encryption key."""
+    """The vault bucket, opened with the key-encryption keys: the current one, and older ones for what they sealed."""
 
-    def __init__(self, bucket: Bucket, tenant: str, kek: bytes) -> None:
+    def __init__(self, bucket: Bucket, tenant: str, kek: bytes, *older: bytes) -> None:
         self._bucket = bucket
-        self._tenant = tenant
-        self._kek = kek
         self._root = b""
-        self._data_keys: dict[str, bytes] = {}
+        self.keys = DataKeys(bucket, tenant, (kek, *older))
 
     async def open(self) -> None:
-        """Find the vault's root key, or make it. Raises `CannotOpen` where another key sealed this vault."""
-        self._root = await self._key("root", "root")
+        """Find the vault's root key, or make it. Raises `CannotOpen` where other keys sealed this vault."""
+        self._root = await self.keys.open()
 
     @property
     def fingerprint_key(self) -> bytes:
@@ -84,8 +78,8 @@ class Vault:
 
     async def put_groups(self, user: str, groups: tuple[str, ...]) -> None:
         """Say which groups a user is in. Raises `Taken` if somebody else just did."""
-        before = await self._bucket.get(f"groups.{user}", Sealed)
-        await self._put(f"groups.{user}", user, "", Groups(groups), before[1] if before else 0)
+        name = f"groups.{user}"
+        await self._put(name, user, "", Groups(groups), await self._revision(name, user))
 
     async def user_of(self, idp: str, subject: str, *, new_user: str) -> str:
         """The user that an upstream account belongs to: `new_user` where it is seen for the first time.
@@ -121,61 +115,42 @@ class Vault:
 
     async def idp_secret(self, idp: str) -> str | None:
         """The client secret of our app at an IdP."""
-        found = await self._get(f"idp.{idp}", "service", idp, _Text)
+        found = await self._get(f"idp.{idp}", SERVICE, idp, _Text)
         return found[0].text if found else None
 
     async def put_idp_secret(self, idp: str, secret: str) -> None:
         """Store, or replace, the client secret of our app at an IdP. Raises `Taken` if somebody else just did."""
         name = f"idp.{idp}"
-        before = await self._bucket.get(name, Sealed)
-        await self._put(name, "service", idp, _Text(secret), before[1] if before else 0)
+        await self._put(name, SERVICE, idp, _Text(secret), await self._revision(name, SERVICE))
 
     async def signing_ring(self) -> tuple[Ring, int]:
         """The signing keys, and the revision to replace them by; an empty ring where there are none yet."""
-        found = await self._get("signing.ring", "service", "", Ring)
+        found = await self._get("signing.ring", SERVICE, "", Ring)
         return found or (Ring(), 0)
 
     async def put_signing_ring(self, ring: Ring, *, revision: int) -> None:
         """Store the signing keys where `revision` is still the present one (0: none). Raises `Taken`."""
-        await self._put("signing.ring", "service", "", ring, revision)
+        await self._put("signing.ring", SERVICE, "", ring, revision)
 
     async def _get(self, name: str, owner: str, idp: str, kind: type[T]) -> tuple[T, int] | None:
         found = await self._bucket.get(name, Sealed)
         if found is None:
             return None
         sealed, revision = found
-        text = unseal(await self._data_key(owner), self._place(owner, idp), sealed)
+        text = unseal(await self.keys.to_open(owner, sealed), self.keys.place(owner, idp), sealed)
         return msgspec.msgpack.decode(text, type=kind), revision
 
     async def _put(self, name: str, owner: str, idp: str, value: Struct, revision: int) -> int:
+        """Write a row where `revision` is still the present one, opened by this process (0: none); its new revision."""
+        assert belongs(name) == (owner, idp), "a rotation knows by its name whose a row is"
         text = msgspec.msgpack.encode(value)
-        sealed = seal(await self._data_key(owner), self._place(owner, idp), text, os.urandom(NONCE_BYTES))
+        key = await self.keys.to_seal(owner, new_row=revision == 0)
+        sealed = seal(key, self.keys.place(owner, idp), text, os.urandom(NONCE_BYTES))
         return await self._bucket.update(name, sealed, revision=revision)
 
-    async def _data_key(self, owner: str) -> bytes:
-        """The data key of a user or of the service; kept in memory for a bounded number of them."""
-        if (known := self._data_keys.get(owner)) is not None:
-            return known
-        key = await self._key(f"key.{owner}", owner)
-        if len(self._data_keys) >= DATA_KEYS_KEPT:
-            self._data_keys.pop(next(iter(self._data_keys)))
-        self._data_keys[owner] = key
-        return key
-
-    async def _key(self, name: str, owner: str) -> bytes:
-        """A key that is sealed with the key-encryption key, made where there is none."""
-        place = self._place(owner, "")
-        for _ in range(2):
-            if (found := await self._bucket.get(name, Sealed)) is not None:
-                return msgspec.msgpack.decode(unseal(self._kek, place, found[0]), type=_DataKey).key
-            made = _DataKey(os.urandom(32))
-            try:
-                text = msgspec.msgpack.encode(made)
-                await self._bucket.create(name, seal(self._kek, place, text, os.urandom(NONCE_BYTES)))
-            except Taken:
-                continue
-            return made.key
-        raise Taken(name)
-
-    def _place(self, owner: str, idp: str) -> Place:
-        return Place(self._tenant, VAULT, owner, idp, version=1)
+    async def _revision(self, name: str, owner: str) -> int:
+        """The revision to replace a row by, 0 for none. The data key in memory is then no older than the row."""
+        if (found := await self._bucket.get(name, Sealed)) is None:
+            return 0
+        await self.keys.to_open(owner, found[0])
+        return found[1]

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from scopefold.auth.core.idps import RegisterIdp
+from scopefold.auth.core.seal import UnknownKek
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.oauth.protected import AccessRefused
 from scopefold.auth.oauth.request import RedirectedError, ShownError
@@ -27,6 +28,7 @@ from scopefold.auth.web import (
     signing_keys,
     step_up,
     users,
+    vault_keys,
     withholding,
     worklist,
 )
@@ -97,6 +99,7 @@ def build(service: Service) -> Starlette:
             Forged: account.forged,
             AccessRefused: protected.access_refused,
             TooManyError: too_many,
+            UnknownKek: _away,
             **dict.fromkeys(answers.AWAY, _away),
         },
     )
@@ -168,7 +171,7 @@ async def _away(request: Request, error: Exception) -> Response:
 
 def _admin(service: Service) -> list[Endpoint]:
     guard = require_bearer(service.settings.admin_token)
-    return [*_idps(guard), *_clients(guard), *_users(guard), *_keys(guard), *_log(guard)]
+    return [*_idps(guard), *_clients(guard), *_users(guard), *_keys(guard), *vault_keys.endpoints(guard), *_log(guard)]
 
 
 def _idps(guard: Guard) -> list[Endpoint]:
