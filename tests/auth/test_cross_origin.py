@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from scopefold.auth.web.routes import CLIENTS, CROSS_ORIGIN, OAUTH
+from scopefold.auth.web.admin_routes import CLIENTS
+from scopefold.auth.web.routes import CROSS_ORIGIN, OAUTH
 from tests.auth.world import Person, World
 
 ORIGIN = "https://spa.example"
