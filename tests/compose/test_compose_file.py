@@ -105,7 +105,7 @@ def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
 @pytest.mark.parametrize("service", ["bootstrap", "scopefold"])
 def test_the_command_is_told_where_everything_is(service: str) -> None:
     where = Where(environ=environment(service))
-    assert environment("auth-1")["SCOPEFOLD_NATS_URL"] == where.nats()
+    assert environment("auth-1")["SCOPEFOLD_NATS_URL"] == where.bus("operator").url
     if service == "scopefold":
         assert "front:8080" == where.environ["SCOPEFOLD_AUTH_URL"].removeprefix("http://")
         assert "provisioner:8081" == where.environ["SCOPEFOLD_PROVISIONER_URL"].removeprefix("http://")

@@ -113,7 +113,7 @@ def _apart(account: _Account, rights: Mapping[str, Grants], commanders: Sequence
 
 def _mapped_in(grants: Grants) -> Grants:
     """These grants where the API is mapped: the server checks a publisher's rights after the mapping."""
-    return Grants(calls=tuple(map(_mapped, grants.publishes)), hears=grants.hears, serves=grants.serves)
+    return Grants(calls=tuple(map(mapped, grants.publishes)), hears=grants.hears, serves=grants.serves)
 
 
 def _user(key: str, name: str, grants: Grants) -> str:
@@ -140,7 +140,8 @@ def _is_command(subject: str) -> bool:
     return subject.startswith(f"{COMMAND}.")
 
 
-def _mapped(subject: str) -> str:
+def mapped(subject: str) -> str:
+    """What the server makes of a subject in an account without streams."""
     return subject.replace(API, MAPPED_API, 1) if subject.startswith(f"{API}.") else subject
 
 
@@ -149,7 +150,7 @@ def _export(kind: str, subject: str, accounts: Sequence[str], more: str = "") ->
 
 
 def _import(kind: str, account: str, subject: str) -> str:
-    to = f", to: {_text(_mapped(subject))}" if _mapped(subject) != subject else ""
+    to = f", to: {_text(mapped(subject))}" if mapped(subject) != subject else ""
     return f"{{ {kind}: {{ account: {_text(account)}, subject: {_text(subject)} }}{to} }}"
 
 
