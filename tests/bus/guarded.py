@@ -52,7 +52,7 @@ class Person:
         return {subject for subject in tried if subject.lower() not in refused}
 
     async def _refused(self, what: str) -> set[str]:
-        """The subjects that were refused. The refusals come in order: with that of a subject of nobody's, all are here."""
+        """The subjects that were refused. Refusals come in order: once that of nobody's subject is here, all are."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not any(f'{what} "{NOBODYS}"' in one for one in self.refusals):
             assert time.monotonic() < deadline, f"no word from the server: {self.refusals}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import nats.errors
 import psutil
@@ -34,7 +34,7 @@ APART: Final = ("provisioner", "analyst", GATEWAY, READER, COMMANDER, EVERYTHING
 DEADLINE_SECONDS: Final = 15.0
 
 
-async def _connects(url: str, **how: str) -> bool:
+async def _connects(url: str, **how: Any) -> bool:
     """Whether the bus lets somebody in."""
 
     async def silent(_: Exception) -> None:

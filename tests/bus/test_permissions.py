@@ -31,8 +31,8 @@ CONSUMING: Final = {
     f"consumer {verb} {stream}{name}": f"$JS.API.CONSUMER.{verb}.{stream}{name}"
     for stream in ("LEDGER", "KV_vault")
     for verb, name in (
-        ("CREATE", ""), ("CREATE", ".mine"), ("CREATE", ".mine.ledger.>"), ("DURABLE.CREATE", ".mine"), ("INFO", ".his"),
-        ("DELETE", ".his"), ("MSG.NEXT", ".his"), ("PAUSE", ".his"), ("LIST", ""), ("NAMES", ""), ("RESET", ".his"),
+        ("CREATE", ""), ("CREATE", ".mine"), ("CREATE", ".mine.ledger.>"), ("DURABLE.CREATE", ".mine"),
+        ("INFO", ".his"), ("DELETE", ".his"), ("MSG.NEXT", ".his"), ("PAUSE", ".his"), ("LIST", ""), ("NAMES", ""), ("RESET", ".his"),
     )
 }  # fmt: skip
 SERVER: Final = {
@@ -63,6 +63,7 @@ AUTH_EVENTS: Final = {*EVENTS} & {
     "consent-declined", "authorization-failed", "grant-revoked",
 }  # fmt: skip
 LOG: Final = {"the log", "what log there is"}
+LEADERS: Final = {"the log's leader", "the vault's leader", "what vault there is", "the sessions' leader"}
 # fmt: off
 MAY: Final[dict[str, dict[str, set[str]]]] = {
     "J02": {
@@ -76,8 +77,8 @@ MAY: Final[dict[str, dict[str, set[str]]]] = {
         "provisioner": set(), "analyst": set(), GATEWAY: set(), READER: set(), COMMANDER: set(), EVERYTHING: set(),
     },
     "J05": {
-        "operator": {*LOG, "the log's leader", "the vault's leader", "what vault there is", "the sessions' leader"},
-        "auth": {*LOG, "the log's leader", "the vault's leader", "what vault there is", "the sessions' leader", *WRITING} - {"none"},
+        "operator": LOG | LEADERS,
+        "auth": LOG | LEADERS | set(WRITING) - {"none"},
         "provisioner": LOG, "analyst": LOG, GATEWAY: set(), READER: LOG, COMMANDER: set(), EVERYTHING: LOG,
     },
     "commands": {

@@ -133,7 +133,7 @@ def events(cluster: Cluster) -> list[tuple[int, str, bytes]]:
     """All of the log, from whichever server answers."""
 
     async def asked() -> list[tuple[int, str, bytes]]:
-        async with connected(cluster.nats_url) as log:
+        async with connected(cluster.bus("analyst")) as log:
             return await _events(log)
 
     return asyncio.run(asked())
@@ -143,7 +143,7 @@ def streams(cluster: Cluster) -> dict[str, tuple[int | None, str | None, bool]]:
     """Each stream: its copies, who leads it, and whether every other copy is up to date."""
 
     async def asked() -> dict[str, tuple[int | None, str | None, bool]]:
-        async with connected(cluster.nats_url) as log:
+        async with connected(cluster.bus("operator")) as log:
             found = {}
             for info in await log.js.streams_info():
                 assert info.cluster is not None and info.config.name is not None
