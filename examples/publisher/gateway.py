@@ -4,8 +4,8 @@
     python gateway.py nats://127.0.0.1:4222 .scopefold/bus/jira-gateway.nk < refused.jsonl
 
 Each line of the input is a call that a gateway made for a user, and what the API answered. Where the answer says that
-the user's token lacks a scope, this says so in the log; the user then stands on the worklist, and is asked for the scope
-at the next login. It needs `scopefold-contracts` and `nats-py[nkeys]`, and nothing else of Scopefold.
+the user's token lacks a scope, this says so in the log; the user then stands on the worklist, and is asked for that
+scope at the next login. It needs `scopefold-contracts` and `nats-py[nkeys]`, and nothing else of Scopefold.
 """
 
 import asyncio

@@ -23,6 +23,7 @@ from scopefold.contracts.recorded import PUBLISHERS
 from scopefold.contracts.subjects import event_filter, subject_of
 from scopefold.ledger.credentials import BadCredentials, Credentials
 from scopefold.ledger.log import Log, declare, status
+from tests.auth.world import KEK
 from tests.bus.guarded import Guarded
 from tests.cli.command import until
 from tests.support.process import run_to_its_end, running
@@ -122,7 +123,7 @@ def test_a_service_with_somebody_elses_credentials_does_not_start(service: str, 
     bus.make("default")
     settings = {"nats_credentials": str(bus.seed("analyst"))}
     if service == "auth":
-        settings |= {"kek": "A" * 43 + "=", "data_dir": str(tmp_path)}
+        settings |= {"kek": KEK, "data_dir": str(tmp_path)}
     done = run_to_its_end(service, **settings)
     assert (2, 1) == (done.returncode, len(done.stderr.splitlines()))
     assert f"SCOPEFOLD_NATS_CREDENTIALS: {bus.seed('analyst')} is of analyst; this is {service}" in done.stderr

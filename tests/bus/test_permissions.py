@@ -32,7 +32,8 @@ CONSUMING: Final = {
     for stream in ("LEDGER", "KV_vault")
     for verb, name in (
         ("CREATE", ""), ("CREATE", ".mine"), ("CREATE", ".mine.ledger.>"), ("DURABLE.CREATE", ".mine"),
-        ("INFO", ".his"), ("DELETE", ".his"), ("MSG.NEXT", ".his"), ("PAUSE", ".his"), ("LIST", ""), ("NAMES", ""), ("RESET", ".his"),
+        ("INFO", ".his"), ("DELETE", ".his"), ("MSG.NEXT", ".his"), ("PAUSE", ".his"), ("RESET", ".his"),
+        ("LIST", ""), ("NAMES", ""),
     )
 }  # fmt: skip
 SERVER: Final = {
