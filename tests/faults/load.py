@@ -103,7 +103,8 @@ class Load:
                     clients.create_task(self._visit(person))
         finally:
             for nc in found.values():
-                await nc.close()
+                with suppress(OSError):  # the bus may have just been killed
+                    await nc.close()
 
     async def _rest(self, seconds: float) -> None:
         """The pause between two commands, which the end cuts short."""

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import nats
 import nats.errors
 from msgspec import Struct
+from nats.aio.client import Client
 
 from scopefold.cli.failure import refused, unreachable, usage
 from scopefold.ledger.credentials import BadCredentials, Credentials
@@ -44,18 +44,20 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
             options = {"nkeys_seed": str(mine.seed_file), "inbox_prefix": mine.inbox_prefix}
     except BadCredentials as error:
         raise usage("The credentials for the bus cannot be used", str(error)) from None
-    connecting = nats.connect(
+    nc = Client()
+    connecting = nc.connect(
         url.split(","),
         **options,
         connect_timeout=CONNECT_SECONDS,
         allow_reconnect=False,
         max_reconnect_attempts=1,
-        reconnect_time_wait=0.2,
+        reconnect_time_wait=1,
         error_cb=note,
     )
     try:
-        nc = await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
+        await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
     except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
+        await nc.close()  # what was refused is still open
         why = str(met[-1] if met else error) or "no answer"
         raise unreachable("Cannot reach the bus", f"{url}: {why}. Is it running? Try: scopefold up") from None
     try:
