@@ -325,7 +325,7 @@ def test_the_pages_on_the_way_can_be_read_by_everybody(operator: Operator, alice
 
 
 async def a_minute_ago(operator: Operator, idp: str) -> None:
-    async with connected(operator.where.nats) as log:
+    async with connected(operator.where.bus("auth")) as log:
         await long_ago(log, idp)
 
 

@@ -134,3 +134,24 @@ def test_ctrl_c_while_starting_leaves_nothing_running(tmp_path: Path) -> None:
     starting.process.send_signal(signal.SIGINT)
     assert 0 == starting.process.wait(30)
     assert [] == processes_of(tmp_path)
+
+
+def test_the_bus_of_up_hears_of_a_new_service_and_the_command_brings_what_it_needs(up: Up) -> None:
+    where = ("--data", str(up.data))
+    assert (0, 0) == told(scopefold("bus", "add-service", "a-gateway", *where))
+    made = up.data / "bus" / "a-gateway.nk"
+    shown = ("log", "verify", "--nats-url", up.endpoints().nats)
+    # It is let in, and then may not read.
+    until("the gateway is let in", lambda: "Cannot reach" not in _verified(shown, made))
+    assert "The log does not answer" in _verified(shown, made)
+    assert (0, 0) == told(scopefold("log", "verify", *where))
+    assert (0, 0) == told(scopefold("bus", "init", *where))
+    assert (0, 0) == told(scopefold(*shown, env={"SCOPEFOLD_NATS_CREDENTIALS": str(up.data / "bus")}))
+    assert 3 == scopefold(*shown).returncode
+    assert "a-gateway" in scopefold("bus", "services", *where).stdout
+    assert (0, 0) == told(scopefold("bus", "remove-service", "a-gateway", *where))
+    assert (1, 1) == told(scopefold("bus", "remove-service", "a-gateway", *where))
+
+
+def _verified(line: tuple[str, ...], seed: Path) -> str:
+    return scopefold(*line, "--nats-credentials", str(seed)).stderr

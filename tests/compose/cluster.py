@@ -16,8 +16,9 @@ from typing import Final
 import httpx
 
 from scopefold.cli.child import Child
+from scopefold.cli.connected import Reach
 from scopefold.cli.nats_server import executable
-from tests.compose.composed import AUTH, NATS, NATS_CONF, environment, secret_line, services
+from tests.compose.composed import AUTH, NATS, NATS_CONF, bus_commands, composed, environment, secret_line, services
 
 SECONDS: Final = 30.0
 
@@ -65,6 +66,11 @@ class Cluster:
         self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self._children: dict[str, Child] = {}
         subprocess.run(["sh", "-euc", secret_line()], cwd=directory, check=True, timeout=10)
+        self.scopefold(bus_commands()[0])
+        mounted = directory / "mounted"
+        mounted.mkdir()
+        for secret, where in composed()["secrets"].items():
+            (mounted / secret).symlink_to(directory / where["file"])
 
     def address(self, name: str) -> str:
         """Where a service listens, given as name and port: `auth-1:8080`."""
@@ -80,10 +86,10 @@ class Cluster:
         """The addresses of the replicas themselves."""
         return [f"http://{self.address(f'{name}:8080')}" for name in AUTH]
 
-    @property
-    def nats_url(self) -> str:
-        """The addresses of the bus."""
-        return self._here(environment("scopefold")["SCOPEFOLD_NATS_URL"])
+    def bus(self, identity: str) -> Reach:
+        """The bus, with the credentials of `identity`."""
+        url = self._here(environment("scopefold")["SCOPEFOLD_NATS_URL"])
+        return Reach(url, self.directory / f"mounted/{identity}.nk")
 
     def start(self) -> None:
         """Start everything in the order that compose.yaml asks for, each once it may. Raises `NotSo`."""
@@ -102,6 +108,8 @@ class Cluster:
         home = self.directory / name
         home.mkdir(exist_ok=True)
         conf = home / "nats.conf"
+        if not (home / "nats").exists():
+            (home / "nats").symlink_to(self.directory / "secrets/bus/server")
         conf.write_text(self._nats_conf(name, home))
         _, _, there, *rest = services()[name]["command"]
         assert "/etc/nats.conf" == there
@@ -159,7 +167,9 @@ class Cluster:
             text = text.replace(outside, inside)
         for name in self._ports:
             text = text.replace(name, self.address(name))
-        return text.replace("/run/secrets/", f"{self.directory}/secrets/")
+        return text.replace("/run/secrets/", f"{self.directory}/mounted/").replace(
+            "/credentials", f"{self.directory}/secrets/bus"
+        )
 
     def _nats_conf(self, name: str, home: Path) -> str:
         """The file that compose.yaml mounts, with this server's own addresses and store."""
@@ -169,7 +179,6 @@ class Cluster:
             ('"127.0.0.1:8222"', f'"{self.address(f"{name}:8222")}"'),
             ('"0.0.0.0:6222"', f'"{self.address(f"{name}:6222")}"'),
             ('"/data/jetstream"', f'"{home}/jetstream"'),
-            *((f"nats://{other}:6222", f"nats://{self.address(f'{other}:6222')}") for other in NATS),
         ):
             assert 1 == text.count(there), there
             text = text.replace(there, here)

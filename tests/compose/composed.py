@@ -54,7 +54,7 @@ def commands() -> list[tuple[dict[str, str], list[str]]]:
     found = []
     for line in shell_lines():
         words = shlex.split(line, comments=True)
-        if words[:4] == ["docker", "compose", "run", "--rm"]:
+        if words[:4] == ["docker", "compose", "run", "--rm"] and "credentials" not in words:
             words, given = words[4:], {}
             while words[0] == "-e":
                 name, _, value = words[1].partition("=")
@@ -62,4 +62,15 @@ def commands() -> list[tuple[dict[str, str], list[str]]]:
                 words = words[2:]
             assert "scopefold" == words[0], line
             found.append((given, words[1:]))
+    return found
+
+
+def bus_commands() -> list[list[str]]:
+    """The guide's uses of `credentials`, as arguments of `scopefold`; where it gives none, compose.yaml's own."""
+    found = []
+    for line in shell_lines():
+        words = shlex.split(line.partition("&&")[0], comments=True)
+        if words[:4] == ["docker", "compose", "run", "--rm"] and "credentials" in words:
+            given = words[words.index("credentials") + 1 :]
+            found.append(["bus", *(given or services()["credentials"]["command"])])
     return found

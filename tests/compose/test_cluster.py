@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar
@@ -133,7 +134,7 @@ def events(cluster: Cluster) -> list[tuple[int, str, bytes]]:
     """All of the log, from whichever server answers."""
 
     async def asked() -> list[tuple[int, str, bytes]]:
-        async with connected(cluster.nats_url) as log:
+        async with connected(cluster.bus("analyst")) as log:
             return await _events(log)
 
     return asyncio.run(asked())
@@ -143,7 +144,7 @@ def streams(cluster: Cluster) -> dict[str, tuple[int | None, str | None, bool]]:
     """Each stream: its copies, who leads it, and whether every other copy is up to date."""
 
     async def asked() -> dict[str, tuple[int | None, str | None, bool]]:
-        async with connected(cluster.nats_url) as log:
+        async with connected(cluster.bus("operator")) as log:
             found = {}
             for info in await log.js.streams_info():
                 assert info.cluster is not None and info.config.name is not None
@@ -202,3 +203,13 @@ def test_killing_one_server_loses_nothing(cluster: Cluster) -> None:
 def tells_of(log: list[tuple[int, str, bytes]], user: str) -> bool:
     """Whether a user occurs in the log."""
     return any(user.encode() in payload for _, _, payload in log)
+
+
+def test_J01_no_server_joins_that_does_not_know_the_others_secret(cluster: Cluster) -> None:
+    """A route is trusted with everything: whoever reaches its port must show what the servers share."""
+    hello = b'CONNECT {"verbose":false,"name":"stranger","cluster":"scopefold"}\r\nPING\r\n'
+    host, _, port = cluster.address(f"{NATS[0]}:6222").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as stranger:
+        stranger.sendall(hello)
+        said = b"".join(iter(lambda: stranger.recv(65536), b""))
+    assert b"-ERR 'Authorization Violation'" in said

@@ -27,6 +27,7 @@ from tests.compose.composed import (
     HAPROXY_CFG,
     NATS,
     NATS_CONF,
+    bus_commands,
     commands,
     composed,
     environment,
@@ -77,7 +78,7 @@ def test_compose_itself_accepts_the_file() -> None:
 
 
 def test_it_is_made_of_these_services() -> None:
-    assert {*KEPT_RUNNING, "bootstrap", "scopefold"} == set(services())
+    assert {*KEPT_RUNNING, "bootstrap", "credentials", "scopefold"} == set(services())
 
 
 @pytest.mark.parametrize("service", OURS)
@@ -105,7 +106,7 @@ def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
 @pytest.mark.parametrize("service", ["bootstrap", "scopefold"])
 def test_the_command_is_told_where_everything_is(service: str) -> None:
     where = Where(environ=environment(service))
-    assert environment("auth-1")["SCOPEFOLD_NATS_URL"] == where.nats()
+    assert environment("auth-1")["SCOPEFOLD_NATS_URL"] == where.bus("operator").url
     if service == "scopefold":
         assert "front:8080" == where.environ["SCOPEFOLD_AUTH_URL"].removeprefix("http://")
         assert "provisioner:8081" == where.environ["SCOPEFOLD_PROVISIONER_URL"].removeprefix("http://")
@@ -140,12 +141,14 @@ def test_the_line_that_makes_secrets_hides_them_and_overwrites_nothing(tmp_path:
 
 def test_every_file_secret_that_is_named_is_given() -> None:
     for service in services():
-        named = {value.removeprefix("/run/secrets/") for name, value in environment(service).items() if "_FILE" in name}
+        named = {value.removeprefix("/run/secrets/") for value in environment(service).values() if "/run/sec" in value}
+        if "" in named:  # the directory itself: a command takes the credentials that it needs
+            named = named - {""} | {"operator.nk", "analyst.nk"}
         assert named == set(services()[service].get("secrets", []))
 
 
 def test_every_volume_is_declared_and_belongs_to_one_service() -> None:
-    mounted = [one for service in services().values() for one in service.get("volumes", [])]
+    mounted = [one for service in services().values() for one in service.get("volumes", []) if one[0] != "."]
     assert sorted(f"{name}:/data" for name in composed()["volumes"]) == sorted(mounted)
     assert sorted([*NATS, *AUTH]) == sorted(composed()["volumes"])
 
@@ -176,7 +179,8 @@ def test_the_servers_form_one_durable_cluster() -> None:
         assert [{"source": "nats", "target": "/etc/nats.conf"}] == services()[name]["configs"]
         assert "hostname" not in services()[name]
     conf = NATS_CONF.read_text()
-    assert list(NATS) == re.findall(r'"nats://([\w-]+):6222"', conf)
+    assert [part for name in NATS for part in ("--route", f"{name}:6222")] == services()["credentials"]["command"][2:]
+    assert '  include "nats/routes.conf"' in conf
     assert 1 == len(re.findall(r'^  name: "scopefold"$', conf, re.MULTILINE))
     assert ["always"] == re.findall(r"^  sync_interval: (\S+)$", conf, re.MULTILINE)
     assert ["128GB"] == re.findall(r"^  max_file_store: (\S+)$", conf, re.MULTILINE)
@@ -194,6 +198,30 @@ def test_the_bus_can_be_reached_only_by_who_needs_the_log() -> None:
     on_it = {name for name, service in services().items() if "bus" in service.get("networks", [])}
     assert {*NATS, *AUTH, "bootstrap", "provisioner", "scopefold"} == on_it
     assert all(["bus"] == services()[name]["networks"] and "ports" not in services()[name] for name in NATS)
+
+
+def test_J01_every_server_asks_for_credentials_and_everybody_has_their_own() -> None:
+    assert '\ninclude "nats/accounts.conf"\n' in NATS_CONF.read_text()
+    for name in NATS:
+        assert "./secrets/bus/server:/etc/nats:ro" in services()[name]["volumes"]
+    given = {
+        name: {secret for secret in service.get("secrets", []) if secret.endswith(".nk")}
+        for name, service in services().items()
+    }
+    assert {name: {"auth.nk"} for name in AUTH} | {
+        "provisioner": {"provisioner.nk"},
+        "bootstrap": {"operator.nk"},
+        "scopefold": {"operator.nk", "analyst.nk"},
+    } == {name: found for name, found in given.items() if found}
+
+
+def test_J12_monitoring_is_on_loopback() -> None:
+    assert ["127.0.0.1:8222"] == re.findall(r'^https?: "(.*)"$', NATS_CONF.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("arguments", bus_commands(), ids=" ".join)
+def test_the_guide_uses_verbs_of_the_bus_that_exist(arguments: list[str]) -> None:
+    clicked(arguments)
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -252,7 +280,7 @@ def test_what_is_kept_running_says_whether_it_is_healthy(service: str) -> None:
 def test_configuration_files_exist() -> None:
     for config in composed()["configs"].values():
         assert (ROOT / config["file"]).is_file()
-    assert {"configs": 2, "secrets": 2} == {kind: len(composed()[kind]) for kind in ("configs", "secrets")}
+    assert {"configs": 2, "secrets": 6} == {kind: len(composed()[kind]) for kind in ("configs", "secrets")}
 
 
 @pytest.mark.parametrize("arguments", [line for _, line in commands()], ids=" ".join)

@@ -14,7 +14,9 @@ from scopefold.cli import client
 from scopefold.cli.answers import ManagedResources
 from scopefold.cli.api import Api
 from scopefold.cli.browser import Browser, new_cookies
+from scopefold.cli.bus_directory import BusDirectory
 from scopefold.cli.child import Child
+from scopefold.cli.connected import ANALYST
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import Failure
 from scopefold.cli.nats_server import NatsServer
@@ -31,7 +33,7 @@ from tests.faults.journal import Answered, Journal, LoggedIn, Promise, Stored, p
 from tests.faults.load import PEOPLE, RESOURCES, BrokenPromise, Load, connect, log_in, over_http
 from tests.faults.oracles import Found, Violation
 from tests.faults.schedule import Kill, schedule
-from tests.faults.traffic import Order
+from tests.faults.traffic import GATEWAY, Order
 from tests.faults.watch import Watched, answers
 
 RECOVERED_SECONDS: Final = 30.0
@@ -133,6 +135,9 @@ def run(seed: int, processes: Sequence[str], kills: int, directory: Path) -> Rep
     met: Counter[str] = Counter()
     struck: Counter[str] = Counter()
     violations: list[Violation] = []
+    bus = BusDirectory(plan.data / "bus")
+    bus.make("default")
+    bus.add(GATEWAY)
     with running(plan) as stack:
         apis = prepare(stack)
         load = Load(stack.endpoints, apis.token.reveal(), journal, seed)
@@ -208,7 +213,7 @@ async def calm_logins(apis: Apis, journal: Journal) -> list[Violation]:
 
 async def judge(stack: Stack, apis: Apis, promises: Sequence[Promise]) -> tuple[int, list[Violation]]:
     """Ask every oracle about the log and about auth's database; how many events there are, and what is wrong."""
-    nc = await connect(stack.endpoints.nats)
+    nc = await connect(stack.endpoints.bus(ANALYST))
     try:
         log = Log(nc)
         last_seq = (await status(log)).last_seq

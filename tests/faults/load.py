@@ -17,6 +17,7 @@ from nats.aio.client import Client
 
 from scopefold.cli.api import problem_in
 from scopefold.cli.browser import Browser, Form, Lost, new_cookies
+from scopefold.cli.connected import OPERATOR, Reach
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.relying_party import RelyingParty, SignInFailed
 from scopefold.contracts.commands import (
@@ -27,9 +28,10 @@ from scopefold.contracts.commands import (
     command_subject,
 )
 from scopefold.ledger.append import append
+from scopefold.ledger.credentials import Credentials
 from scopefold.ledger.log import Log, LogUnavailable
 from tests.faults.journal import Answered, Journal, LoggedIn, stored
-from tests.faults.traffic import Append, Command, Order, appends, commands, visits
+from tests.faults.traffic import GATEWAY, Append, Command, Order, appends, commands, visits
 
 APPENDERS: Final = 5
 PEOPLE: Final = ("alice", "bob", "carol")
@@ -88,19 +90,21 @@ class Load:
             self.failed.set()
 
     async def _all(self) -> None:
-        nc = await connect(self._where.nats)
+        found = {name: await connect(self._where.bus(name)) for name in ("auth", GATEWAY, OPERATOR)}
         try:
             async with asyncio.TaskGroup() as clients:
                 for worker in range(APPENDERS):
-                    clients.create_task(self._append(Log(nc), worker))
+                    clients.create_task(self._append({name: Log(nc) for name, nc in found.items()}, worker))
                 for connector, idp in OVER_HTTP:
                     clients.create_task(self._command(self._over_http, connector, idp))
                 for connector, idp in OVER_NATS:
-                    clients.create_task(self._command(self._over_nats(nc), connector, idp))
+                    clients.create_task(self._command(self._over_nats(found[OPERATOR]), connector, idp))
                 for person in PEOPLE:
                     clients.create_task(self._visit(person))
         finally:
-            await nc.close()
+            for nc in found.values():
+                with suppress(OSError):  # the bus may have just been killed
+                    await nc.close()
 
     async def _rest(self, seconds: float) -> None:
         """The pause between two commands, which the end cuts short."""
@@ -115,12 +119,12 @@ class Load:
         finally:
             self.under_way.subtract(processes)
 
-    async def _append(self, log: Log, worker: int) -> None:
+    async def _append(self, logs: Mapping[str, Log], worker: int) -> None:
         for planned in appends(self._seed, worker):
             if self._over.is_set():
                 return
             with self._doing("nats"):
-                self.again["nats"] += await acknowledged(log, planned)
+                self.again["nats"] += await acknowledged(logs[planned.publisher], planned)
             self._journal.keep(stored(planned.events))
             self.answered["nats"] += 1
             await self._rest(planned.rest_seconds)
@@ -192,14 +196,22 @@ class Load:
 Send = Callable[[Command], Awaitable[ConnectorAnswer | None]]
 
 
-async def connect(url: str) -> Client:
+async def connect(reach: Reach) -> Client:
     """A client of the bus that outlives its crashes, and says nothing about them."""
+    assert reach.credentials is not None
+    mine = Credentials.of(reach.credentials)
 
     async def silent(_: Exception) -> None:
         pass
 
     return await nats.connect(
-        url, allow_reconnect=True, max_reconnect_attempts=-1, reconnect_time_wait=AGAIN_SECONDS, error_cb=silent
+        reach.url,
+        nkeys_seed=str(mine.seed_file),
+        inbox_prefix=mine.inbox_prefix,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=AGAIN_SECONDS,
+        error_cb=silent,
     )
 
 

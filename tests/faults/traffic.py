@@ -12,6 +12,7 @@ from scopefold.ledger.append import NewEvent
 from tests.support.logs import CONFLUENCE, JIRA, REFRESH_TOKEN
 
 IDP: Final = "atlassian"
+GATEWAY: Final = "faults-gateway"
 USERS_EACH: Final = 20
 MOST_COMMANDS: Final = 50_000
 LOST_ANSWERS: Final = 0.05
@@ -62,7 +63,7 @@ def appends(seed: int, worker: int) -> Iterator[Append]:
                 NewEvent(f"stored-{name}", _token(name, user, generations[user], granted)),
             )
         else:
-            publisher = "faults-gateway"
+            publisher = GATEWAY
             about = random.choice([None, generations[user]])
             missing = (f"load:{name}", *random.sample(JIRA, 1))
             report = TokenInsufficient(

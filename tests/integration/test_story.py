@@ -15,3 +15,5 @@ def test_the_story_comes_as_told(tmp_path: Path) -> None:
             step.play(world)
     assert 8 == len(STEPS)
     assert "both worklists are the same, byte for byte" == said[-1]
+    refused = [line for line in (plan.data / "nats" / "nats.log").read_text().splitlines() if "Violation" in line]
+    assert [] == refused, "a service lacks a right that it needs"

@@ -10,7 +10,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import connected
+from scopefold.cli.connected import OPERATOR, Reach, connected
 from scopefold.cli.extra import server_half
 from scopefold.cli.failure import refused, usage
 from scopefold.cli.snapshot import Snapshot, is_whole, put_back, take
@@ -56,7 +56,7 @@ def create(*, where: Where, directory: Path, json_wanted: bool) -> None:
         directory.mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise usage("The directory cannot be made", f"{directory}: {error.strerror}") from None
-    _show(asyncio.run(_created(where.nats(), streams, directory)), json_wanted)
+    _show(asyncio.run(_created(where.bus(OPERATOR), streams, directory)), json_wanted)
 
 
 @backup.command()
@@ -77,13 +77,13 @@ def restore(*, where: Where, directory: Path, json_wanted: bool) -> None:
     Afterwards: `scopefold bus init`, delete every replica's projection.db, start the services. Read docs/backup.md.
     """
     found = _checked(directory)
-    asyncio.run(_restored(where.nats(), found, directory))
+    asyncio.run(_restored(where.bus(OPERATOR), found, directory))
     _show(found, json_wanted)
 
 
-async def _created(url: str, streams: Sequence[str], directory: Path) -> Backup:
+async def _created(reach: Reach, streams: Sequence[str], directory: Path) -> Backup:
     taken_at, snapshots = datetime.now(UTC), []
-    async with connected(url) as log:
+    async with connected(reach) as log:
         for stream in streams:
             if (found := await take(log.nc, stream, directory)) is None:
                 raise refused("There is nothing to back up", f"There is no stream {stream} on this bus")
@@ -101,8 +101,8 @@ async def _created(url: str, streams: Sequence[str], directory: Path) -> Backup:
     return made
 
 
-async def _restored(url: str, found: Backup, directory: Path) -> None:
-    async with connected(url) as log:
+async def _restored(reach: Reach, found: Backup, directory: Path) -> None:
+    async with connected(reach) as log:
         there = {info.config.name for info in await log.js.streams_info()}
         if taken := [one.stream for one in found.snapshots if one.stream in there]:
             detail = f"It holds {', '.join(taken)}. Restore to an empty bus, before `scopefold bus init`"

@@ -1,16 +1,39 @@
-"""`scopefold bus`: what Scopefold keeps on NATS."""
+"""`scopefold bus`: what Scopefold keeps on NATS, and who may come there."""
 
 import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from scopefold.cli import endpoints
+from scopefold.cli.connected import OPERATOR
 from scopefold.cli.extra import server_half
 from scopefold.cli.where import Where, located
+
+if TYPE_CHECKING:
+    from scopefold.cli.bus_directory import BusDirectory
+    from scopefold.cli.bus_grants import Extra
+
+directory = click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    help="Where the credentials are. Default: those of a running `scopefold up`, which hears of the change at once.",
+)
+data = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=endpoints.DEFAULT_DATA,
+    envvar="SCOPEFOLD_DATA",
+    help="Data directory of `scopefold up`.",
+)
 
 
 @click.group()
 def bus() -> None:
-    """Set up the bus (NATS JetStream)."""
+    """Set up the bus (NATS JetStream): its log and buckets, and a credential for each service."""
 
 
 @bus.command("init")
@@ -20,5 +43,91 @@ def init(where: Where, replicas: int) -> None:
     """Declare the log and the buckets. What exists already stays as it is."""
     with server_half():
         from scopefold.cli.bootstrap import declare_all
-    created = asyncio.run(declare_all(where.nats(), replicas=replicas))
+    created = asyncio.run(declare_all(where.bus(OPERATOR), replicas=replicas))
     click.echo("The log and the buckets are declared." if created else "The log was there already; nothing changed.")
+
+
+@bus.command("credentials")
+@click.argument("where", metavar="DIRECTORY", type=click.Path(path_type=Path))
+@click.option("--tenant", default="default", show_default=True, help="Whose log it is.")
+@click.option("--route", "routes", multiple=True, metavar="HOST:PORT", help="A server of a cluster; once for each.")
+def credentials(where: Path, tenant: str, routes: tuple[str, ...]) -> None:
+    """Make a key for each of Scopefold's services, and what nats-server must be told. What exists stays."""
+    _at(where).make(tenant, routes)
+    click.echo(
+        f"The seeds are in {where}: give each service its own. nats-server includes {where}/server/accounts.conf."
+    )
+
+
+@bus.command("services")
+@directory
+@data
+def services(directory: Path | None, data: Path) -> None:
+    """List who may come to the bus, and with which public keys."""
+    for one in _of(directory, data).services():
+        click.echo("  ".join([one.name, *one.extras, *one.keys]))
+
+
+@bus.command("add-service")
+@click.argument("name")
+@click.option("--reads-log", "extras", flag_value="log", multiple=True, help="It may also read the whole log.")
+@click.option("--commands", "extras", flag_value="commands", multiple=True, help="It may also send connector commands.")
+@directory
+@data
+def add_service(name: str, extras: tuple["Extra", ...], directory: Path | None, data: Path) -> None:
+    """Let another service in: it may report tokens that lack a scope, and nothing else."""
+    made = _of(directory, data).add(name, extras)
+    _told(directory, data, f"{name} is known. Its seed is in {made}: whoever has it is {name}.")
+
+
+@bus.command("new-key")
+@click.argument("name")
+@directory
+@data
+def new_key(name: str, directory: Path | None, data: Path) -> None:
+    """Give a service a new key. Its old ones stay good until drop-old-keys."""
+    made = _of(directory, data).new_key(name)
+    _told(directory, data, f"{name} has a new key. Its seed is in {made}; the old one is good until drop-old-keys.")
+
+
+@bus.command("drop-old-keys")
+@click.argument("name")
+@directory
+@data
+def drop_old_keys(name: str, directory: Path | None, data: Path) -> None:
+    """Leave a service its newest key alone. Who is connected with another is thrown out."""
+    dropped = _of(directory, data).drop_old_keys(name)
+    _told(directory, data, f"{name} has one key; {dropped} dropped.")
+
+
+@bus.command("remove-service")
+@click.argument("name")
+@directory
+@data
+def remove_service(name: str, directory: Path | None, data: Path) -> None:
+    """Let another service in no more. Who is connected as it is thrown out."""
+    _of(directory, data).remove(name)
+    _told(directory, data, f"{name} is no longer known.")
+
+
+def _at(path: Path) -> "BusDirectory":
+    with server_half():
+        from scopefold.cli.bus_directory import BusDirectory
+    return BusDirectory(path)
+
+
+def _of(directory: Path | None, data: Path) -> "BusDirectory":
+    return _at(directory or data / "bus")
+
+
+def _told(directory: Path | None, data: Path, done: str) -> None:
+    """Let the bus of a running `scopefold up` read its configuration again; others must be told by their operator."""
+    with server_half():
+        from scopefold.cli.data_directory import DataDirectory
+    click.echo(done)
+    # A file that a crash left behind may name a process id that is somebody else's by now.
+    running = endpoints.read(data) if directory is None and DataDirectory(data).is_held() else None
+    if running is not None and (pid := running.pids.get("nats-server")) is not None:
+        os.kill(pid, signal.SIGHUP)
+    else:
+        click.echo("It counts once nats-server reads its configuration again: nats-server --signal reload")

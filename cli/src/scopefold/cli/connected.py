@@ -3,20 +3,32 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-import nats
 import nats.errors
+from msgspec import Struct
+from nats.aio.client import Client
 
-from scopefold.cli.failure import refused, unreachable
+from scopefold.cli.failure import refused, unreachable, usage
+from scopefold.ledger.credentials import BadCredentials, Credentials
 from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
 from scopefold.ledger.read import LogGap
 
 CONNECT_SECONDS: Final = 5
+OPERATOR: Final = "operator"
+ANALYST: Final = "analyst"
+
+
+class Reach(Struct, frozen=True):
+    """Where the bus is, and the file with the seed to show it; None for a bus that asks nobody."""
+
+    url: str
+    credentials: Path | None = None
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Log]:
+async def connected(reach: Reach) -> AsyncIterator[Log]:
     """The log on this bus. What goes wrong with either becomes a `Failure`."""
 
     met: list[Exception] = []
@@ -24,17 +36,28 @@ async def connected(url: str) -> AsyncIterator[Log]:
     async def note(error: Exception) -> None:
         met.append(error)  # it also comes back from the call that met it; the default would print a traceback
 
-    connecting = nats.connect(
+    url = reach.url
+    options: dict[str, Any] = {}
+    try:
+        if reach.credentials is not None:
+            mine = Credentials.of(reach.credentials)
+            options = {"nkeys_seed": str(mine.seed_file), "inbox_prefix": mine.inbox_prefix}
+    except BadCredentials as error:
+        raise usage("The credentials for the bus cannot be used", str(error)) from None
+    nc = Client()
+    connecting = nc.connect(
         url.split(","),
+        **options,
         connect_timeout=CONNECT_SECONDS,
         allow_reconnect=False,
         max_reconnect_attempts=1,
-        reconnect_time_wait=0.2,
+        reconnect_time_wait=1,
         error_cb=note,
     )
     try:
-        nc = await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
+        await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
     except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
+        await nc.close()  # what was refused is still open
         why = str(met[-1] if met else error) or "no answer"
         raise unreachable("Cannot reach the bus", f"{url}: {why}. Is it running? Try: scopefold up") from None
     try:

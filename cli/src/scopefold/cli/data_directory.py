@@ -7,8 +7,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+from scopefold.cli.bus_directory import BusDirectory
 from scopefold.cli.failure import usage
+
+TENANT: Final = "default"
 
 
 class DataDirectory:
@@ -20,6 +24,7 @@ class DataDirectory:
         self.kek = self.path / "kek"
         self.logs = self.path / "logs"
         self.nats = self.path / "nats"
+        self.bus = BusDirectory(self.path / "bus")
         self.auth = self.path / "auth"
 
     @contextmanager
@@ -45,9 +50,24 @@ class DataDirectory:
         finally:
             os.close(lock)
 
+    def is_held(self) -> bool:
+        """Does a `scopefold up` run on it?"""
+        try:
+            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
     def _make(self) -> None:
         for folder in (self.logs, self.nats, self.auth):
             folder.mkdir(mode=0o700, exist_ok=True)
+        self.bus.make(TENANT)
         _make_once(self.admin_token, secrets.token_urlsafe(32))
         _make_once(self.kek, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
 

@@ -6,19 +6,27 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from scopefold.cli.connected import Reach
+from scopefold.ledger.credentials import SUFFIX
+
 FILE: Final = "endpoints.json"
 DEFAULT_DATA: Final = Path(".scopefold")
 
 
 class Endpoints(Struct, frozen=True, kw_only=True):
-    """Base addresses, the file that holds the admin token, and the process ids by part."""
+    """Base addresses, the file with the admin token, the directory of the bus's credentials, process ids by part."""
 
     auth: str
     provisioner: str
     nats: str
+    nats_credentials: str
     sandbox: str | None = None
     admin_token_file: str
     pids: dict[str, int] = {}
+
+    def bus(self, identity: str) -> Reach:
+        """The bus, as this service comes to it."""
+        return Reach(self.nats, Path(self.nats_credentials) / f"{identity}{SUFFIX}")
 
 
 def read(data: Path) -> Endpoints | None:

@@ -9,7 +9,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import connected
+from scopefold.cli.connected import ANALYST, Reach, connected
 from scopefold.cli.failure import refused
 from scopefold.cli.table import instant, show_table, table
 from scopefold.cli.where import Where, as_json, located
@@ -96,7 +96,7 @@ def read_(
     wanted = Wanted(type=kind, user=user, idp=idp)
 
     async def reading() -> None:
-        async with connected(where.nats()) as handle:
+        async with connected(where.bus(ANALYST)) as handle:
             async for page in _pages(handle, first, last, where.tenant, user):
                 show([one for one in page if wanted.has(one)], json_wanted)
 
@@ -120,7 +120,7 @@ def follow_(
         show([one for one in page if wanted.has(one)], json_wanted)
 
     async def following() -> None:
-        async with connected(where.nats()) as handle:
+        async with connected(where.bus(ANALYST)) as handle:
             wake = asyncio.Event()
 
             async def woken(_: object) -> None:
@@ -142,7 +142,7 @@ def follow_(
 @located
 def verify(where: Where, json_wanted: bool) -> None:
     """Read the whole log: is it without a gap, what is its running hash, and what in it is no event?"""
-    found = asyncio.run(_verified(where.nats()))
+    found = asyncio.run(_verified(where.bus(ANALYST)))
     if json_wanted:
         click.echo(msgspec.json.encode(found))
         return
@@ -157,7 +157,7 @@ def verify(where: Where, json_wanted: bool) -> None:
     show_table(["seq", "at", "subject", "reason"], rows, empty="")
 
 
-async def _verified(url: str) -> Verified:
+async def _verified(reach: Reach) -> Verified:
     quarantined: list[Quarantined] = []
     count = 0
 
@@ -166,7 +166,7 @@ async def _verified(url: str) -> Verified:
         count += len(page)
         quarantined.extend(one for one in page if isinstance(one, Quarantined))
 
-    async with connected(url) as handle:
+    async with connected(reach) as handle:
         end = await status(handle)
         reached = await catch_up(handle, None, note)
         if reached.seq < end.last_seq:

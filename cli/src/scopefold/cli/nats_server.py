@@ -1,6 +1,7 @@
 """The embedded bus: a real nats-server, started with the settings that the log rests on."""
 
 import json
+import os
 import shutil
 import subprocess
 import sysconfig
@@ -8,11 +9,13 @@ import time
 from pathlib import Path
 from typing import Final
 
+from scopefold.cli.bus_config import KEEPER
 from scopefold.cli.child import end, tether
 
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
 ANY_PORT: Final = -1
+GLOBAL_ACCOUNT: Final = "$G"
 
 
 class NatsDidNotStart(RuntimeError):
@@ -28,8 +31,11 @@ def executable() -> str:
     return found
 
 
-def write_config(directory: Path, port: int) -> Path:
-    """The server's configuration. `sync_interval: always` is what makes an acknowledged event durable."""
+def write_config(directory: Path, port: int, accounts: Path | None) -> Path:
+    """The server's configuration. `sync_interval: always` is what makes an acknowledged event durable.
+
+    `accounts` is the file that says who may come in; without it the bus is open to this machine, for tests alone.
+    """
     store = directory / "jetstream"
     path = directory / "nats.conf"
     path.write_text(
@@ -41,7 +47,7 @@ def write_config(directory: Path, port: int) -> Path:
         "  sync_interval: always\n"
         "  max_memory_store: 256MB\n"
         "  max_file_store: 128GB\n"
-        "}\n"
+        "}\n" + (f"include {json.dumps(os.path.relpath(accounts, directory))}\n" if accounts is not None else "")
     )
     return path
 
@@ -51,8 +57,9 @@ class NatsServer:
 
     name = "nats-server"
 
-    def __init__(self, directory: Path, port: int = ANY_PORT) -> None:
+    def __init__(self, directory: Path, port: int = ANY_PORT, accounts: Path | None = None) -> None:
         self.directory = directory
+        self.accounts = accounts
         self.port = port
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -66,7 +73,9 @@ class NatsServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         for stale in self.directory.glob("nats-server_*.ports"):
             stale.unlink()
-        config = write_config(self.directory, self.port)
+        if self.accounts is not None:
+            _move_into_account(self.directory / "jetstream" / "jetstream")
+        config = write_config(self.directory, self.port, self.accounts)
         with (self.directory / "nats.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [executable(), "-c", str(config)],
@@ -104,3 +113,9 @@ class NatsServer:
     def stop(self) -> None:
         """End it in good order, or by force after 10 seconds."""
         end(self.process)
+
+
+def _move_into_account(stores: Path) -> None:
+    """Keep what a bus has stored before it had accounts. The server names a store after its account."""
+    if (stores / GLOBAL_ACCOUNT).exists() and not (stores / KEEPER).exists():
+        (stores / GLOBAL_ACCOUNT).rename(stores / KEEPER)

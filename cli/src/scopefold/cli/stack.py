@@ -17,8 +17,10 @@ from msgspec import Struct
 
 from scopefold.cli import endpoints
 from scopefold.cli.bootstrap import declare_all
+from scopefold.cli.bus_grants import OURS
 from scopefold.cli.child import Child, Supervised
-from scopefold.cli.data_directory import DataDirectory
+from scopefold.cli.connected import OPERATOR, Reach
+from scopefold.cli.data_directory import TENANT, DataDirectory
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import USAGE, refused, usage
 from scopefold.cli.nats_server import ANY_PORT, NatsDidNotStart, NatsServer
@@ -48,7 +50,7 @@ class Stack:
     def __init__(self, plan: Plan, directory: DataDirectory) -> None:
         self.directory = directory
         ports = free_ports(plan)
-        self.nats = NatsServer(directory.nats, plan.nats_port or ANY_PORT)
+        self.nats = NatsServer(directory.nats, plan.nats_port or ANY_PORT, directory.bus.accounts)
         self._urls = {name: f"http://{HOST}:{port}" for name, port in ports.items() if name != "nats"}
         self._ports = ports
         self._manifests = plan.manifests
@@ -63,6 +65,7 @@ class Stack:
             provisioner=self._urls["provisioner"],
             sandbox=self._urls.get("sandbox"),
             nats=self.nats.url,
+            nats_credentials=str(self.directory.bus.path),
             admin_token_file=str(self.directory.admin_token),
             pids={child.name: child.process.pid for child in children if child.process is not None},
         )
@@ -73,7 +76,7 @@ class Stack:
             self.nats.start()
         except NatsDidNotStart as error:
             raise refused("The bus did not start", str(error)) from None
-        asyncio.run(declare_all(self.nats.url, replicas=1))
+        asyncio.run(declare_all(Reach(self.nats.url, self.directory.bus.seed(OPERATOR)), replicas=1))
         for name in self._urls:
             self.services[name] = self._child(name)
             self.services[name].start()
@@ -134,10 +137,12 @@ class Stack:
             "PORT": str(self._ports[name]),
             "LOG_LEVEL": "INFO",
             "NATS_URL": self.nats.url,
-            "TENANT": "default",
+            "TENANT": TENANT,
             "ADMIN_TOKEN_FILE": str(self.directory.admin_token),
             "ISSUER": self._urls["auth"],
         }
+        if name in OURS:
+            ours |= {"NATS_CREDENTIALS": str(self.directory.bus.seed(name))}
         if name == "auth":
             ours |= {"KEK_FILE": str(self.directory.kek), "DATA_DIR": str(self.directory.auth)}
             ours |= {"LOGINS_PER_MINUTE": "60000"}  # everybody who comes to this machine has its one address

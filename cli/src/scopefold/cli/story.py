@@ -5,11 +5,12 @@ saw. Raises `NotAsTold` otherwise.
 """
 
 import asyncio
-import secrets
+import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -23,17 +24,20 @@ from scopefold.cli import client, connector
 from scopefold.cli.answers import Idp, ManagedResources, Worklist
 from scopefold.cli.api import Api
 from scopefold.cli.browser import Browser, Form, Lost, new_cookies
-from scopefold.cli.connected import connected
+from scopefold.cli.bus_directory import BusDirectory
+from scopefold.cli.connected import ANALYST, connected
 from scopefold.cli.endpoints import Endpoints
+from scopefold.cli.failure import Failure
 from scopefold.cli.idp import BASE_SCOPES
 from scopefold.cli.newcomer import IDP, JIRA, sandbox_atlassian
 from scopefold.cli.reconsent import ask, connectors_of, scopes_of
 from scopefold.cli.relying_party import APP, RelyingParty, SignInFailed
 from scopefold.contracts.events import TokenInsufficient
-from scopefold.ledger.append import NewEvent, append
+from scopefold.contracts.publish import publish
 from scopefold.ledger.log import status
 from scopefold.runtime.secret import Secret
 
+GATEWAY: Final = "confluence-gateway"
 CONFLUENCE: Final = "identos.confluence-user"
 JIRA_RESOURCE: Final = "urn:connector:identos:jira-user"
 CONFLUENCE_RESOURCE: Final = "urn:connector:identos:confluence-user"
@@ -85,11 +89,16 @@ class World:
         body = connector.Provision(connector=name, idp=IDP)
         return self.provisioner.call("POST", connector.RESOURCES, body=body).status
 
+    def let_in(self, service: str) -> None:
+        """Give a service a key of its own for the bus, which hears of it while it runs."""
+        BusDirectory(Path(self.where.nats_credentials)).add(service)
+        os.kill(self.where.pids["nats-server"], signal.SIGHUP)
+
     def last_seq(self) -> int:
         """The sequence of the log's last event."""
 
         async def asked() -> int:
-            async with connected(self.where.nats) as log:
+            async with connected(self.where.bus(ANALYST)) as log:
                 return (await status(log)).last_seq
 
         return asyncio.run(asked())
@@ -170,15 +179,16 @@ def report_insufficient(world: World) -> None:
         user=alice, idp=IDP, resource_type=CONFLUENCE_RESOURCE, missing=("write:confluence-content",)
     )
 
-    async def publish() -> None:
-        async with connected(world.where.nats) as log:
-            new = NewEvent(secrets.token_urlsafe(16), event)
-            await append(log, [new], tenant="default", publisher="confluence-gateway", now=datetime.now(UTC))
+    world.let_in(GATEWAY)
 
-    asyncio.run(publish())
-    expected = [("confluence-gateway", ("write:confluence-content",))]
+    async def report() -> None:
+        async with connected(world.where.bus(GATEWAY)) as log:
+            await publish(log.nc, event, service=GATEWAY, now=datetime.now(UTC))
+
+    expect_soon("the bus lets the gateway report", None, lambda: _failure_of(report))
+    expected = [(GATEWAY, ("write:confluence-content",))]
     expect_soon("the reports on alice's token", expected, lambda: _reports(world, alice))
-    world.say("confluence-gateway: alice's token lacks write:confluence-content; her row on the worklist says so")
+    world.say(f"{GATEWAY}, let in with its own key: alice's token lacks write:confluence-content; so says her row")
 
 
 def step_up_alice(world: World) -> None:
@@ -282,6 +292,15 @@ def log_in(world: World, person: str, resource: str) -> Visit:
     expect(f"the user id of {person}", world.users.get(person, user), user)
     world.users[person] = user
     return Visit(tuple(asked), tuple(pages))
+
+
+def _failure_of(coroutine: Callable[[], Coroutine[None, None, None]]) -> str | None:
+    """Run it; how it failed, if it did."""
+    try:
+        asyncio.run(coroutine())
+    except Failure as failure:
+        return str(failure)
+    return None
 
 
 def _who(world: World) -> list[str]:

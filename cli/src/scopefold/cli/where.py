@@ -4,18 +4,21 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from msgspec import Struct
 
 from scopefold.cli import endpoints
 from scopefold.cli.api import Api
+from scopefold.cli.connected import Reach
 from scopefold.cli.endpoints import DEFAULT_DATA, Endpoints
 from scopefold.cli.failure import usage
+from scopefold.ledger.credentials import SUFFIX
 from scopefold.runtime.secret import Secret
 
 R = TypeVar("R")
+CREDENTIALS: Final = "SCOPEFOLD_NATS_CREDENTIALS"
 
 
 class Where(Struct, frozen=True, kw_only=True):
@@ -30,6 +33,7 @@ class Where(Struct, frozen=True, kw_only=True):
     auth_url: str | None = None
     provisioner_url: str | None = None
     nats_url: str | None = None
+    nats_credentials: Path | None = None
     admin_token_file: Path | None = None
 
     def auth(self) -> Api:
@@ -42,9 +46,20 @@ class Where(Struct, frozen=True, kw_only=True):
         url = self._address("provisioner", self.provisioner_url, lambda found: found.provisioner)
         return Api("provisioner", url, self.admin_token())
 
-    def nats(self) -> str:
-        """The bus."""
-        return self._address("nats", self.nats_url, lambda found: found.nats)
+    def bus(self, identity: str) -> Reach:
+        """The bus, and the credentials to come with. A directory of credentials holds those of this identity.
+
+        The credentials of a Scopefold that runs here are shown to its own bus and to no other.
+        """
+        url = self._address("nats", self.nats_url, lambda found: found.nats)
+        named, found = (
+            one.nats_credentials if one and one.nats == url else None for one in (self._named(), self._found())
+        )
+        told = named or self.environ.get(CREDENTIALS) or found
+        path = self.nats_credentials or (Path(told) if told else None)
+        if path is not None and path.is_dir():
+            path = path / f"{identity}{SUFFIX}"
+        return Reach(url, path)
 
     def sandbox(self) -> str:
         """The sandbox, which not every Scopefold runs with."""
@@ -126,6 +141,11 @@ def located(command: Callable[..., R]) -> Callable[..., R]:
     @click.option("--provisioner-url", metavar="URL", help="Where the provisioner is [SCOPEFOLD_PROVISIONER_URL].")
     @click.option("--nats-url", metavar="URL", help="Where the bus is [SCOPEFOLD_NATS_URL].")
     @click.option(
+        "--nats-credentials",
+        type=click.Path(path_type=Path),
+        help="File NAME.nk to show the bus, or the directory with it [SCOPEFOLD_NATS_CREDENTIALS].",
+    )
+    @click.option(
         "--admin-token-file",
         type=click.Path(path_type=Path),
         help="File with the admin token [SCOPEFOLD_ADMIN_TOKEN, SCOPEFOLD_ADMIN_TOKEN_FILE].",
@@ -137,6 +157,7 @@ def located(command: Callable[..., R]) -> Callable[..., R]:
         auth_url: str | None,
         provisioner_url: str | None,
         nats_url: str | None,
+        nats_credentials: Path | None,
         admin_token_file: Path | None,
         **kwargs: Any,
     ) -> R:
@@ -146,6 +167,7 @@ def located(command: Callable[..., R]) -> Callable[..., R]:
             auth_url=auth_url,
             provisioner_url=provisioner_url,
             nats_url=nats_url,
+            nats_credentials=nats_credentials,
             admin_token_file=admin_token_file,
         )
         return command(*args, **kwargs)

@@ -73,3 +73,8 @@ class ConnectorAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def command_subject(tenant: str, command: type[Struct]) -> str:
     """Where a command is sent: `command.{tenant}.{name}`."""
     return f"{COMMAND}.{tenant}.{command.__struct_config__.tag}"
+
+
+def command_filter(tenant: str) -> str:
+    """Matches every command of a tenant."""
+    return f"{COMMAND}.{tenant}.*"

@@ -28,6 +28,10 @@ from scopefold.contracts.events import (
 
 LEDGER: Final = "ledger"
 SHARDS: Final = 256
+OF_IDPS: Final[frozenset[type]] = frozenset(
+    {IdpRegistered, ConnectorProvisioned, ConnectorDeprovisioned, ScopesWithheld, ScopesRestored}
+)
+"""Which events concern an IdP; the others concern a user."""
 _NAMES: Final[Mapping[type, str]] = {kind: name_of(kind) for kind in get_args(Event)}
 
 
@@ -48,6 +52,12 @@ def subject_of(event: Event, tenant: str) -> str:
             shard = shard_of(event.user or event.attempt)
             return f"{LEDGER}.{tenant}.user.{shard}.{event.idp}.{name}"
     assert_never(event)
+
+
+def event_filter(kind: type[Event], tenant: str) -> str:
+    """Matches every subject on which an event of this kind may stand, and no other kind's."""
+    place = "idp.*" if kind in OF_IDPS else "user.*.*"
+    return f"{LEDGER}.{tenant}.{place}.{_NAMES[kind]}"
 
 
 def idps_filter(tenant: str) -> str:

@@ -30,6 +30,7 @@ async def main(settings: Settings) -> None:
     check(settings)
     keks = await keks_of(settings)
     check_port(settings.host, settings.port)
+    bus, wake = Bus(settings.nats_url, "auth", settings.nats_credentials), asyncio.Event()
     projection = Projection(settings.tenant)
     path = settings.data_dir / "projection.db"
     try:
@@ -38,7 +39,6 @@ async def main(settings: Settings) -> None:
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: cannot keep {path}: {error}") from None
     http = httpx.AsyncClient(timeout=UPSTREAM_SECONDS, follow_redirects=False)
     service = Service(settings, projection, http)
-    bus, wake = Bus(settings.nats_url, "auth"), asyncio.Event()
     background = [
         asyncio.create_task(bus.keep_connected(stream.subscribe(settings.tenant, wake))),
         asyncio.create_task(keep_folding(service, bus, keks, wake)),

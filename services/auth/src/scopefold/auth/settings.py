@@ -35,6 +35,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     kek: Secret = NOT_SET
     kek_command: str = ""
     nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
+    nats_credentials: Path | None = None
     tenant: Tenant = "default"
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 8080

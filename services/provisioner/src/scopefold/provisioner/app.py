@@ -18,7 +18,7 @@ async def main(settings: Settings) -> None:
     """Run until told to stop. Raises `BadManifest` and `PortTaken` before anything else has begun."""
     manifests = catalogue.load(settings.manifests)
     check_port(settings.host, settings.port)
-    bus = Bus(settings.nats_url, "provisioner")
+    bus = Bus(settings.nats_url, "provisioner", settings.nats_credentials)
     provisioning = Provisioning(
         bus.log, manifests, tenant=settings.tenant, now=lambda: datetime.now(UTC), new_id=lambda: str(uuid4())
     )

@@ -16,6 +16,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     admin_token: Secret
     nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
+    nats_credentials: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 8081
     tenant: Tenant = "default"

@@ -4,16 +4,20 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import nats.errors
 from fast_depends.msgspec import MsgSpecSerializer
-from faststream.nats import NatsBroker
+from faststream.nats import NatsBroker, NatsNKey
 from faststream.nats.broker.broker import UNRECOVERABLE_CONNECT_ERRORS
+from nats.aio.client import DEFAULT_INBOX_PREFIX
 
+from scopefold.ledger.credentials import BadCredentials, Credentials
 from scopefold.ledger.log import Log, LogUnavailable
 from scopefold.runtime.logs import logger
+from scopefold.runtime.settings import BadSettings
 
 RECONNECT_SECONDS: Final = 1
 FIRST_PAUSE_SECONDS: Final = 1.0
@@ -25,10 +29,12 @@ log = logger(__name__)
 class Bus:
     """The bus as this process sees it. Says once that it is away and once that it is back."""
 
-    def __init__(self, url: str, service: str) -> None:
+    def __init__(self, url: str, service: str, credentials: Path | None = None) -> None:
+        """`credentials` is the file with this service's seed; None for a bus that asks nobody. Raises `BadSettings`."""
         self._name = f"scopefold-{service}"
         self._servers = url.split(",")
         self._addresses = ", ".join(_without_credentials(server) for server in self._servers)
+        self._credentials = _own(credentials, service) if credentials is not None else None
         self._log: Log | None = None
         self._broker: NatsBroker | None = None
         self._lost = asyncio.Event()
@@ -81,9 +87,12 @@ class Bus:
                 await held.nc.close()
 
     def _new_broker(self) -> NatsBroker:
+        mine = self._credentials
         return NatsBroker(
             self._servers,
             name=self._name,
+            security=NatsNKey.from_file(mine.seed_file) if mine is not None else None,
+            inbox_prefix=mine.inbox_prefix if mine is not None else DEFAULT_INBOX_PREFIX,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_SECONDS,
@@ -126,6 +135,16 @@ class Bus:
         if self._away is not False:
             log.info("the bus is back" if self._away else "connected to the bus", bus=self._addresses)
         self._away = False
+
+
+def _own(path: Path, service: str) -> Credentials:
+    try:
+        found = Credentials.of(path)
+    except BadCredentials as error:
+        raise BadSettings(f"SCOPEFOLD_NATS_CREDENTIALS: {error}") from None
+    if found.name != service:
+        raise BadSettings(f"SCOPEFOLD_NATS_CREDENTIALS: {path} is of {found.name}; this is {service}")
+    return found
 
 
 def _without_credentials(url: str) -> str:

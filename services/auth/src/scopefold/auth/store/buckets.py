@@ -82,6 +82,10 @@ _BUCKETS: Final = (
     ),
 )
 
+NAMES: Final = tuple(config.bucket for config in _BUCKETS)
+IN_MEMORY: Final = tuple(config.bucket for config in _BUCKETS if config.storage is StorageType.MEMORY)
+"""The buckets that auth itself makes again where a bus has lost them."""
+
 
 async def declare(js: JetStreamContext, *, replicas: int = 1, only: StorageType | None = None) -> None:
     """Create the buckets that are missing, of one kind of storage or of both. Existing ones stay as they are."""

@@ -1,0 +1,107 @@
+"""What each service may do on the bus, worked out from what the contracts and the services themselves declare.
+
+Allow-lists only. Part of the server half: needs scopefold[server].
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal, get_args
+
+from msgspec import Struct
+
+from scopefold.auth.store import buckets
+from scopefold.cli.connected import ANALYST, OPERATOR
+from scopefold.contracts.commands import command_filter
+from scopefold.contracts.events import Event
+from scopefold.contracts.recorded import PUBLISHERS
+from scopefold.contracts.subjects import event_filter, tenant_filter
+from scopefold.contracts.words import Service
+from scopefold.ledger.log import STREAM
+
+AUTH: Final = "auth"
+PROVISIONER: Final = "provisioner"
+OURS: Final = (OPERATOR, AUTH, PROVISIONER, ANALYST)
+API: Final = "$JS.API"
+READ_LOG: Final = f"{API}.DIRECT.GET.{STREAM}"
+LOOK_AT_LOG: Final = f"{API}.STREAM.INFO.{STREAM}"
+Extra = Literal["log", "commands"]
+"""What another service may be given besides reporting: to read the log, to send the provisioner commands."""
+EXTRAS: Final[tuple[Extra, ...]] = get_args(Extra)
+
+
+class Registered(Struct, frozen=True, kw_only=True):
+    """A service that the bus knows: its name, and the public keys that it may come with."""
+
+    name: Service
+    keys: tuple[str, ...]
+    extras: tuple[Extra, ...] = ()
+
+
+class Grants(Struct, frozen=True, kw_only=True):
+    """The subjects that a service may use, and how.
+
+    It may publish to `calls`, which answer once, and to `reads`, which answer with many messages; it may subscribe to
+    `hears`; it answers what others send to `serves`.
+    """
+
+    calls: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
+
+    @property
+    def publishes(self) -> tuple[str, ...]:
+        """Everything that it may publish to of its own accord."""
+        return self.calls + self.reads
+
+
+def grants_of(service: Registered, tenant: str) -> Grants:
+    """What this service may do in this tenant's log, and nothing else."""
+    match service.name:
+        case "operator":
+            # It declares streams, so it can delete them too: this is what an operator is trusted with.
+            declare = (f"{API}.INFO", f"{API}.STREAM.>", "$JS.SNAPSHOT.>")  # the last: backups come and go there
+            return Grants(calls=(*declare, command_filter(tenant)), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
+        case "auth":
+            look = (LOOK_AT_LOG, f"{API}.STREAM.MSG.GET.{STREAM}")
+            written = (*_events(tenant, AUTH, None), *_keeping(buckets.NAMES))
+            return Grants(calls=(*look, *written), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
+        case "provisioner":
+            return Grants(
+                calls=(LOOK_AT_LOG, *_events(tenant, PROVISIONER)), reads=(READ_LOG,), serves=(command_filter(tenant),)
+            )
+        case "analyst":
+            return Grants(calls=(LOOK_AT_LOG,), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
+        case _:
+            return _of_another(service, tenant)
+
+
+def _of_another(service: Registered, tenant: str) -> Grants:
+    """Of a service that is none of ours: the events that any service may publish, and what it was given."""
+    calls = _events(tenant, None)
+    if "commands" in service.extras:
+        calls += (command_filter(tenant),)
+    if "log" not in service.extras:
+        return Grants(calls=calls)
+    return Grants(calls=(*calls, LOOK_AT_LOG), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
+
+
+def _events(tenant: str, *publishers: str | None) -> tuple[str, ...]:
+    """Where the events stand that these may publish; None: those that any service may."""
+    return tuple(event_filter(kind, tenant) for kind in get_args(Event) if PUBLISHERS[kind] in publishers)
+
+
+def _keeping(names: Iterable[str]) -> tuple[str, ...]:
+    """What auth does with its buckets: read, write, list keys; and make those again that are only in memory."""
+    found: list[str] = []
+    for name in names:
+        stream = f"KV_{name}"
+        found += [
+            f"$KV.{name}.>",
+            f"{API}.STREAM.INFO.{stream}",
+            f"{API}.STREAM.MSG.GET.{stream}",
+            f"{API}.CONSUMER.CREATE.{stream}",
+            f"{API}.CONSUMER.INFO.{stream}.*",
+            f"{API}.CONSUMER.DELETE.{stream}.*",
+            f"$JS.FC.{stream}.>",
+        ]
+    return (*found, *(f"{API}.STREAM.CREATE.KV_{name}" for name in buckets.IN_MEMORY))
