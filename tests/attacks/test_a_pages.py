@@ -85,7 +85,7 @@ def tags(html: str) -> str:
 async def test_E04_A23_a_logo_is_neither_shown_nor_kept(welcoming: World) -> None:
     idp, alice = await welcoming.idp_with_jira(), Person(welcoming)
     async with canary() as site, canary() as elsewhere:
-        pictures = {name: f"{elsewhere.url}/x.svg" for name in ("logo_uri", "policy_uri", "tos_uri", "client_uri")}
+        pictures = dict.fromkeys(("logo_uri", "policy_uri", "tos_uri", "client_uri"), f"{elsewhere.url}/x.svg")
         page = await alice.asked(App(welcoming, described(site, **pictures)), idp_hint=idp)
         assert ("Notes" in page.text, elsewhere.url in page.text, elsewhere.connections) == (True, False, 0)
     assert "no-referrer" == page.headers["referrer-policy"]

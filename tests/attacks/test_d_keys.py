@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,10 +13,13 @@ from joserfc.jwk import OKPKey
 from scopefold.auth.core.low_order import is_low_order
 from scopefold.auth.oauth.client_keys import is_strong_ed25519
 from scopefold.auth.oauth.dpop_proof import BadProof, read_proof
+from scopefold.auth.settings import Settings, check
 from scopefold.auth.web.service import now
+from scopefold.runtime.secret import Secret
+from scopefold.runtime.settings import BadSettings
 from tests.attacks.routes import PUBLIC_DOCUMENTS, addresses
 from tests.auth.test_registration import initial_token, register
-from tests.auth.world import APP_REDIRECT, World
+from tests.auth.world import APP_REDIRECT, KEK, World
 
 PRIME = 2**255 - 19
 LOW_ORDER = [
@@ -98,3 +102,27 @@ async def test_D13_no_document_of_ours_has_a_private_member(welcoming: World) ->
     for answer in (*before, rotation, *after, await welcoming.admin("GET", "/v1/keys")):
         assert (200, True) == (answer.status_code, "json" in answer.headers["content-type"]), answer.url
         assert set() == private & members(answer.json()), answer.url
+
+
+ISSUERS = [
+    ("https://login.example", True),
+    ("https://login.example/path", True),
+    ("http://127.0.0.1:8080", True),
+    ("http://login.example", False),
+    ("http://127.0.0.1.evil.example", False),
+    ("https://login.example/", False),
+    ("https://login.example?x=1", False),
+    ("https://login.example#x", False),
+    ("login.example", False),
+    ("https://", False),
+]
+
+
+@pytest.mark.parametrize(("issuer", "may"), ISSUERS)
+def test_D14_an_issuer_is_https_or_on_this_machine(tmp_path: Path, issuer: str, may: bool) -> None:
+    settings = Settings(admin_token=Secret("t" * 24), kek=Secret(KEK), data_dir=tmp_path, issuer=issuer)
+    if may:
+        check(settings)
+        return
+    with pytest.raises(BadSettings, match="SCOPEFOLD_ISSUER"):
+        check(settings)
