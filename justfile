@@ -16,7 +16,7 @@ demo *args:
     @scopefold demo "$@"
 
 # Check and test everything, as it must be before anything lands
-test: check browser-ready (pytest "tests" "-n" "2" "--dist" "loadfile")
+test: check browser-ready apache-ready (pytest "tests" "-n" "2" "--dist" "loadfile")
 
 # Check without running: format, lint, types, layers, generated files
 check:
@@ -48,6 +48,10 @@ providers:
 # Find a Chromium for the browser tests, or install one
 browser-ready:
     @python -m tests.support.chromium
+
+# Find an Apache with mod_auth_openidc for its recipe's test, or install one; without one that test is skipped
+apache-ready:
+    @python -m tests.support.apache
 
 # Kill every kind of process, again and again, and check that nothing was lost (minutes)
 faults *args:

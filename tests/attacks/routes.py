@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.web.routes import OAUTH, build
+from scopefold.auth.web.routes import CROSS_ORIGIN, OAUTH, build
 from scopefold.auth.web.service import Service
 from scopefold.runtime.secret import Secret
 
@@ -43,6 +43,7 @@ JUDGED: Final = {
     "/oauth2/introspect": (400,),
     "/oauth2/revoke": (400,),
     "/oauth2/userinfo": (401,),
+    "/oauth2/backchannel-logout/{idp}": (400,),
     "/oauth2/logout": (200,),  # without a session there is nothing to lose
     "/account/logout": (403,),
     "/account/sessions": (401,),
@@ -61,7 +62,7 @@ def auth_routes() -> list[Route]:
 
 def oauth_routes() -> list[tuple[str, str]]:
     """Method and path of every route of an issuer."""
-    return [(method, path) for path, _, methods in OAUTH for method in methods]
+    return [(method, path) for path, _, methods in (*OAUTH, *CROSS_ORIGIN) for method in methods]
 
 
 def addresses(path: str) -> list[str]:

@@ -41,11 +41,13 @@ class Holder:
         return str(self.key.thumbprint())
 
     def proof(self, method: str, url: str, *, header: dict[str, Any] | None = None, **changed: Any) -> str:
-        """A proof that is right, but for what is changed; None leaves a claim out."""
+        """A proof that is right, but for what is changed; None leaves out a claim, or a member of the header."""
         right = {"jti": secrets.token_urlsafe(16), "htm": method, "htu": url, "iat": int(time.time())}
         claims = {name: value for name, value in {**right, **changed}.items() if value is not None}
-        head = {"typ": "dpop+jwt", "alg": self.alg, "jwk": self.key.as_dict(private=False), **(header or {})}
-        return jws.serialize_compact(head, msgspec.json.encode(claims), self.key, algorithms=[head["alg"]])
+        whole = {"typ": "dpop+jwt", "alg": self.alg, "jwk": self.key.as_dict(private=False), **(header or {})}
+        head = {name: value for name, value in whole.items() if value is not None}
+        registry = jws.JWSRegistry(algorithms=[head["alg"]], strict_check_header=False)
+        return jws.serialize_compact(head, msgspec.json.encode(claims), self.key, registry=registry)
 
 
 def new_holder_key(alg: str) -> Key:

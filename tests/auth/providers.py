@@ -54,6 +54,13 @@ async def registered_at(world: World, name: str, *scopes: str, **changed: Any) -
     return idp
 
 
+async def revoke_at(world: World, name: str, user: str) -> None:
+    """What users do among the apps of their account at a stand-in: they take back everything."""
+    async with httpx.AsyncClient(base_url=world.sandbox.url) as http:
+        body = {"user": user, "client_id": f"sandbox-{name}"}
+        assert 200 == (await http.post(f"/{name}/console/revoke", json=body)).status_code
+
+
 class Visitor:
     """Somebody with a browser and an account at every stand-in."""
 

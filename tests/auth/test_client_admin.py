@@ -20,6 +20,7 @@ EVERYTHING: dict[str, Any] = {
     "token_endpoint_auth_method": "private_key_jwt",
     "application_type": "web",
     "require_pkce": False,
+    "require_nonce": False,
     "post_logout_redirect_uris": ["https://app.example/bye"],
     "backchannel_logout_uri": "https://app.example/logout",
     "backchannel_logout_session_required": True,
@@ -49,7 +50,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"post_logout_redirect_uris": ["javascript:x"]}, "invalid-redirect-uri"),
     ({"require_pkce": False, "token_endpoint_auth_method": "none", "jwks": None}, "invalid-client-metadata"),
     ({"require_pkce": False, "scopes": ["reports:read"]}, "invalid-client-metadata"),
-    ({"token_endpoint_auth_method": "none", "require_pkce": True}, "invalid-client-metadata"),
+    ({"token_endpoint_auth_method": "none", "require_pkce": True, "require_nonce": True}, "invalid-client-metadata"),
+    ({"require_pkce": True, "require_nonce": False}, "invalid-client-metadata"),
     ({"jwks": None}, "invalid-client-metadata"),
     ({"jwks_uri": "https://app.example/jwks"}, "invalid-client-metadata"),
     ({"jwks": {"keys": [ECKey.generate_key("P-256").as_dict(private=True)]}}, "invalid-client-metadata"),
@@ -163,3 +165,15 @@ async def test_A14_an_exempted_client_needs_a_nonce_instead_of_pkce(world: World
     with_challenge = query_of(await alice.browser.get(app.address(idp_hint=idp)))["code"]
     refused = await app.swap(with_challenge, client_secret=app.secret, code_verifier=None)
     assert 400 == refused.status_code, "who sends a challenge is held to it"
+
+
+async def test_A14_without_a_nonce_goes_only_who_is_registered_so(world: World) -> None:
+    """What the suite's Basic plan needs. A public client, or one that asks for no identity, can never be so."""
+    idp, alice = await world.idp_with_jira(), Person(world)
+    kind = {"token_endpoint_auth_method": "client_secret_post", "require_pkce": False, "require_nonce": False}
+    app = await world.register_client(**kind)
+    without: dict[str, str | None] = {"code_challenge": None, "code_challenge_method": None, "nonce": None}
+    code = await alice.log_in(app, idp_hint=idp, **without)
+    assert 200 == (await app.swap(code, client_secret=app.secret, code_verifier=None)).status_code
+    told = query_of(await alice.browser.get(app.address(idp_hint=idp, scope="profile", **without)))
+    assert "invalid_request" == told["error"]

@@ -11,6 +11,7 @@ from authlib.oauth2.rfc7523 import private_key_jwt_sign
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
+from tests.auth.holders import Holder
 from tests.auth.tokens import Answer, call, introspected, resource_server
 from tests.auth.world import App, World
 
@@ -46,6 +47,7 @@ async def ask(app: App, proof: str, **more: Any) -> Answer:
 
 def is_unknown(answer: Answer) -> bool:
     told = (answer.status_code, answer.json()["error"], answer.headers["cache-control"])
+    assert answer.json()["error_description"].endswith("."), "in words, not as a list of the library's"
     return told == (401, "invalid_client", "no-store") and "www-authenticate" in answer.headers
 
 
@@ -192,6 +194,34 @@ async def test_B24_client_credentials_are_for_what_the_client_is_registered_for(
     assert (400, "unauthorized_client") == (refused.status_code, refused.json()["error"])
 
 
+FAPI: dict[str, Any] = {"require_pushed_authorization_requests": True, "dpop_bound_access_tokens": True}
+OTHER_NAMES = ["{issuer}/oauth2/token", ["{issuer}"], ["{issuer}", "{issuer}/oauth2/token"]]
+
+
+@pytest.mark.parametrize(("profile", "status"), [({}, 200), (FAPI, 401), ({"dpop_bound_access_tokens": True}, 200)])
+async def test_fapi2_who_is_held_to_fapi_names_the_issuer_alone(
+    world: World, profile: dict[str, Any], status: int
+) -> None:
+    app = await signing_client(world, EC, **profile)
+    url = f"{world.auth.url}/oauth2/token"
+    for number, audience in enumerate([*OTHER_NAMES, "{issuer}"]):
+        proof = Holder().proof("POST", url)
+        form = {"grant_type": "client_credentials", "client_assertion_type": TYPE}
+        form["client_assertion"] = assertion(app, EC, aud=_filled(audience, world.auth.url))
+        answer = await call(world, "/oauth2/token", form, headers={"dpop": proof})
+        assert (200 if number == 3 else status) == answer.status_code, (audience, answer.text)
+
+
+async def test_fapi2_who_is_held_to_fapi_does_not_sign_with_RS256(world: World) -> None:
+    app = await signing_client(world, RSA, **FAPI)
+    url = f"{world.auth.url}/oauth2/token"
+    for alg, status in (("RS256", 401), ("PS256", 200)):
+        form = {"grant_type": "client_credentials", "client_assertion_type": TYPE}
+        form["client_assertion"] = assertion(app, RSA, alg)
+        answer = await call(world, "/oauth2/token", form, headers={"dpop": Holder().proof("POST", url)})
+        assert status == answer.status_code, answer.text
+
+
 REGISTRATIONS: list[tuple[str, dict[str, Any]]] = [
     ("public with credentials", {"token_endpoint_auth_method": "none", "grant_types": ["client_credentials"]}),
     ("public resource server", {"token_endpoint_auth_method": "none", "resource_server": True}),
@@ -205,6 +235,8 @@ REGISTRATIONS: list[tuple[str, dict[str, Any]]] = [
     ("D10 not on the curve", {"jwks": {"keys": [{"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43}]}}),
     ("for encryption", {"jwks": public(EC, use="enc")}),
     ("which is which", {"jwks": public(EC, RSA)}),
+    ("fapi2 RS256", {**FAPI, "jwks": public(RSA), "token_endpoint_auth_signing_alg": "RS256"}),
+    ("fapi2 no PKCE", {**FAPI, "jwks": public(EC), "require_pkce": False}),
     ("like a user", {"client_id": "u_user0001", "token_endpoint_auth_method": "none"}),
 ]
 

@@ -130,16 +130,15 @@ async def test_an_answer_that_drips_ends_in_time(
     assert "ReadTimeout" == failed.value.code
 
 
-async def test_a_document_is_read_again_when_asked_for_anew_and_when_it_is_old(
-    web: Web, documents: Documents, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_document_is_read_again_when_it_is_older_than_the_caller_takes(web: Web, documents: Documents) -> None:
     web.asked.clear()
-    for anew in (False, False, True, False):
-        assert GOOD == await documents.get(f"{web.address}/good", anew=anew)
+    asked = []
+    for seconds in (60.0, 60.0, 0.0, 3600.0):
+        assert GOOD == await documents.get(f"{web.address}/good", kept_seconds=seconds)
+        asked.append(len(web.asked))
+    assert [1, 1, 2, 2] == asked
+    assert GOOD == await documents.get(f"{web.address}/good")
     assert 2 == len(web.asked)
-    monkeypatch.setattr(outgoing, "DOCUMENT_SECONDS", 0.0)
-    await documents.get(f"{web.address}/good")
-    assert 3 == len(web.asked)
 
 
 async def test_the_oldest_document_makes_room(web: Web, documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:

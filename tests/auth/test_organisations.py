@@ -9,10 +9,11 @@ import httpx
 import pytest
 from joserfc import jws
 
+from scopefold.auth.oauth.protected import AccessRefused
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.web.protected import challenge
-from scopefold.auth.web.routes import OAUTH
+from scopefold.auth.web.protected import resource_metadata_address
+from scopefold.auth.web.routes import CROSS_ORIGIN, OAUTH
 from scopefold.auth.web.service import Service
 from scopefold.runtime.secret import Secret
 from tests.auth.canary import canary
@@ -65,20 +66,19 @@ async def test_C16_the_metadata_of_our_resources_is_found_from_their_name(world:
 def test_C16_a_challenge_names_the_metadata() -> None:
     settings = Settings(admin_token=Secret("x" * 24), kek=Secret("x"), issuer="https://login.example/base")
     service = Service(settings, Projection("default"), httpx.AsyncClient())
+    refused = AccessRefused(401, "Bearer", error="invalid_token", error_description="It expired.", scope="openid")
     assert (
-        'Bearer error="invalid_token", error_description="It expired.", scope="openid", '
+        'Bearer realm="scopefold", error="invalid_token", error_description="It expired.", scope="openid", '
         'resource_metadata="https://login.example/.well-known/oauth-protected-resource/base/default"'
-    ) == challenge(
-        service.speaking_as("https://login.example/base/default"), "invalid_token", "It expired.", scope="openid"
-    )
-    assert ('Bearer resource_metadata="https://login.example/.well-known/oauth-protected-resource/base"') == challenge(
-        service
-    )
+    ) == refused.challenge(resource_metadata_address(service.speaking_as("https://login.example/base/default")))
+    assert (
+        'Bearer realm="scopefold", resource_metadata="https://login.example/.well-known/oauth-protected-resource/base"'
+    ) == AccessRefused(401, "Bearer").challenge(resource_metadata_address(service))
 
 
 async def test_an_organisation_that_is_none_is_not_found_anywhere(world: World) -> None:
     async with httpx.AsyncClient(base_url=world.auth.url) as http:
-        for path, _, methods in OAUTH:
+        for path, _, methods in (*OAUTH, *CROSS_ORIGIN):
             for organisation in ("other", "Default", "default%2f", "%00", "..%2fdefault"):
                 answer = await http.request(methods[0], f"/{organisation}{path.replace('{', '').replace('}', '')}")
                 assert 404 == answer.status_code, (organisation, path)

@@ -67,7 +67,7 @@ def opened(authorization: str) -> Access:
 
 def test_an_access_token_of_ours_says_whose_it_is() -> None:
     said = opened(f"Bearer {access(aud=['https://api.example', ISSUER])}")
-    assert ("u_12345678", "s_12345678", "atlassian") == (said.subject, said.text("sid"), said.text("idp"))
+    assert ("u_12345678", "s_12345678", "atlassian") == (said.claims.sub, said.claims.sid, said.claims.idp)
 
 
 @pytest.mark.parametrize(

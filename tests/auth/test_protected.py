@@ -71,8 +71,8 @@ def refusal(access: str, **rest: Any) -> AccessRefused:
 
 def test_a_token_of_ours_for_us_comes_in() -> None:
     access = asked(token())
-    assert ("u_user0001", ("openid", "email"), None) == (access.subject, access.scopes, access.proof)
-    assert asked(token(aud=["https://api.example", ISSUER])).subject
+    assert ("u_user0001", ("openid", "email"), None) == (access.claims.sub, access.claims.scopes, access.proof)
+    assert asked(token(aud=["https://api.example", ISSUER])).claims.sub
 
 
 TOKENS: list[tuple[str, dict[str, Any]]] = [
@@ -114,7 +114,7 @@ def test_D12_a_token_of_a_revoked_key_is_refused() -> None:
     assert after is not None
     assert "invalid_token" == refusal(access, keys=keys_of(after)).told["error"]
     assert kid not in json.encode(keys_of(after).public()).decode()
-    assert asked(token(key=keys_of(after).es256), keys=keys_of(after)).subject
+    assert asked(token(key=keys_of(after).es256), keys=keys_of(after)).claims.sub
 
 
 def test_C15_a_token_comes_in_the_header_alone() -> None:
@@ -174,7 +174,7 @@ def test_C17_a_login_that_is_too_old_or_too_weak_is_told_what_to_ask_for(
     case: str, needs: Needs, changed: dict[str, Any], expected: dict[str, str] | None
 ) -> None:
     if expected is None:
-        assert asked(token(**changed), needs=needs).subject
+        assert asked(token(**changed), needs=needs).claims.sub
         return
     found = refusal(token(**changed), needs=needs)
     told = {name: value for name, value in found.told.items() if not name.startswith("error")}
@@ -202,12 +202,12 @@ async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(
 
         async def userinfo(request: Request) -> Response:
             access = await access_of(service_of(request), request, Needs(max_age_seconds=3600))
-            return json_response({"sub": access.subject})
+            return json_response({"sub": access.claims.sub})
 
         app = application([Route("/userinfo", userinfo)], exception_handlers={AccessRefused: access_refused})
         app.state.service = service
-        holder = Holder()
-        bound = token(cnf={"jkt": holder.jkt})
+        holder, client_id = Holder(), (await world.register_client()).id
+        bound = token(cnf={"jkt": holder.jkt}, client_id=client_id)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ISSUER) as http:
 
             async def get(proof: str) -> httpx.Response:
@@ -218,8 +218,11 @@ async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(
             assert 'error="use_dpop_nonce"' in first.headers["www-authenticate"]
             proof = holder.proof("GET", URL, ath=ath_of(bound), nonce=first.headers["dpop-nonce"])
             assert [200, 401] == [(await get(proof)).status_code for _ in range(2)]
-            old = token(auth_time=int((NOW - timedelta(days=1)).timestamp()))
+            old = token(client_id=client_id, auth_time=int((NOW - timedelta(days=1)).timestamp()))
             stale = await http.get("/userinfo", headers={"authorization": f"Bearer {old}"})
             assert 'max_age="3600"' in stale.headers["www-authenticate"]
             assert 401 == (await http.get(f"/userinfo?access_token={token()}")).status_code, "C15"
+            nobody = token(client_id="removed")
+            gone = await http.get("/userinfo", headers={"authorization": f"Bearer {nobody}"})
+            assert (401, "invalid_token") == (gone.status_code, gone.json()["error"]), "the client is gone"
     await nc.close()

@@ -123,6 +123,11 @@ WRONG: list[tuple[str, dict[str, str | None], str]] = [
     ("type", {"response_type": "token"}, "unsupported_response_type"),
     ("target", {"resource": "https://nobody.example"}, "invalid_target"),
     ("mode", {"response_mode": "fragment"}, "invalid_request"),
+    ("prompt", {"prompt": "none login"}, "invalid_request"),
+    ("max-age", {"max_age": "soon"}, "invalid_request"),
+    ("claims", {"claims": "[]"}, "invalid_request"),
+    ("acr", {"claims": '{"id_token":{"acr":{"essential":true,"value":"x"}}}'}, "unmet_authentication_requirements"),
+    ("hint", {"id_token_hint": "x.y.z"}, "invalid_request"),
 ]
 
 
@@ -132,6 +137,14 @@ async def test_A20_what_is_wrong_is_told_when_it_is_pushed(
 ) -> None:
     answer = await push(await world.register_client(), **changed)
     assert (400, error) == (answer.status_code, answer.json()["error"]), answer.text
+
+
+async def test_what_only_the_session_decides_is_left_to_the_browser(world: World) -> None:
+    """Nobody is logged in where a request is pushed: `prompt=none` is no error there."""
+    app, alice, idp = await logged_in(world)
+    address = await pushed(app, idp_hint=idp, prompt="none", max_age="1000")
+    assert "login_required" == query_of(await Person(world).browser.get(address))["error"]
+    assert "code" in query_of(await alice.browser.get(address))
 
 
 async def test_A20_only_a_client_that_proves_itself_pushes_by_post_and_form(world: World) -> None:

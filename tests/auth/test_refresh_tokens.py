@@ -1,6 +1,7 @@
 """Refresh tokens and codes are good for one use: the second ends everything that came of the first."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from scopefold.auth.store import buckets
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.records import Code
 from scopefold.contracts.events import GrantRevoked
+from tests.auth.providers import Visitor, registered_at, revoke_at
 from tests.auth.test_log_and_vault import vault_of
+from tests.auth.test_providers import DRIVE, GMAIL
 from tests.auth.tokens import OFFLINE, REFRESHING, call, introspected, refresh, resource_server, tokens_of
 from tests.auth.world import (
     APP_REDIRECT,
@@ -201,6 +204,31 @@ async def test_B23_G10_an_operator_ends_all_that_apps_hold_of_a_user(world: Worl
     assert is_refused(await app.swap(waiting)), "a code that was out already is no way round"
     again = (await app.swap(query_of(await person.browser.get(address))["code"])).json()
     assert 200 == (await refresh(app, again["refresh_token"])).status_code, "what begins later is not meant"
+
+
+async def test_G10_who_consents_to_less_ends_what_apps_were_granted_before(world: World) -> None:
+    """At an IdP whose users may untick; the app that they come back to begins anew."""
+    idp, app, alice = (
+        await registered_at(world, "google", GMAIL, DRIVE),
+        await world.register_client(**REFRESHING),
+        Visitor(world),
+    )
+
+    async def tokens(untick: Sequence[str] = ()) -> Any:
+        await revoke_at(world, "google", "alice")
+        answer = await alice.browser.get(await alice.callback(app, idp, untick, scope=OFFLINE, prompt="consent"))
+        return (await app.swap(query_of(answer)["code"])).json()
+
+    first, second = await tokens(), await tokens()
+    renewed = (await refresh(app, first["refresh_token"])).json()
+    assert "refresh_token" in renewed, "the same again takes nothing back"
+    third = await tokens(untick=[DRIVE])
+    assert [True, True] == [is_refused(await refresh(app, one["refresh_token"])) for one in (renewed, second)]
+    user = (await app.verified(third["id_token"]))["sub"]
+    assert 1 == len((await world.admin("GET", f"/v1/users/{user}/sessions")).json()["items"])
+    fourth = await tokens(untick=[DRIVE])
+    for what in (third, fourth):
+        assert 200 == (await refresh(app, what["refresh_token"])).status_code, "what was lacked is not lost again"
 
 
 async def test_G09_a_session_that_ends_takes_along_what_may_not_outlive_it(world: World) -> None:

@@ -177,7 +177,7 @@ async def test_D14_D15_the_metadata_names_what_is_done_and_nothing_else(world: W
     async with httpx.AsyncClient(base_url=world.auth.url) as http:
         told = (await http.get("/.well-known/oauth-authorization-server")).json()
     assert f"{world.auth.url}/oauth2/par" == told["pushed_authorization_request_endpoint"]
-    assert {"ES256", "Ed25519", "EdDSA", "PS256", "RS256"} == set(told["dpop_signing_alg_values_supported"])
+    assert {"ES256", "Ed25519", "EdDSA", "PS256"} == set(told["dpop_signing_alg_values_supported"])
     assert (False, False) == (told["request_parameter_supported"], told["request_uri_parameter_supported"])
     assert ["query"] == told["response_modes_supported"]
 

@@ -137,6 +137,13 @@ def test_a_client_says_where_logout_leads_and_is_told(up: Up) -> None:
         (("user", "sessions", "u_nobody_has_this"), 0, "logged in nowhere"),
         (("user", "logout", "u_nobody_has_this"), 0, "Ended 0 sessions"),
         (("user", "logout", "u_nobody_has_this", "--session", "s_12345678"), 1, "no such session"),
+        (
+            ("user", "end", "u_nobody_has_this"),
+            0,
+            "Ended what apps were granted on behalf of u_nobody_has_this. Ended 0",
+        ),
+        (("user", "end", "u_nobody_has_this", "--json"), 0, '{"items":[]}'),
+        (("user", "end", "short"), 1, "no such user"),
         (("user", "groups", "u_nobody_has_this"), 1, "no such user"),
         (("user", "groups", "u_nobody_has_this", "staff"), 1, "no such user"),
         (("user", "groups", "u_nobody_has_this", "staff", "--none"), 2, "contradict"),

@@ -28,7 +28,7 @@ class Results:
     """A plugin of pytest that keeps each twin's result under its module's name."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, Result] = {}
+        self._rows: dict[tuple[str, str], Result] = {}
 
     @property
     def rows(self) -> list[Result]:
@@ -40,9 +40,14 @@ class Results:
         report = yield
         plan = getattr(item.module, "PLAN", None)
         if plan is not None and (report.when == "call" or not report.passed):
-            module = item.name.removeprefix("test_").replace("_", "-")
-            self._rows[module] = Result(plan, module, *verdict(report))
+            module = getattr(item.module, "PREFIX", "") + module_of(item.name)
+            self._rows[plan, module] = Result(plan, module, *verdict(report))
         return report
+
+
+def module_of(test: str) -> str:
+    """What the twin of this name is of, but for its prefix. Two underscores stand for one of the name's own."""
+    return "_".join(part.replace("_", "-") for part in test.removeprefix("test_").split("__"))
 
 
 def verdict(report: pytest.TestReport) -> tuple[str, str]:

@@ -13,7 +13,8 @@ from tests.conformance.client import Redeemed, Warn, login
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """It has a single IdP, so requests are those of the modules, byte for byte: none says which IdP is meant."""
-    with new_world(tmp_path_factory.mktemp("conformance")) as running:
+    offers = {"registration": "token", "egress_networks": "127.0.0.1/32"}
+    with new_world(tmp_path_factory.mktemp("conformance"), **offers) as running:
         asyncio.run(oidc_idp(running))
         yield running
         assert "Traceback" not in running.auth.said()

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,15 @@ def test_no_file_names_a_place_of_one_machine() -> None:
         for match in PLACES_OF_ONE_MACHINE.finditer(text)
     ]
     assert found == []
+
+
+def test_lock_files_of_node_record_no_download_addresses() -> None:
+    locks = [path for path in ROOT.rglob("package-lock.json") if not FROM_TOOLS & set(path.relative_to(ROOT).parts)]
+    assert len(locks) > 1
+    for path in locks:
+        packages = json.loads(path.read_text())["packages"]
+        assert [] == [name for name, package in packages.items() if "resolved" in package], named(path)
+        assert all("integrity" in package for name, package in packages.items() if name), named(path)
 
 
 def test_every_package_says_what_it_owns() -> None:

@@ -52,6 +52,7 @@ class Idp(Struct, frozen=True):
     union: tuple[str, ...]
     requested: tuple[str, ...]
     callback: str
+    backchannel_logout: str
     connectors: tuple[ConnectorAtIdp, ...]
     withheld: tuple[str, ...]
     trials: tuple[TrialAtIdp, ...]

@@ -231,6 +231,7 @@ def _show(found: Idp) -> None:
         ("profile", found.profile),
         ("client id", found.client_id),
         ("callback", found.callback),
+        *((("logout address", found.backchannel_logout),) if found.backchannel_logout else ()),
         *((name, address) for name, address in asdict(found.endpoints).items() if address),
         ("base scopes", " ".join(found.base_scopes) or "none"),
         ("union of scopes", " ".join(found.union) or "none"),

@@ -86,5 +86,28 @@ def logout(where: Where, name: str, session: str | None, json_wanted: bool) -> N
     if json_wanted:
         click.echo(reply.body)
         return
-    ended = 1 if session is not None else len(reply.decoded(SessionLines).items)
-    click.echo(f"Ended {ended} session{'' if ended == 1 else 's'} of {name}.")
+    click.echo(_ended(name, 1 if session is not None else len(reply.decoded(SessionLines).items)))
+
+
+@user.command("end")
+@click.argument("name", metavar="USER")
+@as_json
+@located
+def end(where: Where, name: str, json_wanted: bool) -> None:
+    """End all that a user has here now: what apps were granted, and every session. For somebody who has left.
+
+    Whoever the identity provider still lets in can log in anew.
+    """
+    path = f"/v1/users/{quote(name, safe='')}"
+    where.auth().call("DELETE", f"{path}/grants")
+    reply = where.auth().call("DELETE", f"{path}/sessions")
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    click.echo(
+        f"Ended what apps were granted on behalf of {name}. {_ended(name, len(reply.decoded(SessionLines).items))}"
+    )
+
+
+def _ended(name: str, sessions: int) -> str:
+    return f"Ended {sessions} session{'' if sessions == 1 else 's'} of {name}."

@@ -31,11 +31,15 @@ class BadDiscovery(ValueError):
 
 
 class Discovered(Struct, frozen=True):
-    """What an issuer says of itself: its name, its addresses, and where its keys are (empty: it has none)."""
+    """What an issuer says of itself: its name, its addresses, and where its keys are (empty: it has none).
+
+    `tells_logouts`: it says that it sends logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.1).
+    """
 
     issuer: str
     endpoints: Endpoints
     jwks: str = ""
+    tells_logouts: bool = False
 
 
 def addresses(profile: Profile, given: Mapping[str, str] | None = None) -> Endpoints:
@@ -100,7 +104,8 @@ def discovered(
         filled[name] = filled[name] or _address_in(document, wanted, loopback=loopback)
     if not filled["authorize"] or not filled["token"]:
         raise BadDiscovery("the discovery document does not name both an authorization and a token endpoint")
-    return Discovered(told, Endpoints(**filled), _address_in(document, "jwks_uri", loopback=loopback))
+    tells_logouts = document.get("backchannel_logout_supported") is True
+    return Discovered(told, Endpoints(**filled), _address_in(document, "jwks_uri", loopback=loopback), tells_logouts)
 
 
 def is_issuer(told: str, asked: str, *, tenant_issuers: bool = False) -> bool:

@@ -43,6 +43,8 @@ class Probed(Struct, frozen=True, kw_only=True):
     token_endpoint: Failure | None = None
     discovery: str | None = None
     """What is wrong with it; empty: nothing."""
+    logout_address: str = ""
+    """Where the IdP, which says that it tells of logouts, is to tell of them; empty where it does not say so."""
 
 
 def facts_of(idp: Idp, callback: str) -> Facts:
@@ -73,6 +75,7 @@ def examine(
             _credentials(idp, facts, probed),
             _discovery(probed),
             _callback(facts, console),
+            _logout(probed),
             _parameters(idp),
             _union(idp),
             _trials(idp),
@@ -150,6 +153,14 @@ def _callback(facts: Facts, console: str | None) -> Iterator[Check]:
         yield Check(check="callback", verdict="good", says="The console has the callback address, byte for byte.")
     else:
         yield Check(check="callback", verdict="wrong", says=difference, paste=paste)
+
+
+def _logout(probed: Probed) -> Iterator[Check]:
+    if not probed.logout_address:
+        return
+    says = "The provider can tell of logouts, if its app has this address: then who logs out there is logged out here."
+    paste = (Paste("The back-channel logout address", probed.logout_address),)
+    yield Check(check="logout", verdict="not-known", says=says, paste=paste)
 
 
 def first_difference(ours: str, console: str) -> str | None:

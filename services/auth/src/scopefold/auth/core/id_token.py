@@ -61,8 +61,8 @@ def verified(token: str, keys: Mapping[str, object], expected: Expected, now: da
 
     Raises `BadIdToken`, and of that `UnknownKey` where reading the keys again may help.
     """
-    claims = _signed(token, keys)
-    _check_issuer(claims, expected.issuer)
+    claims = signed_claims(token, keys)
+    check_issuer(claims, expected.issuer)
     _check_audience(claims, expected.client_id)
     _check_times(claims, now.timestamp())
     nonce = claims.get("nonce")
@@ -74,8 +74,11 @@ def verified(token: str, keys: Mapping[str, object], expected: Expected, now: da
     return claims
 
 
-def _signed(token: str, keys: Mapping[str, object]) -> dict[str, Any]:
-    """The claims, once the signature is right."""
+def signed_claims(token: str, keys: Mapping[str, object]) -> dict[str, Any]:
+    """The claims of a token, once the signature is right: that of one of the keys of this JWK set.
+
+    Raises `BadIdToken`, and of that `UnknownKey` where reading the keys again may help.
+    """
     if len(token) > MAX_TOKEN_LENGTH:
         raise BadIdToken("id_token_too_long")
     try:
@@ -126,7 +129,8 @@ def _key(keys: Mapping[str, object], algorithm: str, kid: object) -> RSAKey | EC
     return key
 
 
-def _check_issuer(claims: Mapping[str, object], issuer: str) -> None:
+def check_issuer(claims: Mapping[str, object], issuer: str) -> None:
+    """Raises `BadIdToken` where `iss` is another. Microsoft's template is filled from the token's own `tid`."""
     tenant = claims.get("tid")
     if TENANT in issuer:
         if not isinstance(tenant, str) or not TENANT_ID.fullmatch(tenant):
@@ -147,15 +151,15 @@ def _check_audience(claims: Mapping[str, object], client_id: str) -> None:
 
 def _check_times(claims: Mapping[str, object], now: float) -> None:
     """`exp` and `iat` must be there (Core, section 2); `nbf` counts where it is (RFC 7519, section 4.1.5)."""
-    expires, issued = _time(claims, "exp"), _time(claims, "iat")
+    expires, issued = time_in(claims, "exp"), time_in(claims, "iat")
     if expires is None or now >= expires + LEEWAY_SECONDS:
         raise BadIdToken("id_token_expired")
-    begins = issued if "nbf" not in claims else _time(claims, "nbf")
+    begins = issued if "nbf" not in claims else time_in(claims, "nbf")
     if issued is None or begins is None or max(issued, begins) > now + LEEWAY_SECONDS:
         raise BadIdToken("id_token_not_yet")
 
 
-def _time(claims: Mapping[str, object], name: str) -> float | None:
+def time_in(claims: Mapping[str, object], name: str) -> float | None:
     """Seconds since 1970; None where that is no number."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -100,6 +100,18 @@ def worth_asking(idp: Idp, lacks: Iterable[Lack], ungiven: Iterable[Ungiven]) ->
     return tuple(lack for lack in lacks if canonical_name(idp.profile, lack.scope) not in in_vain)
 
 
+def withdrawn(idp: Idp, before: Grant, after: Grant) -> tuple[str, ...]:
+    """What a user gave once, was asked for again and did not give, though connectors need it; empty where not known.
+
+    What is withheld from logins was not asked for.
+    """
+    if before.scopes is None:
+        return ()
+    lacked = {lack.scope for lack in lacking(idp, before, ())}
+    lacks = worth_asking(idp, lacking(idp, after, ()), ())
+    return tuple(lack.scope for lack in lacks if lack.scope not in lacked)
+
+
 def asked_before(idp: Idp, lacks: Iterable[Lack], ungiven: Iterable[Ungiven]) -> dict[str, datetime]:
     """What of it the user was asked for before and did not give, and when."""
     last = {one.scope: one.last.at for one in ungiven}

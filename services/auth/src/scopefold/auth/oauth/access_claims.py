@@ -11,7 +11,8 @@ from msgspec import Struct
 
 ALGORITHM: Final = "ES256"
 TYPE: Final = "at+jwt"
-MAX_CHARACTERS: Final = 8192
+MAX_CHARACTERS: Final = 16384
+_OF_USERINFO: Final = frozenset({"idp", "requested_claims"})
 
 
 class AccessClaims(Struct, frozen=True, omit_defaults=True):
@@ -28,6 +29,10 @@ class AccessClaims(Struct, frozen=True, omit_defaults=True):
     auth_time: int | None = None
     acr: str | None = None
     sid: str | None = None
+    idp: str | None = None
+    """Whose identity of the user UserInfo tells."""
+    requested_claims: tuple[str, ...] = ()
+    """What UserInfo was asked for by name."""
     grant_id: str | None = None
     """The family that it belongs to. A client's own token, without a user, has none."""
     cnf: dict[str, str] | None = None
@@ -38,11 +43,21 @@ class AccessClaims(Struct, frozen=True, omit_defaults=True):
         """Whom it is for."""
         return (self.aud,) if isinstance(self.aud, str) else self.aud
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What it allows."""
+        return tuple(self.scope.split())
+
+    @property
+    def key(self) -> str | None:
+        """The thumbprint of the key that it is bound to (RFC 9449, section 6.1)."""
+        return (self.cnf or {}).get("jkt")
+
 
 def read_access_token(text: str, *, keys: KeySet, issuer: str, now: datetime) -> AccessClaims | None:
     """The claims of an access token of ours that has not expired; None for every other text (RFC 9068, section 4).
 
-    Whether it was revoked is for the store to say.
+    The one reader of them. Whom it is for is for the caller to look at, whether it was revoked for the store to say.
     """
     if len(text) > MAX_CHARACTERS:
         return None
@@ -58,5 +73,6 @@ def read_access_token(text: str, *, keys: KeySet, issuer: str, now: datetime) ->
 
 
 def as_claims(claims: AccessClaims) -> dict[str, Any]:
-    """The claims as they stand in the token, without those that it does not have."""
-    return {name: value for name, value in msgspec.to_builtins(claims).items() if value is not None}
+    """The claims as introspection tells them: without those that the token does not have, or has for UserInfo only."""
+    told = msgspec.to_builtins(claims)
+    return {name: value for name, value in told.items() if value is not None and name not in _OF_USERINFO}

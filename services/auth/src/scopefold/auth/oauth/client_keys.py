@@ -10,7 +10,10 @@ from joserfc.jwk import ECKey, KeySet, KeySetSerialization, OKPKey, RSAKey
 
 from scopefold.auth.core.low_order import is_low_order
 
-ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
+FAPI_ALGORITHMS: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
+"""What FAPI 2.0 allows (Security Profile, section 5.4.1)."""
+
+ALGORITHMS: Final = ("RS256", *FAPI_ALGORITHMS)
 MOST_KEYS: Final = 20
 MIN_RSA_BITS: Final = 2048
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -35,7 +38,7 @@ def why_unusable(jwks: Mapping[str, Any]) -> str | None:
 
 
 def key_set(jwks: Mapping[str, Any]) -> KeySet | None:
-    """The keys that may sign, or None where there are none."""
+    """The keys that may sign, or None where there are none. Of a set that is too long, the first keys count."""
     keys = _usable(jwks)
     return KeySet(list(keys)) if keys else None
 
@@ -46,8 +49,13 @@ def is_strong_ed25519(key: OKPKey) -> bool:
     return isinstance(public, Ed25519PublicKey) and not is_low_order(public.public_bytes_raw())
 
 
+def has_key(keys: KeySet | None, kid: str) -> bool:
+    """Is a key of this name among them?"""
+    return keys is not None and any(key.kid == kid for key in keys.keys)
+
+
 def _usable(jwks: Mapping[str, Any]) -> list[RSAKey | ECKey | OKPKey]:
-    return [key for key in map(_read, _members(jwks)) if key is not None]
+    return [key for key in map(_read, _members(jwks)[:MOST_KEYS]) if key is not None]
 
 
 def _members(jwks: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -56,7 +64,7 @@ def _members(jwks: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _read(member: dict[str, Any]) -> RSAKey | ECKey | OKPKey | None:
-    if member.get("use", "sig") != "sig":
+    if member.get("use", "sig") != "sig" or _PRIVATE & member.keys():  # a private key that others know proves nothing
         return None
     document = cast("KeySetSerialization", {"keys": [msgspec.to_builtins(member)]})
     try:

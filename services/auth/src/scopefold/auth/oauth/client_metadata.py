@@ -14,6 +14,7 @@ from scopefold.auth.store.records import Client, Origin
 from scopefold.contracts.words import check_scopes
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+AssertionAlgorithm = Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
 GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
 WITH_SECRET: Final = ("client_secret_basic", "client_secret_post")
 REGISTRABLE_METHODS: Final = tuple(dict.fromkeys((*AUTH_METHODS, "private_key_jwt")))
@@ -57,6 +58,7 @@ class ClientMetadata(Struct, frozen=True, kw_only=True):
     id_token_signed_response_alg: SigningAlgorithm = "RS256"
     require_pushed_authorization_requests: bool = False
     dpop_bound_access_tokens: bool = False
+    token_endpoint_auth_signing_alg: AssertionAlgorithm | None = None
 
 
 def client_of(metadata: ClientMetadata, *, client_id: str, origin: Origin, reachable: Sequence[Network]) -> Client:
@@ -89,6 +91,7 @@ def client_of(metadata: ClientMetadata, *, client_id: str, origin: Origin, reach
         id_token_signed_response_alg=metadata.id_token_signed_response_alg,
         require_pushed_authorization_requests=metadata.require_pushed_authorization_requests,
         dpop_bound_access_tokens=metadata.dpop_bound_access_tokens,
+        token_endpoint_auth_signing_alg=metadata.token_endpoint_auth_signing_alg,
         origin=origin,
     )
     if "authorization_code" not in client.grant_types:
@@ -117,6 +120,7 @@ def described(client: Client) -> dict[str, Any]:
         "id_token_signed_response_alg": client.id_token_signed_response_alg,
         "require_pushed_authorization_requests": client.require_pushed_authorization_requests,
         "dpop_bound_access_tokens": client.dpop_bound_access_tokens,
+        "token_endpoint_auth_signing_alg": client.token_endpoint_auth_signing_alg,
     }
     return said | {name: value for name, value in optional.items() if value}
 
@@ -139,6 +143,10 @@ def check(client: Client, reachable: Sequence[Network]) -> None:
         raise _wrong("A resource server must authenticate: give it another token_endpoint_auth_method than none.")
     if not client.require_pkce and (method == "none" or "openid" not in client.scopes):
         raise _wrong("Only a confidential OpenID Connect client may do without PKCE (RFC 9700, section 2.1.1).")
+    if client.require_pkce and not client.require_nonce:
+        raise _wrong("require_nonce is for clients that need no PKCE: of others, no nonce is demanded.")
+    if client.is_fapi and (not client.require_pkce or client.token_endpoint_auth_signing_alg == "RS256"):
+        raise _wrong("A client of FAPI 2.0 cannot do without PKCE, nor sign with RS256.")
 
 
 def _check_addresses(client: Client, reachable: Sequence[Network]) -> None:

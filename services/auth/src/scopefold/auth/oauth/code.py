@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidRequestError, scope_to_list
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, scope_to_list
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 
@@ -103,8 +103,9 @@ class _StoredCode:
 class RequireS256(CodeChallenge):  # type: ignore[misc]
     """PKCE with S256, of every client (RFC 9700, section 2.1.1): Authlib alone would take `plain`, or none.
 
-    A confidential OpenID Connect client may be exempted by its registration. It is protected by a nonce then, which is
-    demanded (same section). If it sends a challenge nevertheless, all of it holds.
+    A confidential OpenID Connect client may be exempted by its registration. It is protected by a nonce then (same
+    section), which is demanded unless its registration says otherwise, too. If it sends a challenge nevertheless, all
+    of it holds.
     """
 
     DEFAULT_CODE_CHALLENGE_METHOD = "S256"
@@ -112,11 +113,10 @@ class RequireS256(CodeChallenge):  # type: ignore[misc]
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         asked = grant.request.payload.data
-        if (
-            not {"code_challenge", "code_challenge_method"} & asked.keys()
-            and not grant.request.client.client.require_pkce
-        ):
-            if "openid" not in scope_to_list(asked.get("scope")) or not asked.get("nonce"):
+        client = grant.request.client.client
+        if not client.require_pkce and not {"code_challenge", "code_challenge_method"} & asked.keys():
+            openid = "openid" in (scope_to_list(asked.get("scope")) or [])
+            if not openid or (client.require_nonce and not asked.get("nonce")):
                 raise InvalidRequestError("Send a 'code_challenge', or ask for the scope openid with a 'nonce'.")
             return
         if not asked.get("code_challenge"):
@@ -124,3 +124,10 @@ class RequireS256(CodeChallenge):  # type: ignore[misc]
         if asked.get("code_challenge_method") != "S256":
             raise InvalidRequestError("'code_challenge_method' must be S256.")
         super().validate_code_challenge(grant, redirect_uri)
+
+    def validate_code_verifier(self, grant: Any, result: object) -> None:
+        """Whatever is wrong with the verifier, it is the grant that is invalid (RFC 7636, section 4.6)."""
+        try:
+            super().validate_code_verifier(grant, result)
+        except InvalidRequestError as error:
+            raise InvalidGrantError(description=error.description) from None

@@ -15,7 +15,9 @@ from msgspec import Meta, Struct
 
 from scopefold.auth.oauth.client_keys import is_strong_ed25519
 
-ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
+ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256")
+"""RS256 is not among them: FAPI 2.0 (Security Profile, section 5.4.1) forbids it, and no client has no other."""
+
 LEEWAY_SECONDS: Final = 60
 """How far a proof's time may lie from ours, before and after."""
 MAX_PROOF: Final = 8192

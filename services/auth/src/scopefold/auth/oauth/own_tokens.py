@@ -8,9 +8,9 @@ from joserfc.errors import JoseError
 from msgspec import Struct
 
 from scopefold.auth.core.keys import ALGORITHMS
+from scopefold.auth.core.logout_token import EVENT
 from scopefold.auth.oauth.keys import Keys
 
-BACKCHANNEL_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_SECONDS: Final = 120
 MAX_TOKEN_LENGTH: Final = 16 * 1024
 
@@ -53,7 +53,7 @@ def logout_token(keys: Keys, issuer: str, *, client_id: str, user: str, sid: str
         "exp": issued_at + LOGOUT_TOKEN_SECONDS,
         "jti": token_id,
         "sid": sid,
-        "events": {BACKCHANNEL_EVENT: {}},
+        "events": {EVENT: {}},
     }
     header = {"alg": "RS256", "typ": "logout+jwt", "kid": str(keys.rs256.kid)}
     return jwt.encode(header, claims, keys.rs256, algorithms=["RS256"])

@@ -1,9 +1,14 @@
-"""The refresh token grant (RFC 6749, section 6): every use brings a new one, a second use ends the family."""
+"""The refresh token grant (RFC 6749, section 6): every use brings a new one, a second use ends the family.
+
+But for FAPI clients, who keep the one they have (FAPI 2.0 Security Profile, section 5.3.2.1, item 9): their credentials
+and keys protect it, and an answer that is lost on its way costs nothing.
+"""
 
 from typing import Any
 
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 from authlib.oauth2.rfc6749.hooks import hooked
+from msgspec.structs import replace
 
 from scopefold.auth.core.families import Family, judge
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
@@ -38,7 +43,9 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no t
 
     def authenticate_user(self, refresh_token: "_StoredFamily") -> GrantedUser:
         family = refresh_token.family
-        self.server.loaded.kept = family
+        loaded: Loaded = self.server.loaded
+        self.INCLUDE_NEW_REFRESH_TOKEN = not self.request.client.client.is_fapi
+        loaded.kept = replace(family, used_at=loaded.now)
         return GrantedUser(family.user, family.idp, family.authenticated_at, family.sid or "", family.claims)
 
     def revoke_old_credential(self, refresh_token: "_StoredFamily") -> None:

@@ -1,9 +1,9 @@
 """An authorization server for one request, and what a request is asked of it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
+from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError, OAuth2Error
 
 from scopefold.auth.oauth.access_token import AccessToken
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
@@ -19,6 +19,8 @@ from scopefold.auth.oauth.request import GrammarRequest, ShownError, told
 from scopefold.auth.oauth.resource import ResourceIndicators
 from scopefold.auth.oauth.token_status import Introspection, Revocation
 from scopefold.auth.store.records import Code
+
+NOT_PROVED: Final = "The client is not known, or did not prove itself as it is registered to."
 
 
 class Server(AuthorizationServer):  # type: ignore[misc]
@@ -51,6 +53,14 @@ class Server(AuthorizationServer):  # type: ignore[misc]
             return super().get_authorization_grant(request)
         except ValueError:
             raise ShownError("unsupported_response_type", "The response_type must be code.") from None
+
+    def authenticate_client(self, request: GrammarRequest, methods: list[str], endpoint: str = "token") -> Any:
+        """Authlib would list the methods that it tried. Which of the two it is, nobody is told who proved nothing."""
+        try:
+            return super().authenticate_client(request, methods, endpoint)
+        except InvalidClientError as error:
+            error.description = NOT_PROVED
+            raise
 
     def save_token(self, token: dict[str, Any], request: Any) -> None:
         """Access tokens are self-contained: nothing is stored."""

@@ -179,6 +179,13 @@ class Bucket:
         expected: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
         return (await js.publish(f"$KV.{name}.{key}", content, headers=expected, msg_ttl=keep_seconds)).seq
 
+    async def put(self, key: str, value: msgspec.Struct) -> None:
+        """Put an entry, whatever is there now: for what any writer would write alike."""
+        try:
+            await self._kv.put(key, msgspec.msgpack.encode(value))
+        except _AWAY as error:
+            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+
     async def take(self, key: str, revision: int) -> None:
         """Delete the entry of this revision. Of all who try, one succeeds; the others get `Taken`."""
         try:

@@ -77,7 +77,7 @@ class Grants:
 
     async def token_ended(self, jti: str) -> bool:
         """Whether one access token was revoked."""
-        return await self._bucket.get(f"ended.token.{hashed(jti)}", Spent) is not None
+        return await self.spent(f"ended.token.{hashed(jti)}")
 
     async def end_token(self, jti: str, *, keep_seconds: int) -> None:
         """Revoke one access token, which dies by itself within `keep_seconds`."""
@@ -90,6 +90,10 @@ class Grants:
         except Taken:
             return False
         return True
+
+    async def spent(self, name: str) -> bool:
+        """Was something used that is good for one use?"""
+        return await self._bucket.get(name, Spent) is not None
 
     async def _mark(self, key: str) -> Mark | None:
         found = await self._bucket.get(key, Mark)

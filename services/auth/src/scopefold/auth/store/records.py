@@ -25,6 +25,10 @@ class Session(Struct, frozen=True):
     """The hash of what only the browser's cookie holds."""
     clients: tuple[str, ...] = ()
     """The clients that logged the user in with it, the latest last."""
+    issuers: dict[str, str] = {}
+    """As whom each of these clients last asked us: it believes no other issuer's logout tokens."""
+    upstream: dict[str, str] = {}
+    """By IdP, the hash of the session there (its `sid`) that the user last came from, where the IdP tells it."""
 
 
 class AuthorizeRequest(Struct, frozen=True):
@@ -118,6 +122,8 @@ class Client(Struct, frozen=True):
     backchannel_logout_uri: str | None = None
     application_type: ApplicationType | None = None
     require_pkce: bool = True
+    require_nonce: bool = True
+    """Where PKCE is not required: is a nonce, then?"""
     backchannel_logout_session_required: bool = False
     jwks: dict[str, Any] | None = None
     """Its public keys (RFC 7517), where it does not name an address of theirs."""
@@ -145,6 +151,15 @@ class Client(Struct, frozen=True):
     def kind(self) -> ApplicationType:
         """What it says it is or, where it does not, what its redirect addresses tell."""
         return self.application_type or type_of(self.redirect_uris)
+
+    @property
+    def is_fapi(self) -> bool:
+        """Does all that FAPI 2.0 asks of a client? Then this server holds it to that profile."""
+        return (
+            self.token_endpoint_auth_method == "private_key_jwt"
+            and self.require_pushed_authorization_requests
+            and self.dpop_bound_access_tokens
+        )
 
     @property
     def is_unknown(self) -> bool:

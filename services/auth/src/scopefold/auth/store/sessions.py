@@ -3,19 +3,22 @@
 The cookie is `user.sid.secret`: the row stands under `user.sid`, and holds only a hash of the secret. So one read
 finds it, all sessions of a user stand below one key, and changing the identifier is one compare-and-set: the old
 cookie is dead at the moment when the new one lives.
+
+Where an IdP names its own session, its `sid`, a signpost under `upstream.{hash}.user.sid` leads from there to ours. It
+outlives what it leads to: the row alone says where the user last came from.
 """
 
 import hmac
 import re
 import secrets
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from scopefold.auth.store.buckets import SESSION_SECONDS, Bucket, Taken, hashed
-from scopefold.auth.store.records import Session
+from scopefold.auth.store.records import Seen, Session
 
 MAX_CLIENTS: Final = 100
 TRIES: Final = 5
@@ -53,12 +56,29 @@ class Sessions:
         live = [one[0] for one in found if one is not None and _lives(one[0], now)]
         return sorted(live, key=lambda session: session.created_at, reverse=True)
 
+    async def from_upstream(self, idp: str, upstream_sid: str, now: datetime) -> list[Session]:
+        """The sessions that live whose users last came from this session of that IdP."""
+        name = upstream_name(idp, upstream_sid)
+        places = [key.split(".")[2:] for key in await self._bucket.keys(f"upstream.{name}.*.*")]
+        found = [await self.of(user, sid, now) for user, sid in places]
+        return [one for one in found if one is not None and one.upstream.get(idp) == name]
+
     async def begin(
-        self, cookie: str | None, *, user: str, idp: str, client: str, authenticated_at: datetime, now: datetime
+        self,
+        cookie: str | None,
+        *,
+        user: str,
+        idp: str,
+        client: str,
+        authenticated_at: datetime,
+        now: datetime,
+        issuer: str = "",
+        upstream_sid: str | None = None,
     ) -> Begun:
         """A login: a session with a new identifier. The same user keeps the public id, and what hangs on it.
 
-        Raises `Taken` where parallel logins of the same browser were faster at every try.
+        `issuer` is as whom the client asked us, `upstream_sid` what the IdP calls its own session. Raises
+        `Taken` where parallel logins of the same browser were faster at every try.
         """
         for _ in range(TRIES):
             found = await self._row(cookie, now)
@@ -71,8 +91,12 @@ class Sessions:
                 idps=(*(one for one in (before.idps if before else ()) if one != idp), idp),
                 sid=before.sid if before else f"s_{secrets.token_urlsafe(16)}",
                 secret=hashed(secret),
-                clients=_with(before.clients if before else (), client),
+                upstream=_came_from(before.upstream if before else {}, idp, upstream_sid),
+                **_noted(before, client, issuer),
             )
+            if idp in session.upstream:  # before the row: one that no signpost leads to could not be ended from there
+                signpost = f"upstream.{session.upstream[idp]}.{_key(user, session.sid)}"
+                await self._bucket.put(signpost, Seen(now))
             try:
                 await self._bucket.update(_key(user, session.sid), session, revision=revision)
             except Taken:
@@ -81,16 +105,18 @@ class Sessions:
             return Begun(session, f"{user}.{session.sid}.{secret}", other)
         raise Taken(user)
 
-    async def note_client(self, session: Session, client: str) -> bool:
+    async def note_client(self, session: Session, client: str, issuer: str = "") -> bool:
         """Remember that this client logged in with the session; False where the session has ended meanwhile."""
-        if client in session.clients:
+        if _is_noted(session, client, issuer):
             return True
         for _ in range(TRIES):
             found = await self._bucket.get(_key(session.user, session.sid), Session)
             if found is None:
                 return False
+            if _is_noted(found[0], client, issuer):  # another window of the same browser was faster
+                return True
             try:
-                noted = replace(found[0], clients=_with(found[0].clients, client))
+                noted = replace(found[0], **_noted(found[0], client, issuer))
                 await self._bucket.update(_key(session.user, session.sid), noted, revision=found[1])
             except Taken:
                 continue
@@ -129,5 +155,22 @@ def _lives(session: Session, now: datetime) -> bool:
     return (now - session.created_at).total_seconds() < SESSION_SECONDS
 
 
-def _with(clients: tuple[str, ...], client: str) -> tuple[str, ...]:
-    return (*(one for one in clients if one != client), client)[-MAX_CLIENTS:]
+def upstream_name(idp: str, upstream_sid: str) -> str:
+    """What an IdP's session is kept as: nothing that could be used at the IdP."""
+    return hashed(f"{idp} {upstream_sid}")
+
+
+def _came_from(before: dict[str, str], idp: str, upstream_sid: str | None) -> dict[str, str]:
+    others = {name: there for name, there in before.items() if name != idp}
+    return {**others, idp: upstream_name(idp, upstream_sid)} if upstream_sid else others
+
+
+def _is_noted(session: Session, client: str, issuer: str) -> bool:
+    return client in session.clients and session.issuers.get(client, "") == issuer
+
+
+def _noted(before: Session | None, client: str, issuer: str) -> dict[str, Any]:
+    """The clients with this one as the latest, and as whom each of them asked us."""
+    clients = (*(one for one in (before.clients if before else ()) if one != client), client)[-MAX_CLIENTS:]
+    known = {**(before.issuers if before else {}), **({client: issuer} if issuer else {})}
+    return {"clients": clients, "issuers": {one: known[one] for one in clients if one in known}}

@@ -143,16 +143,24 @@ class Vault:
 
         The link is (IdP, subject), never an address: two accounts with one e-mail stay two users.
         """
-        name = f"identity.{idp}.{keyed_hash(derive(self._root, 'upstream subject'), subject)}"
+        name = self._link(idp, subject)
         for _ in range(2):
-            if (found := await self._bucket.get(name, Linked)) is not None:
-                return found[0].user
+            if (user := await self.linked(idp, subject)) is not None:
+                return user
             try:
                 await self._bucket.create(name, Linked(new_user))
             except Taken:
                 continue  # a parallel login linked the account: read whom to
             return new_user
         raise Taken(name)
+
+    async def linked(self, idp: str, subject: str) -> str | None:
+        """The user that an upstream account belongs to, if it was ever seen."""
+        found = await self._bucket.get(self._link(idp, subject), Linked)
+        return found[0].user if found is not None else None
+
+    def _link(self, idp: str, subject: str) -> str:
+        return f"identity.{idp}.{keyed_hash(derive(self._root, 'upstream subject'), subject)}"
 
     async def token(self, user: str, idp: str) -> tuple[StoredToken, int] | None:
         """A user's token at an IdP, with the revision to replace it by."""

@@ -1,7 +1,6 @@
 """The admin API: IdPs, clients, the worklist, and what was set aside. All of it needs the admin credential."""
 
-import secrets
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
@@ -9,23 +8,16 @@ from starlette.responses import Response
 
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide, read_discovery, to_discover
 from scopefold.auth.core.login import requested_scopes
-from scopefold.auth.store.buckets import Taken
-from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.outgoing import NoAnswer
-from scopefold.auth.web.service import Service, callback_address, now, service_of
+from scopefold.auth.web.service import Service, callback_address, logout_address, service_of
+from scopefold.auth.web.settling import refusal, settle
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.trials import Trial
 from scopefold.consent.ungiven import nobody_gets
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.contracts.recorded import Cause, Quarantined
-from scopefold.contracts.subjects import idps_filter
-from scopefold.ledger.append import Conflict, Expected, NewEvent, append
-from scopefold.ledger.log import LogUnavailable, last_seq_on
 from scopefold.runtime.web import ProblemError, json_body, json_response
 from scopefold.scopes.addresses import Discovered
-
-TRIES: Final = 8
-FOLD_SECONDS: Final = 5.0
 
 
 class ConnectorView(Struct, frozen=True, kw_only=True):
@@ -76,6 +68,10 @@ class IdpView(Struct, frozen=True, kw_only=True):
     union: tuple[str, ...]
     requested: Annotated[tuple[str, ...], Meta(description="What a login really asks of this IdP.")]
     callback: Annotated[str, Meta(description="The callback address to register at the IdP, byte for byte.")]
+    backchannel_logout: Annotated[
+        str,
+        Meta(description="The address to register at an IdP that tells of logouts; empty: it could not be believed."),
+    ]
     connectors: tuple[ConnectorView, ...]
     withheld: Annotated[tuple[str, ...], Meta(description="What logins leave out for now.")]
     trials: Annotated[tuple[TrialView, ...], Meta(description="With what was newly asked for nobody has come through.")]
@@ -98,41 +94,25 @@ class QuarantineView(Struct, frozen=True):
 async def register_idp(request: Request) -> Response:
     """`POST /v1/idps`"""
     service, command = service_of(request), await json_body(request, RegisterIdp)
-    bus, tenant = service.bus, service.settings.tenant
     discovery = await _discover(service, command)
-    for _ in range(TRIES):
-        last = await last_seq_on(bus.log, idps_filter(tenant))
-        if not await service.projection.reached(last, FOLD_SECONDS):
-            raise LogUnavailable("the log is still being read")
-        decision = decide(service.scopes, command, discovery)
-        if isinstance(decision, Refused):
-            raise _problem(decision)
-        try:
-            await bus.vault.put_idp_secret(command.idp, command.client_secret)
-            if decision is None:
-                return json_response(idp_view(service, service.scopes.idps[command.idp]))
-            new = NewEvent(f"idp-registered-{secrets.token_hex(16)}", decision)
-            expected = Expected(idps_filter(tenant), last)
-            await append(bus.log, [new], tenant=tenant, publisher=PUBLISHER, now=now(), expected=expected)
-        except (Conflict, Taken):
-            continue
-        appended = await last_seq_on(bus.log, idps_filter(tenant))
-        if not await service.projection.reached(appended, FOLD_SECONDS):
-            raise LogUnavailable("the identity provider is registered, but the log is still being read")
-        location = {"location": f"/v1/idps/{command.idp}"}
-        return json_response(idp_view(service, service.scopes.idps[command.idp]), 201, location)
-    raise LogUnavailable("others were faster at every try")
+    changed = await settle(
+        service,
+        lambda: decide(service.scopes, command, discovery),
+        lambda: service.bus.vault.put_idp_secret(command.idp, command.client_secret),
+    )
+    location = {"location": f"/v1/idps/{command.idp}"} if changed else {}
+    return json_response(idp_view(service, service.scopes.idps[command.idp]), 201 if changed else 200, location)
 
 
 async def _discover(service: Service, command: RegisterIdp) -> Discovered | None:
     """What the IdP's discovery document says, where it is needed. Raises `ProblemError`."""
     wanted = to_discover(command)
     if isinstance(wanted, Refused):
-        raise _problem(wanted)
+        raise refusal(wanted)
     if wanted is None:
         return None
     try:
-        document = await service.documents.get(wanted.address, anew=True)
+        document = await service.documents.get(wanted.address, kept_seconds=0)
     except NoAnswer as error:
         detail = (
             f"{wanted.address[:200]}: {error.code}. Check the address, and that this service can reach it; or give "
@@ -141,12 +121,8 @@ async def _discover(service: Service, command: RegisterIdp) -> Discovered | None
         raise ProblemError(422, "bad-discovery", "The discovery document cannot be read", detail) from None
     found = read_discovery(command, wanted, document)
     if isinstance(found, Refused):
-        raise _problem(found)
+        raise refusal(found)
     return found
-
-
-def _problem(refused: Refused) -> ProblemError:
-    return ProblemError(422, refused.kind, refused.title, refused.detail)
 
 
 async def list_idps(request: Request) -> Response:
@@ -188,6 +164,7 @@ def idp_view(service: Service, idp: Idp) -> IdpView:
         union=idp.union,
         requested=requested_scopes(idp),
         callback=callback_address(service, idp.idp),
+        backchannel_logout=logout_address(service, idp),
         connectors=tuple(_connector_view(connector) for connector in idp.connectors.values()),
         withheld=idp.withheld,
         trials=tuple(_trial_view(trial) for trial in idp.trials),

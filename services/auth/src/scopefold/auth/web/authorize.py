@@ -2,18 +2,10 @@
 
 from collections.abc import Mapping
 
-from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.authentication import (
-    Asked,
-    BadRequest,
-    fresh_since,
-    must_log_in,
-    read,
-    upstream_parameters,
-)
+from scopefold.auth.core.authentication import Asked, fresh_since, must_log_in, upstream_parameters
 from scopefold.auth.core.login import (
     GoTo,
     LetChoose,
@@ -28,13 +20,13 @@ from scopefold.auth.core.login import (
     worth_asking,
 )
 from scopefold.auth.oauth.loaded import GrantedUser
-from scopefold.auth.oauth.own_tokens import read_hint
-from scopefold.auth.oauth.request import RedirectedError, ShownError, form_parameters, single_parameters
+from scopefold.auth.oauth.request import form_parameters, single_parameters
 from scopefold.auth.oauth.resource import resources_of
 from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.buckets import hashed
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
 from scopefold.auth.web.abandoned import note_begun
+from scopefold.auth.web.asked import asked_in, refused
 from scopefold.auth.web.browser import mark_browser, random_text
 from scopefold.auth.web.consent import answered, unknown_app
 from scopefold.auth.web.login_log import heal
@@ -62,10 +54,10 @@ async def authorize(request: Request) -> Response:
     loaded = service.loaded(await service.clients.get(parameters.get("client_id", "")))
     loaded.pushed = pushed
     check_authorization_request(loaded, parameters, _user(known))
-    asked = _asked(service, parameters)
+    asked = asked_in(service, parameters)
     session = known if known is not None and _will_do(asked, known) else None
     if session is None and asked.silent:
-        raise _refused(parameters, "login_required", "The user must log in.")
+        raise refused(parameters, "login_required", "The user must log in.")
     choice = choose_idp(
         service.scopes,
         resources=resources_of(parameters),
@@ -75,27 +67,11 @@ async def authorize(request: Request) -> Response:
     )
     match choice:
         case NoIdp():
-            raise _refused(parameters, "invalid_target" if "resource" in parameters else "server_error", choice.reason)
+            raise refused(parameters, "invalid_target" if "resource" in parameters else "server_error", choice.reason)
         case LetChoose():
             return await _chooser(service, request, parameters, choice.idps)
         case GoTo():
             return await _go(service, request, parameters, service.scopes.idps[choice.idp], session, asked=asked)
-
-
-def _asked(service: Service, parameters: Mapping[str, str]) -> Asked:
-    """What is asked of the authentication; an `id_token_hint` names the only user who will do. Raises as `_refused`."""
-    try:
-        asked = read(parameters)
-    except BadRequest as error:
-        raise _refused(parameters, error.error, error.description) from None
-    if (text := parameters.get("id_token_hint")) is None:
-        return asked
-    hint = read_hint(service.bus.keys, service.issuer, text)
-    if hint is None or parameters["client_id"] not in hint.audience:
-        raise _refused(parameters, "invalid_request", "The id_token_hint is no ID token that this client got here.")
-    if asked.subject not in (None, hint.subject):
-        raise _refused(parameters, "login_required", "No user is both of those whom the request names.")
-    return replace(asked, subject=hint.subject)
 
 
 def _will_do(asked: Asked, session: Session) -> bool:
@@ -131,11 +107,12 @@ async def _go(
             ungiven = held.ungiven if held else ()
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
-            if not lacks and await service.bus.sessions.note_client(session, parameters["client_id"]):
+            client_id = parameters["client_id"]
+            if not lacks and await service.bus.sessions.note_client(session, client_id, service.issuer):
                 user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid)
                 return await answered(service, request, parameters, user)
     if asked.silent:
-        raise _refused(parameters, "interaction_required", "The user must consent at the identity provider.")
+        raise refused(parameters, "interaction_required", "The user must consent at the identity provider.")
     response, address = await _begin(service, request, parameters, idp, session, asked=asked)
     if not lacks:
         return response
@@ -201,14 +178,10 @@ async def _chooser(
     service: Service, request: Request, parameters: Mapping[str, str], idps: tuple[str, ...]
 ) -> Response:
     if parameters.get("prompt") == "none":
-        raise _refused(parameters, "interaction_required", "The user must choose an identity provider.")
+        raise refused(parameters, "interaction_required", "The user must choose an identity provider.")
     titles = {name: service.scopes.idps[name].profile.title for name in idps}
     choices = [(title, name, again(service, parameters, idp_hint=name)) for name, title in titles.items()]
     app = await unknown_app(service, parameters)
     chooser = page("choose", title="Choose where to log in", choices=choices, app=app)
     await keep_for(service, parameters, mark_browser(request, chooser))
     return chooser
-
-
-def _refused(parameters: Mapping[str, str], error: str, description: str) -> RedirectedError | ShownError:
-    return RedirectedError(parameters["redirect_uri"], error, description, parameters.get("state"))

@@ -17,7 +17,7 @@ from scopefold.auth.store.records import Attempt
 from scopefold.auth.store.vault import Identity, StoredToken, TokenPart
 from scopefold.auth.web.browser import browser_of, give_session, random_text, session_cookie
 from scopefold.auth.web.consent import answered
-from scopefold.auth.web.ending import end_session
+from scopefold.auth.web.ending import end_if_withdrawn, end_session
 from scopefold.auth.web.failures import LoginFailed, keep
 from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.pages import error_page
@@ -61,10 +61,12 @@ async def callback(request: Request) -> Response:
         return await _another_account(service, attempt, idp)
     if attempt.subject not in (None, user):
         raise _failure(attempt, "login_required", "Somebody else logged in than whom the client asked for.")
-    stored = await _store(service, idp, attempt, user, (brought, identity))
+    stored, before = await _store(service, idp, attempt, user, (brought, identity))
     event = UserLoggedIn(user=user, idp=idp.idp, client=attempt.request.parameters["client_id"])
     logged_in = of_attempt(service, attempt.attempt, event)
     await write(service, logged_in, stored_event(service, user, idp.idp, stored))
+    if before is not None:
+        await end_if_withdrawn(service, idp, user, before, stored)
     begun = await service.bus.sessions.begin(
         session_cookie(request),
         user=user,
@@ -72,6 +74,8 @@ async def callback(request: Request) -> Response:
         client=event.client,
         authenticated_at=authenticated_at,
         now=moment,
+        issuer=service.issuer,
+        upstream_sid=brought.session,
     )
     if begun.before is not None:  # whoever used this browser before is logged out of it
         await end_session(service, begun.before.user, begun.before.sid)
@@ -122,8 +126,11 @@ async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tu
 
 async def _store(
     service: Service, idp: Idp, attempt: Attempt, user: str, came: tuple[Brought, Identity]
-) -> StoredToken:
-    """Put the tokens in the vault as the user's next generation; again, where a parallel login was faster."""
+) -> tuple[StoredToken, StoredToken | None]:
+    """Put the tokens in the vault as the user's next generation; again, where a parallel login was faster.
+
+    The row, and the one that it replaces.
+    """
     brought, identity = came
     vault, first, moment = service.bus.vault, brought.tokens[0], now()
     renewable = any((brought.refresh_token, *(one.refresh_token for one in brought.tokens)))
@@ -167,7 +174,7 @@ async def _store(
             await vault.put_token(user, idp.idp, token, revision=before[1] if before else 0)
         except Taken:
             continue
-        return token
+        return token, before[0] if before else None
     raise _failure(attempt, "temporarily_unavailable", "Too many logins of this user at once; try again.")
 
 

@@ -1,6 +1,6 @@
 """The admin API's part for clients: register, list, show, replace, remove, and a new secret."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
@@ -11,7 +11,14 @@ from scopefold.auth.core.families import MAX_SECONDS
 from scopefold.auth.core.keys import SigningAlgorithm
 from scopefold.auth.core.redirects import ApplicationType
 from scopefold.auth.core.seal import keyed_hash
-from scopefold.auth.oauth.client_metadata import WITH_SECRET, AuthMethod, BadMetadata, GrantType, check
+from scopefold.auth.oauth.client_metadata import (
+    WITH_SECRET,
+    AssertionAlgorithm,
+    AuthMethod,
+    BadMetadata,
+    GrantType,
+    check,
+)
 from scopefold.auth.oauth.resource import RESOURCE_PATTERN
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.records import Client, Origin
@@ -43,12 +50,18 @@ class DescribeClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool,
         Meta(description="False only for a confidential OpenID Connect client, of which a nonce is demanded then."),
     ] = True
+    require_nonce: Annotated[
+        bool,
+        Meta(
+            description="False, with require_pkce false: neither is demanded. The client must prevent injected codes."
+        ),
+    ] = True
     post_logout_redirect_uris: RedirectUris = ()
     backchannel_logout_uri: RedirectUri | None = None
     backchannel_logout_session_required: bool = False
     jwks: dict[str, Any] | None = None
     jwks_uri: RedirectUri | None = None
-    token_endpoint_auth_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"] | None = None
+    token_endpoint_auth_signing_alg: AssertionAlgorithm | None = None
     resource_server: Annotated[bool, Meta(description="May ask about tokens that are for others (RFC 7662).")] = False
     resources: Annotated[
         tuple[Annotated[str, Meta(pattern=RESOURCE_PATTERN)], ...],
@@ -80,6 +93,7 @@ class ClientView(Struct, frozen=True, kw_only=True):
     token_endpoint_auth_method: str
     application_type: ApplicationType
     require_pkce: bool
+    require_nonce: bool
     post_logout_redirect_uris: tuple[str, ...]
     backchannel_logout_uri: str | None
     backchannel_logout_session_required: bool
@@ -213,6 +227,7 @@ def _described(service: Service, client_id: str, asked: DescribeClient) -> Clien
         token_endpoint_auth_method=asked.token_endpoint_auth_method,
         application_type=asked.application_type,
         require_pkce=asked.require_pkce,
+        require_nonce=asked.require_nonce,
         post_logout_redirect_uris=asked.post_logout_redirect_uris,
         backchannel_logout_uri=asked.backchannel_logout_uri,
         backchannel_logout_session_required=asked.backchannel_logout_session_required,

@@ -10,13 +10,13 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.oauth.client_keys import key_set
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.private_key_jwt import client_named_by
 from scopefold.auth.oauth.request import ShownError, form_parameters
-from scopefold.auth.oauth.server import authenticate
+from scopefold.auth.oauth.server import NOT_PROVED, authenticate
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.answers import AWAY
+from scopefold.auth.web.client_keys import signing_keys
 from scopefold.auth.web.dpop import HEADER, address_of, is_first_sight, nonce_headers, proof_in
 from scopefold.auth.web.rate import TooManyError
 from scopefold.auth.web.service import Service, service_of
@@ -87,14 +87,7 @@ def client_endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]
 async def _read(request: Request) -> ClientRequest:
     service = service_of(request)
     service.check_ready()
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise RequestError(400, "invalid_request", f"Send a form: content-type {FORM}.")
-    try:
-        parameters = form_parameters(await limited_body(request))
-    except ShownError as error:
-        raise RequestError(400, error.error, error.description) from None
-    except ProblemError as error:
-        raise RequestError(error.status, "invalid_request", str(error)) from None
+    parameters = await form_in(request)
     sent = {"Authorization": request.headers.get("authorization"), HEADER: proof_in(request)}
     client_id = _client_id(sent["Authorization"], parameters)
     try:
@@ -106,9 +99,22 @@ async def _read(request: Request) -> ClientRequest:
     loaded.url = address_of(service, request)
     issuer = service.issuer
     loaded.audiences = (issuer, f"{issuer}/oauth2/token")
-    loaded.client_keys = await keys_of(client)
+    if client is not None and "client_assertion" in parameters:
+        loaded.client_keys = await signing_keys(service.egress, client, parameters["client_assertion"])
     headers = {name: value for name, value in sent.items() if value is not None}
     return ClientRequest(service, parameters, headers, loaded, client_id, request)
+
+
+async def form_in(request: Request) -> dict[str, str]:
+    """The parameters of the form that a program sent. Raises `RequestError`."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise RequestError(400, "invalid_request", f"Send a form: content-type {FORM}.")
+    try:
+        return form_parameters(await limited_body(request))
+    except ShownError as error:
+        raise RequestError(400, error.error, error.description) from None
+    except ProblemError as error:
+        raise RequestError(error.status, "invalid_request", str(error)) from None
 
 
 def too_many_for_clients(error: TooManyError) -> RequestError:
@@ -149,17 +155,11 @@ def _basic_client(authorization: str) -> str | None:
         return None
 
 
-async def keys_of(client: Client | None) -> Any:
-    """The public keys of a client that authenticates by assertion, as it registered them."""
-    return key_set(client.jwks) if client is not None and client.jwks is not None else None
-
-
 async def check_client(asked: ClientRequest) -> Client:
     """The client, which has proved itself as at the token endpoint. Raises `RequestError`."""
     parameters = {**asked.parameters, "client_id": asked.client_id}
     if not authenticate(asked.loaded, parameters, asked.headers) or asked.loaded.client is None:
-        description = "The client is not known, or did not prove itself as it is registered to."
-        raise RequestError(401, "invalid_client", description)
+        raise RequestError(401, "invalid_client", NOT_PROVED)
     await spend_assertion(asked)
     return asked.loaded.client
 

@@ -12,7 +12,7 @@ from scopefold.auth.core.idps import discovery_address
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.web.admin import in_vain, registered_idp
 from scopefold.auth.web.outgoing import NoAnswer
-from scopefold.auth.web.service import Service, callback_address, service_of
+from scopefold.auth.web.service import Service, callback_address, logout_address, service_of
 from scopefold.auth.web.upstream import UpstreamFailed, discovery, exchange
 from scopefold.consent.idp_scopes import Idp
 from scopefold.runtime.web import json_response, query
@@ -67,10 +67,12 @@ async def _probed(service: Service, idp: Idp, *, probe: bool) -> Probed:
     secret = await service.bus.vault.idp_secret(idp.idp)
     if not probe or secret is None:
         return Probed(has_secret=secret is not None)
+    fault, tells_logouts = await _discovered(service, idp)
     return Probed(
         has_secret=True,
         token_endpoint=await _answer_to_no_code(service, idp, secret),
-        discovery=await _fault_of_discovery(service, idp),
+        discovery=fault,
+        logout_address=logout_address(service, idp) if tells_logouts else "",
     )
 
 
@@ -91,12 +93,12 @@ async def _answer_to_no_code(service: Service, idp: Idp, secret: str) -> Failure
     return None
 
 
-async def _fault_of_discovery(service: Service, idp: Idp) -> str | None:
+async def _discovered(service: Service, idp: Idp) -> tuple[str | None, bool]:
+    """What is wrong with the discovery document, if there is one, and whether it says that the IdP tells of logouts."""
     assert idp.registration is not None
     if not discovery_address(idp.profile, idp.registration.event.endpoints):
-        return None
+        return None, False
     try:
-        await discovery(service.documents, idp)
+        return "", (await discovery(service.documents, idp)).tells_logouts
     except (NoAnswer, UpstreamFailed) as error:
-        return str(error)
-    return ""
+        return str(error), False

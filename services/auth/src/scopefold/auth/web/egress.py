@@ -13,6 +13,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scopefold.auth.core.egress import Address, BadTarget, Network, Target, check, target
 
@@ -22,11 +23,20 @@ AT_ONCE: Final = 16
 KEPT: Final = 500
 KEPT_SECONDS: Final = 300.0
 FAILURE_SECONDS: Final = 30.0
+AGAIN_SECONDS: Final = 10.0
 IPV4: Final = 4
 
 
 class NotFetched(Exception):
     """Nothing usable came from there. The message holds nothing of what came, and no resolved address."""
+
+
+class _Kept(Struct, frozen=True):
+    """What is at an address, or why there is nothing. Times are those of the process's own clock, in seconds."""
+
+    found: dict[str, Any] | str
+    fetched_at: float
+    until: float
 
 
 class Answered(Struct, frozen=True):
@@ -52,7 +62,8 @@ class Egress:
             limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._documents: dict[str, tuple[float, dict[str, Any] | str]] = {}
+        self._documents: dict[str, _Kept] = {}
+        self._under_way: dict[str, asyncio.Task[_Kept]] = {}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -78,29 +89,44 @@ class Egress:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise NotFetched(f"no answer ({type(error).__name__})") from None
 
-    async def document(self, address: str) -> dict[str, Any]:
+    async def document(self, address: str, *, newer_than_seconds: float = KEPT_SECONDS) -> dict[str, Any]:
         """The JSON object at an address, kept for 5 minutes; that there is none, for 30 seconds.
 
-        Raises `NotFetched`.
+        Whoever misses something in it asks for a newer one; what was fetched within the last 10 seconds counts as new.
+        All who ask at one moment share one request. Raises `NotFetched`.
         """
-        kept = self._documents.get(address)
-        if kept is None or time.monotonic() >= kept[0]:
-            kept = self._documents[address] = await self._fetched(address)
-        if isinstance(kept[1], str):
-            raise NotFetched(kept[1])
-        return kept[1]
+        kept, moment = self._documents.get(address), time.monotonic()
+        oldest = moment - max(newer_than_seconds, AGAIN_SECONDS)
+        if kept is None or moment >= kept.until or kept.fetched_at < oldest:
+            fetching = self._under_way.get(address)
+            if fetching is None:
+                fetching = self._under_way[address] = asyncio.create_task(self._fetched(address))
+            kept = await asyncio.shield(fetching)  # who gives up waiting does not take it from the others
+        if isinstance(kept.found, str):
+            raise NotFetched(kept.found)
+        return kept.found
 
-    async def _fetched(self, address: str) -> tuple[float, dict[str, Any] | str]:
-        """Until when to keep what is at an address, and that; or why there is nothing."""
+    async def _fetched(self, address: str) -> _Kept:
+        """Fetch what is at an address, and keep that, or why there is nothing.
+
+        What was kept before stays good for its time: a site that is away for a moment takes nothing from its clients.
+        """
         try:
             found = _members(await self.ask("GET", address, headers={"accept": "application/json"}))
+            kept = _Kept(found, moment := time.monotonic(), moment + KEPT_SECONDS)
         except NotFetched as error:
-            return time.monotonic() + FAILURE_SECONDS, str(error)
+            moment, before = time.monotonic(), self._documents.get(address)
+            if before is not None and moment < before.until:
+                kept = replace(before, fetched_at=moment)
+            else:
+                kept = _Kept(str(error), moment, moment + FAILURE_SECONDS)
         finally:
-            self._documents.pop(address, None)
-            while len(self._documents) >= KEPT:
-                self._documents.pop(next(iter(self._documents)))
-        return time.monotonic() + KEPT_SECONDS, found
+            del self._under_way[address]
+        self._documents.pop(address, None)
+        while len(self._documents) >= KEPT:
+            self._documents.pop(next(iter(self._documents)))
+        self._documents[address] = kept
+        return kept
 
     async def _resolve(self, wanted: Target) -> Address:
         """The address to connect to. All that a name resolves to must be allowed: one that is not is an attempt."""

@@ -8,7 +8,7 @@ from scopefold.auth.oauth.own_tokens import Hint, read_hint
 from scopefold.auth.oauth.request import form_parameters, single_parameters
 from scopefold.auth.store.records import Session
 from scopefold.auth.web.browser import take_session
-from scopefold.auth.web.ending import end_session
+from scopefold.auth.web.ending import end_session, end_sessions
 from scopefold.auth.web.forms import form_token, own_form
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.service import Service, service_of, session_of
@@ -42,8 +42,7 @@ async def _ended(service: Service, asked: LogoutAsked, session: Session | None) 
     ending = {(session.user, session.sid)} if session is not None else set()
     if asked.hint is not None and asked.hint.sid:
         ending.add((asked.hint.subject, asked.hint.sid))
-    for user, sid in ending:
-        await end_session(service, user, sid)
+    await end_sessions(service, ending)
     response = redirect(asked.redirect_uri) if asked.redirect_uri else logged_out()
     take_session(response)
     return response

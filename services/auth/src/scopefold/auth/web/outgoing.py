@@ -71,10 +71,10 @@ class Documents:
         self._http = http
         self._kept: dict[str, tuple[float, dict[str, Any]]] = {}
 
-    async def get(self, address: str, *, anew: bool = False) -> dict[str, Any]:
-        """The document at this address, as kept or read now. Raises `NoAnswer`."""
+    async def get(self, address: str, *, kept_seconds: float = DOCUMENT_SECONDS) -> dict[str, Any]:
+        """The document at this address, as it was read at most so long ago (0: now). Raises `NoAnswer`."""
         kept = self._kept.get(address)
-        if kept is not None and not anew and time.monotonic() < kept[0] + DOCUMENT_SECONDS:
+        if kept is not None and time.monotonic() < kept[0] + kept_seconds:
             return kept[1]
         if not is_private_way(address):
             raise NoAnswer("not_https")

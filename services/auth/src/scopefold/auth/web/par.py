@@ -7,6 +7,7 @@ from authlib.oauth2.rfc6749 import OAuth2Error
 from scopefold.auth.oauth.dpop import judged
 from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.oauth.server import check_pushed_request
+from scopefold.auth.web.asked import asked_in
 from scopefold.auth.web.client_request import (
     Answer,
     ClientRequest,
@@ -39,6 +40,7 @@ async def answer(asked: ClientRequest) -> Answer:
     await _bind_to_key(asked, parameters)
     try:
         check_pushed_request(loaded, parameters)
+        asked_in(service, parameters)
     except (ShownError, RedirectedError) as error:
         raise RequestError(400, error.error, error.description) from None
     request_uri = await keep_pushed(service, client.client_id, parameters)

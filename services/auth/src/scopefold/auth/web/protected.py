@@ -11,6 +11,7 @@ from scopefold.auth.oauth.protected import NOTHING_MORE, Access, AccessRefused, 
 from scopefold.auth.web.dpop import address_of, is_first_sight, nonce_headers, proof_in
 from scopefold.auth.web.metadata import issuer_at
 from scopefold.auth.web.service import Service, service_of
+from scopefold.auth.web.token_status import is_live
 from scopefold.runtime.web import json_response
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -37,20 +38,12 @@ def resource_metadata_address(service: Service) -> str:
     return f"{service.issuer.removesuffix(path) if path else service.issuer}{WELL_KNOWN}{path}"
 
 
-def challenge(service: Service, error: str | None = None, description: str = "", *, scope: str = "") -> str:
-    """The `WWW-Authenticate` of a protected resource (RFC 6750, section 3; RFC 9728, section 5.1).
-
-    Without an error where no credential came: what is wrong with none is not told.
-    """
-    parts = {"error": error or "", "error_description": description if error else "", "scope": scope}
-    said = [f'{name}="{value}"' for name, value in parts.items() if value]
-    return "Bearer " + ", ".join([*said, f'resource_metadata="{resource_metadata_address(service)}"'])
-
-
 async def access_of(
     service: Service, request: Request, needs: Needs = NOTHING_MORE, *, authorization: str | None = None
 ) -> Access:
     """The access that a request's token gives. Raises `AccessRefused`, which `access_refused` answers.
+
+    What ended a family, a user's grants, a session or the token itself is seen by the next request, at every replica.
 
     `authorization` stands for the header where the token came in another way, which a resource must allow explicitly.
     """
@@ -63,6 +56,10 @@ async def access_of(
         proof=proof_in(request),
         needs=needs,
     )
+    if not await is_live(service, access.claims):
+        raise AccessRefused(
+            401, access.scheme, error="invalid_token", error_description="The access token was revoked."
+        )
     if access.proof is not None and not await is_first_sight(service, access.proof):
         raise AccessRefused(
             401, "DPoP", error="invalid_dpop_proof", error_description="The DPoP proof was used already."

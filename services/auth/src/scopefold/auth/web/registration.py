@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.keys import ALGORITHMS
+from scopefold.auth.oauth.protected import AccessRefused
 from scopefold.auth.oauth.registration import Work, answer
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import Client, InitialAccess
 from scopefold.auth.web.browser import random_text
 from scopefold.auth.web.clients import DYNAMIC_PREFIX
-from scopefold.auth.web.protected import challenge
+from scopefold.auth.web.protected import resource_metadata_address
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.web import ProblemError, json_body, json_response, limited_body
@@ -167,8 +168,12 @@ def _access_key(token: str) -> str:
 
 
 def _error(status: int, error: str, description: str, service: Service | None = None) -> Response:
-    headers = {"www-authenticate": challenge(service, error, description)} if service is not None else {}
-    return json_response({"error": error, "error_description": description}, status, {**NO_STORE, **headers})
+    told = {"error": error, "error_description": description}
+    headers = dict(NO_STORE)
+    if service is not None:
+        refused = AccessRefused(status, "Bearer", **told)
+        headers["www-authenticate"] = refused.challenge(resource_metadata_address(service))
+    return json_response(told, status, headers)
 
 
 def _answered(service: Service, status: int, body: Any, headers: Mapping[str, str]) -> Response:

@@ -32,6 +32,7 @@ from scopefold.auth.web import (
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
 from scopefold.auth.web.consent import consent
+from scopefold.auth.web.cross_origin import readable
 from scopefold.auth.web.forms import Forged
 from scopefold.auth.web.logout import logout, logout_confirmed
 from scopefold.auth.web.pages import style
@@ -40,7 +41,7 @@ from scopefold.auth.web.rate import TooManyError, too_many
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.token import token
 from scopefold.auth.web.token_status import introspection, revocation
-from scopefold.auth.web.user_grants import end_user_grants
+from scopefold.auth.web.upstream_logout import upstream_logout
 from scopefold.auth.web.userinfo import userinfo
 from scopefold.runtime.web import (
     Endpoint,
@@ -67,7 +68,12 @@ def build(service: Service) -> Starlette:
         return json_response(openapi_document(guarded))
 
     oauth = [
-        Route(prefix + path, handler, methods=methods) for prefix in ("", "/{org}") for path, handler, methods in OAUTH
+        made
+        for prefix in ("", "/{org}")
+        for made in (
+            *(Route(prefix + path, handler, methods=methods) for path, handler, methods in OAUTH),
+            *(readable(prefix + path, handler, methods) for path, handler, methods in CROSS_ORIGIN),
+        )
     ]
     routes = [
         Route("/", metadata.home),
@@ -101,22 +107,29 @@ OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     ("/consent", consent, ["POST"]),
     ("/oauth2/callback", callback, ["GET"]),
     ("/oauth2/callback/{idp}", callback, ["GET"]),
-    ("/oauth2/token", token, ["POST"]),
-    ("/oauth2/par", push, ["POST"]),
     ("/oauth2/introspect", introspection, ["POST"]),
-    ("/oauth2/revoke", revocation, ["POST"]),
-    ("/oauth2/userinfo", userinfo, ["GET", "POST"]),
     ("/oauth2/logout", logout, ["GET", "POST"]),
+    ("/oauth2/backchannel-logout/{idp}", upstream_logout, ["POST"]),
     ("/account/logout", logout_confirmed, ["POST"]),
     ("/account/sessions", account.sessions, ["GET"]),
     ("/account/sessions/{sid}/revoke", account.revoke_session, ["POST"]),
-    ("/oauth2/jwks", metadata.jwks, ["GET"]),
-    ("/oauth2/register", registration.register, ["POST"]),
     ("/oauth2/register/{client_id}", registration.configure, ["GET", "PUT", "DELETE"]),
+)
+"""What an issuer has for browsers to open and for servers to call: each for the service's own issuer, and for each
+organisation's.
+"""
+
+CROSS_ORIGIN: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
+    ("/oauth2/token", token, ["POST"]),
+    ("/oauth2/par", push, ["POST"]),
+    ("/oauth2/revoke", revocation, ["POST"]),
+    ("/oauth2/userinfo", userinfo, ["GET", "POST"]),
+    ("/oauth2/register", registration.register, ["POST"]),
+    ("/oauth2/jwks", metadata.jwks, ["GET"]),
     ("/.well-known/openid-configuration", metadata.metadata, ["GET"]),
     ("/.well-known/oauth-authorization-server", metadata.metadata, ["GET"]),
 )
-"""Every route of an issuer: there is each for the service's own, and for each organisation's."""
+"""What it has for apps that live in a browser as well, on a page of another site: none of it looks at a cookie."""
 
 
 def _well_known() -> list[Route]:
@@ -126,8 +139,8 @@ def _well_known() -> list[Route]:
         ("/.well-known/oauth-authorization-server", metadata.metadata),
         (protected.WELL_KNOWN, protected.resource_metadata),
     ]
-    inserted = [Route(f"{path}/{{path:path}}", handler) for path, handler in documents]
-    return [Route(protected.WELL_KNOWN, protected.resource_metadata), *inserted]
+    inserted = [readable(f"{path}/{{path:path}}", handler) for path, handler in documents]
+    return [readable(protected.WELL_KNOWN, protected.resource_metadata), *inserted]
 
 
 def openapi_document(endpoints: list[Endpoint]) -> dict[str, Any]:
@@ -286,7 +299,7 @@ def _users(guard: Guard) -> list[Endpoint]:
             method="DELETE",
             path=sessions,
             summary="End all sessions of a user, and tell their clients",
-            handler=guard(users.end_sessions),
+            handler=guard(users.end_every_session),
             answers={200: users.SessionViews},
             problems=(401, 404, 503),
         ),
@@ -319,7 +332,7 @@ def _users(guard: Guard) -> list[Endpoint]:
             method="DELETE",
             path="/v1/users/{user}/grants",
             summary="End everything that apps were granted on behalf of a user: each must have them log in anew",
-            handler=guard(end_user_grants),
+            handler=guard(users.end_grants),
             answers={204: None},
             problems=(401, 404, 503),
         ),

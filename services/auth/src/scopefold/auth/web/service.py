@@ -9,6 +9,7 @@ import httpx
 from starlette.requests import Request
 
 from scopefold.auth.core.egress import networks
+from scopefold.auth.core.idps import discovery_address
 from scopefold.auth.oauth.keys import Keys
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.settings import Settings
@@ -63,8 +64,8 @@ class Service:
         self.http = http
         self.limits = Limits(settings)
         self.documents = Documents(http)
-        self.backchannel = Backchannel(http)
         self.egress = Egress(networks(settings.egress_networks))
+        self.backchannel = Backchannel(http, self.egress)
         self.registrations = Window()
         self.issuer = settings.issuer
         self.history = History(settings.tenant, settings.data_dir)
@@ -143,6 +144,14 @@ class Service:
 def callback_address(service: Service, idp: str) -> str:
     """Where an IdP sends browsers back to: an address of its own per IdP, against mix-up (RFC 9700, section 4.4)."""
     return f"{service.settings.issuer}/oauth2/callback/{idp}"
+
+
+def logout_address(service: Service, idp: Idp) -> str:
+    """Where an IdP can tell of logouts, if it does that; empty where its word could not be verified."""
+    assert idp.registration is not None
+    if not discovery_address(idp.profile, idp.registration.event.endpoints):
+        return ""
+    return f"{service.settings.issuer}/oauth2/backchannel-logout/{idp.idp}"
 
 
 def service_of(request: Request) -> Service:

@@ -33,12 +33,20 @@ async def answer(asked: ClientRequest) -> Answer:
     try:
         await grants.keep(family_id(loaded.handle), loaded.kept, revision=revision, now=loaded.now)
     except Taken:  # of all who brought the same at the same moment, another was first
+        if loaded.family is not None and loaded.kept.current == loaded.family.current and await _still_good(asked):
+            return status, body, headers  # nothing was used up
         await end_family(asked.service, family_id(loaded.handle), why)
         return 400, {"error": "invalid_grant", "error_description": _USED[why]}, {}
     return status, body, headers
 
 
 token = client_endpoint(answer)
+
+
+async def _still_good(asked: ClientRequest) -> bool:
+    """Is the family, which somebody else stored just now, not over?"""
+    found = await asked.service.bus.grants.family(family_id(asked.loaded.handle))
+    return found is not None and not await has_ended(asked.service.bus.grants, found[0])
 
 
 async def _load(asked: ClientRequest) -> int:

@@ -40,16 +40,15 @@ introspection = client_endpoint(answer_introspection)
 revocation = client_endpoint(answer_revocation)
 
 
-async def live_access_token(service: Service, text: str, audience: str) -> AccessClaims | None:
-    """The claims of an access token of ours that is for this audience and good now; None for every other text.
-
-    For every resource of our own that takes access tokens: what ended a family, a user's grants, a session or the
-    token itself is seen by the next request, at every replica.
-    """
-    told = await _access_token(service, text)
-    if told is None or not told.live or told.claims is None or audience not in told.claims.audiences:
-        return None
-    return told.claims
+async def is_live(service: Service, claims: AccessClaims) -> bool:
+    """Is an access token of ours still good: did nothing end it, its family, its user's grants or its session?"""
+    grants = service.bus.grants
+    if await service.clients.get(claims.client_id) is None or await grants.token_ended(claims.jti):
+        return False
+    if claims.grant_id is None:
+        return True
+    found = await grants.family(claims.grant_id)
+    return found is not None and not await has_ended(grants, found[0])
 
 
 async def _look_up(service: Service, text: str) -> Told | None:
@@ -60,12 +59,7 @@ async def _access_token(service: Service, text: str) -> Told | None:
     claims = read_access_token(text, keys=service.bus.keys.verifying, issuer=service.issuer, now=now())
     if claims is None:
         return None
-    live = await service.clients.get(claims.client_id) is not None
-    live = live and not await service.bus.grants.token_ended(claims.jti)
-    if live and claims.grant_id is not None:
-        found = await service.bus.grants.family(claims.grant_id)
-        live = found is not None and not await has_ended(service.bus.grants, found[0])
-    return Told(claims.client_id, live, claims.grant_id, claims, None)
+    return Told(claims.client_id, await is_live(service, claims), claims.grant_id, claims, None)
 
 
 async def _refresh_token(service: Service, text: str) -> Told | None:

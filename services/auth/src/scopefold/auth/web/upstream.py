@@ -2,10 +2,10 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -29,8 +29,10 @@ from scopefold.scopes.profile import Endpoints
 from scopefold.scopes.union import request_parameters
 
 log = logger(__name__)
+T = TypeVar("T")
 Stage = Literal["authorize", "token", "identity"]
 MAX_TIME: Final = 2**33
+MAX_SID_LENGTH: Final = 255
 MAX_GROUPS: Final = 200
 MAX_GROUP_LENGTH: Final = 200
 _ERROR_CODE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
@@ -81,6 +83,14 @@ class Brought(Struct, frozen=True):
         if not isinstance(said, int | float) or isinstance(said, bool) or not 0 < said <= MAX_TIME:
             return None
         return datetime.fromtimestamp(said, UTC)
+
+    @property
+    def session(self) -> str | None:
+        """What the IdP calls its own session of the user, where it says so (OpenID Connect Back-Channel Logout 1.0,
+        section 2.1).
+        """
+        said = self.id_token.get("sid")
+        return said if isinstance(said, str) and 0 < len(said) <= MAX_SID_LENGTH else None
 
 
 def error_code(text: str) -> str:
@@ -261,24 +271,38 @@ def _groups(idp: Idp, answer: Mapping[str, object]) -> tuple[str, ...]:
 async def _verified(
     documents: Documents, idp: Idp, token: object, nonce: str | None, now: datetime
 ) -> Mapping[str, object]:
-    """The claims of the ID token, by the keys that the IdP's discovery document leads to.
-
-    The keys are read again once where the token names one that is not among those kept: an IdP may have new ones.
-    """
+    """The claims of the ID token."""
     assert idp.registration is not None
+    client_id = idp.registration.event.client_id
     if not isinstance(token, str) or not token:
         raise UpstreamFailed("identity", "no_id_token")
     if nonce is None:
         raise UpstreamFailed("identity", "no_nonce")  # the login began before the IdP was known by its ID token
+    return await by_keys_of(
+        documents, idp, lambda keys, issuer: verified(token, keys, Expected(issuer, client_id, nonce), now)
+    )
+
+
+async def by_keys_of(
+    documents: Documents,
+    idp: Idp,
+    read: Callable[[Mapping[str, object], str], T],
+    *,
+    again_after_seconds: float = 0.0,
+) -> T:
+    """What `read` makes of the keys that the IdP's discovery document leads to, and of the issuer's name.
+
+    The keys are read again once where the token names one that is not among those kept: an IdP may have new ones. Those
+    that were read `again_after_seconds` ago or less are new enough. Raises `UpstreamFailed`.
+    """
     try:
         found = await discovery(documents, idp)
         if not found.jwks:
             raise UpstreamFailed("identity", "no_keys")
-        expected = Expected(found.issuer, idp.registration.event.client_id, nonce)
         try:
-            return verified(token, await documents.get(found.jwks), expected, now)
+            return read(await documents.get(found.jwks), found.issuer)
         except UnknownKey:
-            return verified(token, await documents.get(found.jwks, anew=True), expected, now)
+            return read(await documents.get(found.jwks, kept_seconds=again_after_seconds), found.issuer)
     except BadIdToken as error:
         raise UpstreamFailed("identity", error.code) from None
     except NoAnswer as error:

@@ -10,7 +10,6 @@ from scopefold.auth.oauth.protected import AccessRefused, Needs
 from scopefold.auth.oauth.request import ShownError, form_parameters
 from scopefold.auth.web.protected import access_of
 from scopefold.auth.web.service import now, service_of
-from scopefold.auth.web.token_status import live_access_token
 from scopefold.runtime.web import ProblemError, json_response, limited_body
 
 NEEDS: Final = Needs(scopes=("openid",))
@@ -20,21 +19,16 @@ async def userinfo(request: Request) -> Response:
     """`GET` or `POST /oauth2/userinfo`; the token in the header or in a form, never in the address (RFC 6750)."""
     service = service_of(request)
     bus = service.bus
-    authorization = await _authorization(request)
-    access = await access_of(service, request, NEEDS, authorization=authorization)
-    scheme, _, token = (authorization or "").partition(" ")
-    scheme = "DPoP" if scheme.lower() == "dpop" else "Bearer"
-    if await live_access_token(service, token.strip(), service.issuer) is None:
-        raise _invalid(scheme, "The access token was revoked.")
-    sid, idp = access.text("sid"), access.text("idp")
-    session = await bus.sessions.of(access.subject, sid, now()) if sid else None
+    access = await access_of(service, request, NEEDS, authorization=await _authorization(request))
+    said = access.claims
+    session = await bus.sessions.of(said.sub, said.sid, now()) if said.sid else None
     if session is None:
-        raise _invalid(scheme, "The session that the token was issued in has ended.")
-    stored = await bus.vault.token(access.subject, idp or session.idps[-1])
+        description = "The session that the token was issued in has ended."
+        raise AccessRefused(401, access.scheme, error="invalid_token", error_description=description)
+    stored = await bus.vault.token(said.sub, said.idp or session.idps[-1])
     identity = stored[0].identity if stored else None
-    groups = await bus.vault.groups(access.subject)
-    named = tuple(map(str, access.claims.get("requested_claims", ())))
-    return json_response(user_claims(access.subject, identity, groups, access.scopes, named))
+    groups = await bus.vault.groups(said.sub)
+    return json_response(user_claims(said.sub, identity, groups, said.scopes, said.requested_claims))
 
 
 async def _authorization(request: Request) -> str | None:
@@ -56,7 +50,3 @@ async def _authorization(request: Request) -> str | None:
 
 def _bad_request(status: int, description: str) -> AccessRefused:
     return AccessRefused(status, "Bearer", error="invalid_request", error_description=description)
-
-
-def _invalid(scheme: str, description: str) -> AccessRefused:
-    return AccessRefused(401, scheme, error="invalid_token", error_description=description)

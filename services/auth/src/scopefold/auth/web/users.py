@@ -1,4 +1,4 @@
-"""The admin API: users' sessions and groups."""
+"""The admin API: users' sessions, groups, and what apps were granted on their behalf."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,13 +11,15 @@ from starlette.responses import Response
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.records import Session
 from scopefold.auth.store.sessions import SessionId
-from scopefold.auth.web.ending import end_session
+from scopefold.auth.web.ending import end_session, end_sessions
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.contracts.words import UserId
+from scopefold.runtime.logs import logger
 from scopefold.runtime.web import ProblemError, json_body, json_response
 
 Group = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+(?![\s\S])")]
 TRIES = 5
+log = logger(__name__)
 
 
 class SessionView(Struct, frozen=True, kw_only=True):
@@ -48,12 +50,11 @@ async def list_sessions(request: Request) -> Response:
     return json_response(_views(await service.bus.sessions.all_of(user, now())))
 
 
-async def end_sessions(request: Request) -> Response:
+async def end_every_session(request: Request) -> Response:
     """`DELETE /v1/users/{user}/sessions`: all of them."""
     service, user = service_of(request), _user(request)
     found = await service.bus.sessions.all_of(user, now())
-    ended = [await end_session(service, user, session.sid) for session in found]
-    return json_response(_views([one for one in ended if one is not None]))
+    return json_response(_views(await end_sessions(service, [(user, session.sid) for session in found])))
 
 
 async def end_one_session(request: Request) -> Response:
@@ -87,6 +88,14 @@ async def put_groups(request: Request) -> Response:
             continue
         return json_response(UserGroups(groups=groups))
     raise ProblemError(503, "busy", "Others change this user's groups", "Try again.", headers={"retry-after": "1"})
+
+
+async def end_grants(request: Request) -> Response:
+    """`DELETE /v1/users/{user}/grants`: every app must have this user log in anew. Sessions are not touched."""
+    service, user = service_of(request), _user(request)
+    await service.bus.grants.end_user(user, now())
+    log.warning("an operator ended what apps were granted on behalf of a user", user=user)
+    return Response(status_code=204)
 
 
 def _user(request: Request) -> str:

@@ -1,6 +1,5 @@
 """The admin API's way to leave scopes out of logins and to ask for them again, and the operator's standing order."""
 
-import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -17,17 +16,17 @@ from scopefold.auth.core.withholding import (
     suspects,
     withhold,
 )
-from scopefold.auth.web.admin import FOLD_SECONDS, TRIES, idp_view, registered_idp
+from scopefold.auth.web.admin import idp_view, registered_idp
 from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.settling import settle
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.trials import Trial
 from scopefold.contracts.events import ScopesRestored, ScopesWithheld
-from scopefold.contracts.subjects import idps_filter
-from scopefold.ledger.append import AppendRefused, Conflict, Expected, LogFull, NewEvent, append
-from scopefold.ledger.log import LogUnavailable, last_seq_on
+from scopefold.ledger.append import AppendRefused, LogFull, NewEvent, append
+from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.logs import logger
-from scopefold.runtime.web import ProblemError, json_body, json_response
+from scopefold.runtime.web import json_body, json_response
 
 MOVE_SECONDS: Final = 60.0
 Decision = ScopesWithheld | ScopesRestored | Refused | None
@@ -37,42 +36,20 @@ log = logger(__name__)
 async def withhold_scopes(request: Request) -> Response:
     """`POST /v1/idps/{idp}/withheld`"""
     command = await json_body(request, Withhold)
-    return await _settle(request, lambda idp: withhold(idp, command))
+    return await _settled(request, lambda idp: withhold(idp, command))
 
 
 async def restore_scopes(request: Request) -> Response:
     """`POST /v1/idps/{idp}/restored`"""
     service, command = service_of(request), await json_body(request, Restore)
-    return await _settle(request, lambda idp: restore(idp, command, service.projection.ungiven(idp.idp)))
+    return await _settled(request, lambda idp: restore(idp, command, service.projection.ungiven(idp.idp)))
 
 
-async def _settle(request: Request, decide: Callable[[Idp], Decision]) -> Response:
-    """Read, decide, append under what was read; again where others were faster. The IdP as it then is."""
+async def _settled(request: Request, decide: Callable[[Idp], Decision]) -> Response:
+    """The IdP as it is after what was decided about it."""
     service = service_of(request)
-    ledger, tenant = service.bus.log, service.settings.tenant
-    for _ in range(TRIES):
-        last = await _folded(service)
-        decision = decide(idp := registered_idp(service, request))
-        if isinstance(decision, Refused):
-            raise ProblemError(422, decision.kind, decision.title, decision.detail)
-        if decision is None:
-            return json_response(idp_view(service, idp))
-        try:
-            new, expected = NewEvent(secrets.token_hex(16), decision), Expected(idps_filter(tenant), last)
-            await append(ledger, [new], tenant=tenant, publisher=PUBLISHER, now=now(), expected=expected)
-        except Conflict:
-            continue
-        await _folded(service)
-        return json_response(idp_view(service, registered_idp(service, request)), 201)
-    raise LogUnavailable("others were faster at every try")
-
-
-async def _folded(service: Service) -> int:
-    """The last sequence that concerns an IdP, once it is folded."""
-    last = await last_seq_on(service.bus.log, idps_filter(service.settings.tenant))
-    if not await service.projection.reached(last, FOLD_SECONDS):
-        raise LogUnavailable("the log is still being read")
-    return last
+    changed = await settle(service, lambda: decide(registered_idp(service, request)))
+    return json_response(idp_view(service, registered_idp(service, request)), 201 if changed else 200)
 
 
 async def keep_watch(service: Service) -> None:

@@ -27,6 +27,8 @@ from scopefold.sandbox.core.state import AccessToken, App, Choice, Code, Family,
 ACCESS_SECONDS: Final = 3600
 REFRESH_IDLE_SECONDS: Final = 30 * 24 * 3600
 REFRESH_LEEWAY_SECONDS: Final = 60
+LOGOUT_SECONDS: Final = 120
+LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 EARLY: Final = True
 SCOPES: Final[Mapping[str, str]] = {
     "openid": "Know who you are",
@@ -86,7 +88,7 @@ class Switches(Struct, frozen=True, forbid_unknown_fields=True):
     logout: Annotated[
         bool,
         Meta(
-            title="RP-initiated logout is offered",
+            title="Logout is offered, by the app and to it",
             description="Not settled for Data Center: by general knowledge it does not use it.",
         ),
     ] = True
@@ -147,12 +149,21 @@ def metadata(state: State) -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
     }
-    return {**said, "end_session_endpoint": f"{base}/logout"} if switches.logout else said
+    if switches.logout:
+        said |= {"end_session_endpoint": f"{base}/logout", "backchannel_logout_supported": True}
+    return said
 
 
 def subject(user: User) -> str:
     """The user's id at this provider."""
     return f"sandbox-user-{user.number:04}"
+
+
+def logout_claims(state: State, client_id: str, user: User, *, now: float, mint: Mint) -> dict[str, Any]:
+    """What tells an app that a user has logged out everywhere (OpenID Connect Back-Channel Logout 1.0, section 2.4)."""
+    times = {"iat": int(now), "exp": int(now) + LOGOUT_SECONDS}
+    who = {"iss": state.base, "aud": client_id, "sub": subject(user)}
+    return {**who, **times, "jti": mint(), "events": {LOGOUT_EVENT: {}}}
 
 
 def claims_of(user: User, scopes: Sequence[str]) -> dict[str, Any]:
