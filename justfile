@@ -61,6 +61,10 @@ faults *args:
 conformance *args:
     @python -m tests.conformance "$@"
 
+# Print the attacks that were thought of, the safe answer to each, and the tests that show it   (--json: one object a line)
+attacks *args:
+    @python -m tests.attacks "$@"
+
 # Measure: just bench fold | rebuild | scopes   (--json prints one object a line)
 bench name *args:
     @python -m bench."$@"

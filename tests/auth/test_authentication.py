@@ -129,7 +129,7 @@ def test_an_idp_is_told_what_it_knows_and_never_over_its_own_parameters(
         ("atlassian", {"max_age": "0"}, None, True),
     ],
 )
-def test_a27_what_the_idp_says_decides_whether_the_user_authenticated_again(
+def test_A27_what_the_idp_says_decides_whether_the_user_authenticated_again(
     profile: str, parameters: dict[str, str], said_seconds_ago: int | None, enough: bool
 ) -> None:
     said = None if said_seconds_ago is None else NOW - timedelta(seconds=said_seconds_ago)

@@ -176,8 +176,7 @@ async def test_B13_each_client_has_one_way_and_no_other(world: World) -> None:
     )
 
 
-async def test_client_credentials_are_for_what_the_client_is_registered_for(world: World) -> None:
-    """B24"""
+async def test_B24_client_credentials_are_for_what_the_client_is_registered_for(world: World) -> None:
     app = await world.register_client(**OWN, token_endpoint_auth_method="client_secret_basic")
     mine, form = (app.id, str(app.secret)), {"grant_type": "client_credentials"}
     for scope in ("admin", "reports:read admin", "openid", "offline_access", "Reports:read"):

@@ -115,7 +115,7 @@ async def question(welcoming: World) -> Any:
         yield alice, app, idp, await alice.asked(app, idp_hint=idp, scope="openid profile")
 
 
-async def test_A25_only_the_page_in_that_browser_answers_and_only_once(welcoming: World, question: Any) -> None:
+async def test_A25_F11_only_the_page_in_that_browser_answers_and_only_once(welcoming: World, question: Any) -> None:
     alice, app, idp, page = question
     eve = Person(welcoming, "bob")
     of_eve = await eve.asked(app, idp_hint=idp)

@@ -66,7 +66,7 @@ STRAYS: list[tuple[str, bytes, str]] = [
 ]
 
 
-async def test_strays_are_set_aside_and_everything_goes_on(world: World) -> None:
+async def test_J06_strays_are_set_aside_and_everything_goes_on(world: World) -> None:
     idp, app = await world.idp_with_jira(), await world.register_client()
     async with world.log() as log:
         sequences = [(await log.js.publish(f"ledger.default.{subject}", payload)).seq for subject, payload, _ in STRAYS]
@@ -199,7 +199,7 @@ def test_B04_a_code_dies_after_a_minute(age_seconds: int, status: int) -> None:
     assert (status, status == 200) == (found, "access_token" in body)
 
 
-def test_H01_H02_H03_no_secret_is_in_any_log_file_or_event(tmp_path: Path) -> None:
+def test_H01_H02_H03_H08_no_secret_is_in_any_log_file_or_event(tmp_path: Path) -> None:
     """Everything that a login handles, looked for in all that is on disk after a run at DEBUG."""
     with new_world(tmp_path, log_level="DEBUG") as world:
         canaries, marker = asyncio.run(_everything_secret_of_a_login(world))

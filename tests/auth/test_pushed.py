@@ -99,7 +99,7 @@ async def made_older(world: World, address: str, seconds: int) -> None:
     await nc.close()
 
 
-async def test_who_came_in_time_may_take_their_time_to_choose_and_nobody_else(world: World) -> None:
+async def test_A20_A21_who_came_in_time_may_take_their_time_to_choose_and_nobody_else(world: World) -> None:
     app, alice, idp = await logged_in(world)
     slow = Person(world)
     address = await pushed(app, nonce="a-canary-nonce", login_hint="canary@example.org")
@@ -187,7 +187,7 @@ async def test_a_client_that_must_push_is_refused_otherwise(world: World) -> Non
     assert "code" in query_of(await alice.browser.get(await pushed(app, idp_hint=idp)))
 
 
-async def test_what_stands_beside_a_reference_changes_nothing(world: World) -> None:
+async def test_A20_what_stands_beside_a_reference_changes_nothing(world: World) -> None:
     app, alice, idp = await logged_in(world)
     address = await pushed(app, idp_hint=idp, scope="openid")
     beside = {"scope": "openid email", "state": "other", "redirect_uri": "https://evil.example", "idp_hint": "none"}

@@ -151,6 +151,12 @@ async def test_B03_a_code_is_bound_to_its_client(world: World) -> None:
     code = await alice.log_in(app, idp_hint=idp)
     stolen = await other.swap(code)
     assert (400, "invalid_grant") == (stolen.status_code, stolen.json()["error"])
+    holder = await world.register_client(token_endpoint_auth_method="client_secret_basic")
+    async with http_to(world) as http:
+        for named, told in ((None, (400, "invalid_grant")), (app.id, (401, "invalid_client"))):
+            form = app.swap_form(code, client_id=named)
+            stolen = await http.post("/oauth2/token", data=form, auth=(holder.id, str(holder.secret)))
+            assert told == (stolen.status_code, stolen.json()["error"])
     assert 200 == (await app.swap(code)).status_code, "who is refused does not use the code up"
 
 
@@ -244,7 +250,7 @@ async def ready_to_come_back(world: World, idp: str, app: App) -> tuple[Person, 
     return person, await person.press(await person.at_consent(app, idp_hint=idp))
 
 
-async def test_F01_F05_what_one_browser_began_no_other_can_end(world: World) -> None:
+async def test_F01_F05_F11_what_one_browser_began_no_other_can_end(world: World) -> None:
     idp, app = await world.idp_with_jira(), await world.register_client()
     attacker, callback = await ready_to_come_back(world, idp, app)
     victim, _ = await ready_to_come_back(world, idp, app)
@@ -270,7 +276,7 @@ async def test_F02_a_state_is_used_once_and_never_guessed(world: World) -> None:
     assert 1 == len(await world.said(TokenStored, idp))
 
 
-async def test_F03_a_code_of_another_idp_is_never_sent_anywhere(world: World) -> None:
+async def test_F03_F04_a_code_of_another_idp_is_never_sent_anywhere(world: World) -> None:
     idp, other, app = await world.idp_with_jira(), await world.idp_with_jira(), await world.register_client()
     alice, callback = await ready_to_come_back(world, idp, app)
     asked = world.sandbox.said().count("token refused")

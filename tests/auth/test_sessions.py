@@ -35,7 +35,9 @@ async def begin(sessions: Sessions, user: str, cookie: str | None = None, client
     return await sessions.begin(cookie, user=user, idp="atlassian", client=client, authenticated_at=NOW, now=NOW)
 
 
-async def test_G01_G03_a_login_changes_the_cookie_and_the_one_before_is_dead_at_that_moment(sessions: Sessions) -> None:
+async def test_G01_G03_H11_a_login_changes_the_cookie_and_the_one_before_is_dead_at_that_moment(
+    sessions: Sessions,
+) -> None:
     user = somebody()
     first = await begin(sessions, user)
     second = await begin(sessions, user, first.cookie, "other")
@@ -104,7 +106,7 @@ async def test_operators_see_and_end_a_users_sessions(world: World) -> None:
     )
 
 
-async def test_users_see_where_they_are_logged_in_and_end_it_there(world: World) -> None:
+async def test_A25_users_see_where_they_are_logged_in_and_end_it_there(world: World) -> None:
     idp, app = await world.idp_with_jira(), await world.register_client(client_name="<b>An App</b>")
     alice, elsewhere = Person(world), Person(world)
     await alice.log_in(app, idp_hint=idp)

@@ -142,7 +142,7 @@ CLASHES: list[tuple[str, tuple[Event, ...], str | None]] = [
 
 
 @pytest.mark.parametrize(("case", "before", "told"), CLASHES)
-def test_scopes_that_would_break_every_login_are_refused_with_who_clashes(
+def test_F20_scopes_that_would_break_every_login_are_refused_with_who_clashes(
     case: str, before: tuple[Event, ...], told: str | None
 ) -> None:
     decision = decide(given(*before), {"acme.tasks": TASKS}, provision("acme.tasks", "asana"), ID)

@@ -28,6 +28,8 @@ class Issuer:
     named: str | None = None
     id_token: str | None = None
     keys_read: int = 0
+    scope: str | None = None
+    userinfo: dict[str, Any] | None = None
     token_requests: list[dict[str, str]] = field(default_factory=list)
 
     def metadata(self) -> dict[str, Any]:
@@ -36,6 +38,7 @@ class Issuer:
             "authorization_endpoint": f"{self.address}/authorize",
             "token_endpoint": f"{self.address}/oauth2/token",
             "jwks_uri": f"{self.address}/jwks",
+            "userinfo_endpoint": f"{self.address}/userinfo",
         }
 
     def good_claims(self, nonce: str) -> dict[str, Any]:
@@ -51,7 +54,8 @@ class Issuer:
         signing = self.signing_key or self.key
         id_token = self.id_token or jwt.encode({"alg": "ES256", "kid": self.key.kid}, self.claims, signing)
         access = "access-token-that-is-long-enough"
-        return 200, {"access_token": access, "id_token": id_token, "token_type": "Bearer", "expires_in": 300}
+        told = {"access_token": access, "id_token": id_token, "token_type": "Bearer", "expires_in": 300}
+        return 200, told if self.scope is None else {**told, "scope": self.scope}
 
 
 @contextmanager
@@ -64,6 +68,7 @@ def running() -> Iterator[Issuer]:
             known = {
                 "/.well-known/openid-configuration": issuer.metadata(),
                 "/jwks": KeySet([issuer.key]).as_dict(private=False),
+                "/userinfo": issuer.userinfo,
             }
             found = known.get(self.path)
             issuer.keys_read += self.path == "/jwks"

@@ -45,7 +45,7 @@ FOUND: list[tuple[str, Asks, str, str, tuple[str, ...], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("profile", "asks", "severity", "rule", "scopes", "asked_by"), FOUND)
-def test_a_fault_is_found_with_its_scopes_and_who_asks_for_them(
+def test_F20_a_fault_is_found_with_its_scopes_and_who_asks_for_them(
     *, profile: str, asks: Asks, severity: str, rule: str, scopes: tuple[str, ...], asked_by: tuple[str, ...]
 ) -> None:
     (found,) = [one for one in lint(profile_named(profile), asks, profiles().values()) if one.rule == rule]

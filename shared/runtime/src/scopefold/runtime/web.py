@@ -18,6 +18,8 @@ from scopefold.runtime.secret import Secret
 MAX_BODY_BYTES: Final = 256 * 1024
 MOST_BYTES_THROWN_AWAY: Final = 8 * MAX_BODY_BYTES
 PROBLEM_PREFIX: Final = "urn:scopefold:problem:"
+JSON_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+"""Caches keep even refusals such as 404 and 405 where they are not told otherwise (RFC 9110, section 15.1)."""
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 ErrorHandler = Callable[[Request, Exception], Awaitable[Response]]
@@ -48,14 +50,13 @@ class ProblemError(Exception):
 
 def problem_response(error: ProblemError) -> Response:
     """The refusal as an answer."""
-    return Response(msgspec.json.encode(error.body), error.status, error.headers, media_type="application/problem+json")
+    headers = {**JSON_HEADERS, **error.headers}
+    return Response(msgspec.json.encode(error.body), error.status, headers, media_type="application/problem+json")
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A Struct, or anything that msgspec encodes, as an answer that no cache keeps."""
-    return Response(
-        msgspec.json.encode(value), status, {"cache-control": "no-store", **(headers or {})}, "application/json"
-    )
+    return Response(msgspec.json.encode(value), status, {**JSON_HEADERS, **(headers or {})}, "application/json")
 
 
 async def json_body(request: Request, kind: type[T]) -> T:

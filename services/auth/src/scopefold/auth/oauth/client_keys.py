@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, KeySetSerialization, OKPKey, RSAKey
+
+from scopefold.auth.core.low_order import is_low_order
 
 FAPI_ALGORITHMS: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
 """What FAPI 2.0 allows (Security Profile, section 5.4.1)."""
@@ -40,6 +43,12 @@ def key_set(jwks: Mapping[str, Any]) -> KeySet | None:
     return KeySet(list(keys)) if keys else None
 
 
+def is_strong_ed25519(key: OKPKey) -> bool:
+    """Is this an Ed25519 key, and one that not everybody can sign with?"""
+    public = key.public_key
+    return isinstance(public, Ed25519PublicKey) and not is_low_order(public.public_bytes_raw())
+
+
 def has_key(keys: KeySet | None, kid: str) -> bool:
     """Is a key of this name among them?"""
     return keys is not None and any(key.kid == kid for key in keys.keys)
@@ -65,6 +74,6 @@ def _read(member: dict[str, Any]) -> RSAKey | ECKey | OKPKey | None:
             return key if key.raw_value.key_size >= MIN_RSA_BITS else None
         if isinstance(key, ECKey):
             return key if key.curve_name == "P-256" else None
-        return key if isinstance(key, OKPKey) and member.get("crv") == "Ed25519" else None
+        return key if isinstance(key, OKPKey) and is_strong_ed25519(key) else None
     except (JoseError, ValueError, TypeError, KeyError):  # a point that is not on its curve, say
         return None

@@ -20,6 +20,14 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
     TOKEN_ENDPOINT_AUTH_METHODS = list(AUTH_METHODS)
     AUTHORIZATION_CODE_LENGTH = 43
 
+    @staticmethod
+    def validate_authorization_redirect_uri(request: Any, client: RegisteredClient) -> str:
+        """Authlib repeats a wrong address in its error, and fails over characters that an error may not hold."""
+        sent = request.payload.redirect_uri
+        if sent and not client.check_redirect_uri(sent):
+            raise InvalidRequestError("The Redirect URI is none that this client registered.")
+        return str(AuthorizationCodeGrant.validate_authorization_redirect_uri(request, client))
+
     def save_authorization_code(self, code: str, request: Any) -> None:
         asked, user = request.payload.data, request.user
         self.server.loaded.issued = (

@@ -13,6 +13,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from msgspec import Meta, Struct
 
+from scopefold.auth.oauth.client_keys import is_strong_ed25519
+
 ALGORITHMS: Final = ("ES256", "Ed25519", "EdDSA", "PS256")
 """RS256 is not among them: FAPI 2.0 (Security Profile, section 5.4.1) forbids it, and no client has no other."""
 
@@ -93,7 +95,10 @@ def _key(header: Mapping[str, Any]) -> Key:
         case "EC":
             return ECKey.import_key(jwk)
         case "OKP":
-            return OKPKey.import_key(jwk)
+            pair = OKPKey.import_key(jwk)
+            if not is_strong_ed25519(pair):
+                raise BadProof("A key of the kind OKP must be of Ed25519, and none of low order.")
+            return pair
         case "RSA":
             key = RSAKey.import_key(jwk)
             if key.raw_value.key_size not in RSA_BITS:

@@ -1,6 +1,7 @@
 """Dynamic client registration (RFC 7591) and its management (RFC 7592), on Authlib's endpoints."""
 
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -31,6 +32,8 @@ from scopefold.auth.store.records import Client
 
 OURS_TO_JUDGE: Final = frozenset({"redirect_uris", "request_uris"})
 """Authlib takes `javascript:` for a redirect address and no private-use scheme; request objects are never fetched."""
+
+_UNSAYABLE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
 class Work(Struct, kw_only=True):
@@ -79,7 +82,7 @@ def _checked(work: Work, members: Mapping[str, Any], client_id: str) -> Client:
     try:
         metadata = msgspec.convert(members, ClientMetadata)
     except msgspec.ValidationError as error:
-        raise InvalidClientMetadataError(str(error)) from None
+        raise InvalidClientMetadataError(_sayable(error)) from None
     claims = {name: value for name, value in members.items() if name not in OURS_TO_JUDGE}
     for kind in (ClientMetadataClaims, OpenIdClaims):
         offered = {
@@ -91,12 +94,17 @@ def _checked(work: Work, members: Mapping[str, Any], client_id: str) -> Client:
             found.validate()
         except (JoseError, TypeError, AttributeError) as error:
             wrong = getattr(error, "description", None) or "A value is of a type that it cannot have."
-            raise InvalidClientMetadataError(str(wrong)) from None
+            raise InvalidClientMetadataError(_sayable(wrong)) from None
     try:
         return client_of(metadata, client_id=client_id, origin="dynamic", reachable=work.reachable)
     except BadMetadata as error:
         kinds = {"invalid_redirect_uri": InvalidRedirectURIError, "invalid_client_metadata": InvalidClientMetadataError}
-        raise kinds[error.error](str(error)) from None
+        raise kinds[error.error](_sayable(error)) from None
+
+
+def _sayable(wrong: object) -> str:
+    """What an error may say (RFC 6749, section 5.2). Authlib fails over other characters, and clients send them."""
+    return _UNSAYABLE.sub("?", str(wrong))
 
 
 def _identified(client: Client, registered_at: datetime) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from scopefold.auth.oauth.loaded import GrantedUser, Loaded
 from scopefold.auth.oauth.plain_request import PlainRequests
 from scopefold.auth.oauth.private_key_jwt import METHOD, PrivateKeyJwt
 from scopefold.auth.oauth.refresh import RefreshGrant
-from scopefold.auth.oauth.request import GrammarRequest, told
+from scopefold.auth.oauth.request import GrammarRequest, ShownError, told
 from scopefold.auth.oauth.resource import ResourceIndicators
 from scopefold.auth.oauth.token_status import Introspection, Revocation
 from scopefold.auth.store.records import Code
@@ -46,6 +46,15 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         if client is None or client.client_id != client_id:
             return None
         return RegisteredClient(client, self.loaded.client_secret_key)
+
+    def get_authorization_grant(self, request: GrammarRequest) -> Any:
+        """The grant for a response type. Raises `ShownError` too: Authlib repeats a wrong type in its error, and fails
+        over characters that an error may not hold.
+        """
+        try:
+            return super().get_authorization_grant(request)
+        except ValueError:
+            raise ShownError("unsupported_response_type", "The response_type must be code.") from None
 
     def authenticate_client(self, request: GrammarRequest, methods: list[str], endpoint: str = "token") -> Any:
         """Authlib would list the methods that it tried. Which of the two it is, nobody is told who proved nothing."""

@@ -140,11 +140,11 @@ class Bucket:
     def __init__(
         self,
         kv: KeyValue,
+        place: tuple[JetStreamContext, str],
         remake: Callable[[], Awaitable[object]] | None = None,
-        place: tuple[JetStreamContext, str] | None = None,
     ) -> None:
         self._kv = kv
-        self._place = place  # the client library renews no lifetime, so this bucket's entries are published by hand
+        self._place = place
         self._remake = remake  # a bucket in memory is gone with a server that stood alone
         self.on_change: Callable[[str], None] | None = None
 
@@ -194,7 +194,7 @@ class Bucket:
             return await self._kv.create(key, content, msg_ttl=keep_seconds)
         if keep_seconds is None:
             return await self._kv.update(key, content, last=revision)
-        js, name = self._placed()
+        js, name = self._place  # the client library renews no lifetime, so this is published by hand
         expected: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
         return (await js.publish(f"$KV.{name}.{key}", content, headers=expected, msg_ttl=keep_seconds)).seq
 
@@ -221,7 +221,7 @@ class Bucket:
 
         What is written while one goes through a bucket like this comes last: nothing is passed by.
         """
-        js, name = self._placed()
+        js, name = self._place
         while True:
             try:
                 found = await js.get_msg(f"KV_{name}", seq=after + 1, subject=f"$KV.{name}.{pattern}", next=True)
@@ -238,12 +238,13 @@ class Bucket:
         """How many keys match, those of entries that were deleted lately among them."""
         return (await self._subjects(pattern, offset=2**31)).total  # beyond all, so that none is told
 
-    async def names(self, pattern: str) -> list[str]:
-        """All keys that match, as the leader knows them, those of entries that were deleted lately among them.
+    async def keys(self, pattern: str = ">") -> list[str]:
+        """All keys that match, sorted, as the leader knows them: the server looks in its index, so others cost nothing.
 
-        It costs the same for any number of others: the server looks in its index, not through its entries.
+        Those of entries that were deleted lately are among them: who reads them finds nothing there. No watcher is
+        used: it can say that it has told all before it told anything, and leaves a consumer behind for minutes.
         """
-        _, name = self._placed()
+        _, name = self._place
         found: dict[str, int] = {}
         while (page := await self._subjects(pattern, offset=len(found))).state.subjects:
             found |= page.state.subjects
@@ -252,7 +253,7 @@ class Bucket:
         return sorted(subject.removeprefix(f"$KV.{name}.") for subject in found)
 
     async def _subjects(self, pattern: str, *, offset: int) -> _StreamInfo:
-        js, name = self._placed()
+        js, name = self._place
         asked = {"subjects_filter": f"$KV.{name}.{pattern}", "offset": offset}
         try:
             answer = await js._nc.request(
@@ -261,24 +262,6 @@ class Bucket:
             return msgspec.json.decode(answer.data, type=_StreamInfo)
         except (msgspec.ValidationError, *_AWAY) as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-
-    def _placed(self) -> tuple[JetStreamContext, str]:
-        assert self._place is not None, "this bucket does not know its place"
-        return self._place
-
-    async def keys(self, pattern: str = ">") -> list[str]:
-        """All keys that match, sorted. The server looks for them: others cost nothing."""
-        found: list[str] = []
-        try:
-            watcher = await self._kv.watch(pattern, ignore_deletes=True, meta_only=True)
-            try:
-                while (entry := await watcher.updates()) is not None:  # type: ignore[no-untyped-call]
-                    found.append(entry.key)
-            finally:
-                await watcher.stop()  # type: ignore[no-untyped-call]
-        except _AWAY as error:
-            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-        return sorted(found)
 
 
 class Buckets:
@@ -316,11 +299,17 @@ async def connect(js: JetStreamContext) -> Buckets:
         await declare(js, only=StorageType.MEMORY)
 
     try:
-        names = {"vault": VAULT, "sessions": SESSIONS, "clients": CLIENTS, "dynamic": DYNAMIC, "consents": CONSENTS}
-        found = {name: Bucket(await js.key_value(bucket), place=(js, bucket)) for name, bucket in names.items()}
-        grants = Bucket(await js.key_value(GRANTS), place=(js, GRANTS))
+        names = {
+            "vault": VAULT,
+            "sessions": SESSIONS,
+            "clients": CLIENTS,
+            "dynamic": DYNAMIC,
+            "consents": CONSENTS,
+            "grants": GRANTS,
+        }
+        found = {name: Bucket(await js.key_value(bucket), (js, bucket)) for name, bucket in names.items()}
         await remake()
-        flows, proofs = [Bucket(await js.key_value(name), remake) for name in (FLOWS, PROOFS)]
-        return Buckets(**found, grants=grants, flows=flows, proofs=proofs)
+        flows, proofs = [Bucket(await js.key_value(name), (js, name), remake) for name in (FLOWS, PROOFS)]
+        return Buckets(**found, flows=flows, proofs=proofs)
     except (nats.js.errors.Error, *_AWAY) as error:
         raise LogUnavailable(f"the buckets are not there yet; run: scopefold bus init ({error})") from None

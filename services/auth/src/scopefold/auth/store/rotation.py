@@ -145,7 +145,7 @@ async def _turned(keys: DataKeys, rotation: Rotation, row: Row, sealed: Sealed, 
 
 async def _reseal_rows(keys: DataKeys, owner: str, key: DataKey) -> bool:
     """Seal all rows of an owner with the present data key; False where one does not open. Raises `Taken`."""
-    names = [name for pattern in rows_of(owner) for name in await keys.bucket.names(pattern)]
+    names = [name for pattern in rows_of(owner) for name in await keys.bucket.keys(pattern)]
     return all([await _reseal_row(keys, name, key) for name in names if name != f"key.{owner}"])
 
 

@@ -1,5 +1,6 @@
 """Where clients register themselves (RFC 7591) and manage that (RFC 7592), if an operator lets them."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,6 +25,7 @@ from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.web import ProblemError, json_body, json_response, limited_body
 
 TRIES: Final = 3
+ONE_OBJECT: Final = "Send one JSON object, each name in it once: content-type application/json."
 NO_STORE: Final = {"cache-control": "no-store", "pragma": "no-cache"}
 
 
@@ -59,7 +61,7 @@ async def register(request: Request) -> Response:
     _check_offered(service)
     members = await _members(request)
     if members is None:
-        return _error(400, "invalid_client_metadata", "Send one JSON object: content-type application/json.")
+        return _error(400, "invalid_client_metadata", ONE_OBJECT)
     presented = _bearer(request)
     found = await service.bus.buckets.dynamic.get(_access_key(presented), InitialAccess) if presented else None
     with_token = found is not None and found[0].expires_at > now()
@@ -85,7 +87,7 @@ async def configure(request: Request) -> Response:
     client_id = request.path_params["client_id"]
     members = await _members(request) if request.method == "PUT" else {}
     if members is None:
-        return _error(400, "invalid_client_metadata", "Send one JSON object: content-type application/json.")
+        return _error(400, "invalid_client_metadata", ONE_OBJECT)
     found = await service.clients.present(client_id) if client_id.startswith(DYNAMIC_PREFIX) else None
     work = _work(service, found[0] if found else None)
     credential = {"Authorization": request.headers.get("authorization", "")}
@@ -143,9 +145,17 @@ async def _members(request: Request) -> dict[str, Any] | None:
     if media_type != "application/json":
         return None
     try:
-        return msgspec.json.decode(await limited_body(request), type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        content = await limited_body(request)
+        json.loads(content, object_pairs_hook=_each_once)
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    """Raises `ValueError` where a name comes twice: which one counts differs from reader to reader (RFC 8259)."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError
 
 
 def _bearer(request: Request) -> str:

@@ -264,6 +264,8 @@ async def identify(
     subject = _text(answer, names.subject)
     if not subject:
         raise UpstreamFailed("identity", "no_subject")
+    if names.subject == "sub" and brought.id_token.get("sub", subject) != subject:
+        raise UpstreamFailed("identity", "other_subject")  # OpenID Connect Core 1.0, section 5.3.2
     return Identity(
         subject,
         _text(answer, names.email),

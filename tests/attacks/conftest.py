@@ -1,0 +1,5 @@
+"""The worlds of the tests of auth."""
+
+from tests.auth.conftest import directory, guarded, jira, strict, welcoming, world
+
+__all__ = ["directory", "guarded", "jira", "strict", "welcoming", "world"]

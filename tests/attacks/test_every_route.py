@@ -1,0 +1,161 @@
+"""What must hold at every route, whichever it is. The routes are read from the services: no new one is forgotten."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.routing import Route
+
+from scopefold.cli.nats_server import NatsServer
+from tests.attacks.routes import (
+    JUDGED,
+    PUBLIC,
+    addresses,
+    auth_routes,
+    filled,
+    oauth_routes,
+    of_issuer,
+)
+from tests.auth.world import World
+from tests.provisioner.running import provisioner
+from tests.support.browsing import Window
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+BAD_CREDENTIALS = ["", "Bearer", "Bearer wrong", "Basic YWRtaW46YWRtaW4=", "Bearer an-admin-token-of-the-test"]
+
+
+def calls(routes: list[Route]) -> list[tuple[str, str]]:
+    """All but OPTIONS, which only tells browsers what they may send."""
+    return [(method, route.path) for route in routes for method in sorted(route.methods or ()) if method != "OPTIONS"]
+
+
+def test_G12_every_route_of_an_issuer_is_decided() -> None:
+    open_ones = {path for path in PUBLIC if ("GET", path) in oauth_routes()}
+    assert {path for _, path in oauth_routes()} == set(JUDGED) | open_ones
+    assert set() == set(JUDGED) & open_ones
+
+
+async def test_G12_whatever_is_not_decided_to_be_open_needs_the_operators_credential(world: World) -> None:
+    """A new route that is neither in `PUBLIC` nor in `JUDGED` and answers without a credential fails here."""
+    guarded = 0
+    async with httpx.AsyncClient(base_url=world.auth.url, timeout=20) as http:
+        for method, path in calls(auth_routes()):
+            place = of_issuer(path)
+            for credential in BAD_CREDENTIALS:
+                answer = await http.request(method, filled(path), headers={"authorization": credential})
+                if place in JUDGED:
+                    assert answer.status_code in (*JUDGED[place], 400, 401), (method, path, answer.text)
+                    break
+                if place in PUBLIC:
+                    assert 200 == answer.status_code, (method, path)
+                    break
+                guarded += 1
+                assert 401 == answer.status_code, (method, path, answer.text)
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert guarded > 100
+
+
+USUAL = """
+/metrics /debug /debug/pprof /debug/vars /docs /redoc /swagger /swagger.json /graphql /admin /console /status /info
+/env /.env /.git/config /actuator /actuator/env /server-status /trace /varz /connz /jsz /v1 /v1/ /api /api/v1 /schema
+/assets/ /assets/app.py /assets/%2e%2e/routes.py /static/ /healthz/x /openapi.yaml
+"""
+
+
+@pytest.mark.parametrize("path", USUAL.split())
+async def test_G12_no_door_that_nobody_thought_of(world: World, path: str) -> None:
+    async with httpx.AsyncClient(base_url=world.auth.url) as http:
+        for method in ("GET", "POST", "TRACE", "OPTIONS"):
+            assert (await http.request(method, path)).status_code in (404, 405), (method, path)
+
+
+@pytest.mark.usefixtures("log")
+async def test_G12_the_provisioner_shows_nothing_without_its_credential(
+    shared_nats: NatsServer, tmp_path: Path
+) -> None:
+    with provisioner(tmp_path, nats_url=shared_nats.url) as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=20) as http:
+            document = (await http.get("/openapi.json")).json()
+            paths = [(method, path) for path, one in document["paths"].items() for method in one]
+            guarded = [(method, path) for method, path in paths if path not in PUBLIC]
+            assert len(guarded) >= 5
+            for method, path in guarded:
+                assert 401 == (await http.request(method.upper(), filled(path))).status_code, (method, path)
+            for path in USUAL.split():
+                assert (await http.get(path)).status_code in (404, 405), path
+
+
+ELSEWHERE = {"/oauth2/register", "/oauth2/register/{client_id}", "/account/sessions"}
+"""They take no parameters: JSON, or nothing."""
+
+
+async def test_A12_no_parameter_comes_twice_at_any_endpoint(world: World) -> None:
+    """At /authorize and /oauth2/par every parameter that is known is tried by itself: see `test_requests`."""
+    browser = Window(world.auth.url)
+    for method, path in oauth_routes():
+        if path in ELSEWHERE or path not in JUDGED:
+            continue
+        for name in ("client_id", "state", "token", "code", "id_token_hint", "ticket", "form_token", "unknown"):
+            for place in addresses(path):
+                twice = f"{name}=x&{name}=x"
+                if method == "GET":
+                    answer = await browser.get(f"{place}?{twice}")
+                else:
+                    answer = await browser.request(method, place, content=twice, headers=FORM)
+                expected = {401} if (method, path) == ("GET", "/oauth2/userinfo") else {400, 403}
+                assert answer.status_code in expected, (method, place, name, answer.text)
+                assert "location" not in answer.headers
+
+
+MARKUP = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>`{{7*7}}\\ \u00e9\u2028"
+PARAMETERS = """
+client_id redirect_uri response_type scope state nonce prompt max_age login_hint code_challenge code_challenge_method
+response_mode acr_values id_token_hint dpop_jkt request request_uri resource idp_hint ui_locales display claims
+error error_description iss code token token_type_hint grant_type refresh_token code_verifier client_assertion
+client_assertion_type client_secret ticket decision form_token post_logout_redirect_uri access_token
+"""
+
+
+async def test_A17_what_is_repeated_is_text_at_every_endpoint(world: World) -> None:
+    browser, app = Window(world.auth.url), await world.register_client()
+    for method, path in oauth_routes():
+        for name in PARAMETERS.split():
+            sent = {**app.request(), name: MARKUP}
+            for accept in ("text/html", "application/json"):
+                if method == "GET":
+                    answer = await browser.get(filled(path), params=sent, headers={"accept": accept})
+                else:
+                    answer = await browser.request(method, filled(path), data=sent, headers={"accept": accept})
+                nothing_runs(answer)
+    for wild in (f"/{MARKUP}", f"/oauth2/callback/{MARKUP}", f"/v1/idps/{MARKUP}", f"/authorize?{MARKUP}=1&{MARKUP}=2"):
+        nothing_runs(await browser.get(wild))
+        nothing_runs(await world.admin("GET", wild))
+
+
+def nothing_runs(answer: httpx.Response) -> None:
+    """It is JSON, which no browser takes for a page, or it is a page in which markup is text and no script may run."""
+    assert answer.status_code < 500, (answer.url, answer.text)
+    kind = answer.headers.get("content-type", "")
+    if kind.startswith("text/html"):
+        assert not {"<script", "<img", "49"} & set(answer.text.lower().split()), answer.text
+        assert ("<script" in answer.text, "<img" in answer.text) == (False, False), answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "script-src" not in answer.headers["content-security-policy"]
+    elif answer.content:
+        assert kind.startswith(("application/json", "application/problem+json", "text/css")), (answer.url, kind)
+    if answer.content:
+        assert "nosniff" == answer.headers.get("x-content-type-options"), answer.url
+
+
+async def test_B26_A22_no_answer_is_kept_and_no_page_is_framed_whatever_is_sent(world: World) -> None:
+    """But for what is the same for everybody, and says for how long."""
+    cached = {"/oauth2/jwks": "public, max-age=60", "/assets/scopefold.css": "public, max-age=3600"}
+    async with httpx.AsyncClient(base_url=world.auth.url, timeout=20) as http:
+        for path in {route.path for route in auth_routes()}:
+            for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"):
+                answer = await http.request(method, filled(path))
+                good = cached.get(of_issuer(path)) if answer.status_code == 200 else None
+                assert (good or "no-store") == answer.headers["cache-control"], (method, path)
+                if answer.headers.get("content-type", "").startswith("text/html"):
+                    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+                    assert "DENY" == answer.headers["x-frame-options"]
