@@ -19,7 +19,7 @@ pytestmark = pytest.mark.faults
 SEED = 20261122
 
 
-def test_F23_replicas_that_race_renew_each_token_once(tmp_path: Path) -> None:
+def test_replicas_that_race_renew_each_token_once(tmp_path: Path) -> None:
     found = campaign(SEED, 8, tmp_path, modes=MODES[:2])
     assert [] == [one for one in found if not one.holds]
     assert sum(one.asked for one in found) == 2 * 8 * 9
@@ -39,7 +39,7 @@ CRASHES: Final = {
 }
 
 
-def test_F02_F23_a_replica_that_dies_leaves_no_loop_behind(world: World, tmp_path: Path) -> None:
+def test_a_replica_that_dies_leaves_no_loop_behind(world: World, tmp_path: Path) -> None:
     """All at once, since each waits for the lease of its dead to run out."""
     with ExitStack() as stack:
         dying = {
