@@ -57,7 +57,7 @@ faults *args:
 conformance *args:
     @python -m tests.conformance "$@"
 
-# Measure: just bench fold | rebuild | scopes   (--json prints one object a line)
+# Measure: just bench fold | rebuild | scopes | authorize | login   (--json prints one object a line)
 bench name *args:
     @python -m bench."$@"
 
