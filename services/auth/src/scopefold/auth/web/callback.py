@@ -108,7 +108,7 @@ async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tu
     if secret is None:
         raise UpstreamFailed("token", "no_client_secret")
     brought = await exchange(
-        service.http,
+        service.upstream,
         idp,
         client_secret=secret,
         code=code,
@@ -116,7 +116,7 @@ async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tu
         redirect_uri=callback_address(service, idp.idp),
         requested=attempt.requested,
     )
-    identity = await identify(service.http, service.documents, idp, brought, nonce=attempt.nonce, now=now())
+    identity = await identify(service.upstream, service.documents, idp, brought, nonce=attempt.nonce, now=now())
     return brought, identity
 
 

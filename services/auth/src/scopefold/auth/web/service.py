@@ -25,7 +25,7 @@ from scopefold.auth.web.browser import session_cookie
 from scopefold.auth.web.client_documents import ClientDocuments
 from scopefold.auth.web.clients import Clients
 from scopefold.auth.web.egress import Egress
-from scopefold.auth.web.outgoing import Documents
+from scopefold.auth.web.outgoing import Documents, Http
 from scopefold.auth.web.rate import Limits
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
@@ -60,9 +60,9 @@ class Service:
     def __init__(self, settings: Settings, projection: Projection, http: httpx.AsyncClient) -> None:
         self.settings = settings
         self.projection = projection
-        self.http = http
+        self.upstream = Http()
         self.limits = Limits(settings)
-        self.documents = Documents(http)
+        self.documents = Documents(self.upstream)
         self.backchannel = Backchannel(http)
         self.egress = Egress(networks(settings.egress_networks))
         self.registrations = Window()

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
-import httpx
 import msgspec
 from authlib.oauth2.auth import encode_client_secret_basic, encode_client_secret_post
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
@@ -20,7 +19,7 @@ from scopefold.auth.core.idps import discovery_address, known_issuer
 from scopefold.auth.core.login import Granted, authorize_parameters, read_grant
 from scopefold.auth.core.tokens import BadTokenAnswer, Token, joined, request_scope, requests, tokens_in
 from scopefold.auth.store.vault import Identity
-from scopefold.auth.web.outgoing import Answer, Documents, NoAnswer, ask
+from scopefold.auth.web.outgoing import Answer, Documents, Http, NoAnswer
 from scopefold.consent.idp_scopes import Idp
 from scopefold.runtime.logs import logger
 from scopefold.scopes.addresses import BadDiscovery, Discovered, addresses, discovered
@@ -127,7 +126,7 @@ def authorize_url(
 
 
 async def exchange(
-    http: httpx.AsyncClient,
+    http: Http,
     idp: Idp,
     *,
     client_secret: str,
@@ -172,7 +171,7 @@ async def exchange(
 
 
 async def _tokens(
-    http: httpx.AsyncClient, idp: Idp, client_secret: str, body: str, scopes: tuple[str, ...]
+    http: Http, idp: Idp, client_secret: str, body: str, scopes: tuple[str, ...]
 ) -> tuple[Mapping[str, object], tuple[Token, ...], Granted]:
     answer = await _ask_token(http, idp, client_secret, body)
     try:
@@ -190,7 +189,7 @@ class _App(Struct):
     client_secret: str
 
 
-async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body: str) -> Any:
+async def _ask_token(http: Http, idp: Idp, client_secret: str, body: str) -> Any:
     assert idp.registration is not None
     address = endpoint(idp, "token")
     headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
@@ -204,7 +203,7 @@ async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body
     if idp.profile.token_format == "json":
         headers = {**headers, "content-type": "application/json"}
         headers.pop("Content-Length", None)
-        content = msgspec.json.encode(dict(httpx.QueryParams(body)))
+        content = msgspec.json.encode(dict(parse_qsl(body, keep_blank_values=True)))
     came = await _ask(http, "POST", address, headers, content, stage="token")
     answer = _members(came, "token")
     if came.status != HTTPStatus.OK or "error" in answer:
@@ -219,7 +218,7 @@ async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body
 
 
 async def identify(
-    http: httpx.AsyncClient, documents: Documents, idp: Idp, brought: Brought, *, nonce: str | None, now: datetime
+    http: Http, documents: Documents, idp: Idp, brought: Brought, *, nonce: str | None, now: datetime
 ) -> Identity:
     """Who the tokens belong to. Raises `UpstreamFailed`."""
     names = idp.profile.identity
@@ -298,7 +297,7 @@ async def discovery(documents: Documents, idp: Idp) -> Discovered:
         raise UpstreamFailed("identity", "bad_discovery") from None
 
 
-async def _ask_identity(http: httpx.AsyncClient, idp: Idp, access_token: str) -> dict[str, Any]:
+async def _ask_identity(http: Http, idp: Idp, access_token: str) -> dict[str, Any]:
     """What the identity endpoint says. HubSpot wants the token in the address, too."""
     asked = idp.profile.identity
     address = endpoint(idp, "identity").replace("{access_token}", quote(access_token, safe=""))
@@ -327,7 +326,7 @@ def _text(answer: Mapping[str, object], path: str) -> str | None:
 
 
 async def _ask(
-    http: httpx.AsyncClient,
+    http: Http,
     method: str,
     address: str,
     headers: Mapping[str, str],
@@ -336,7 +335,7 @@ async def _ask(
     stage: Stage,
 ) -> Answer:
     try:
-        return await ask(http, method, address, headers=headers, content=content)
+        return await http.ask(method, address, headers=headers, content=content)
     except NoAnswer as error:
         raise UpstreamFailed(stage, error.code, status=error.status) from None
 
