@@ -12,7 +12,7 @@ from nats.js import JetStreamContext
 from nats.js.api import Header, KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
-from scopefold.ledger.log import LogUnavailable
+from scopefold.ledger.log import CALL_SECONDS, LogUnavailable
 
 VAULT: Final = "vault"
 SESSIONS: Final = "sessions"
@@ -111,17 +111,28 @@ _AWAY = (
 _LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestError)
 
 
+class _Subjects(msgspec.Struct, frozen=True):
+    subjects: dict[str, int] = {}
+
+
+class _StreamInfo(msgspec.Struct, frozen=True):
+    """One page of what a stream tells of itself; without a state where it was not found."""
+
+    state: _Subjects | None = None
+    total: int = 0
+
+
 class Bucket:
     """One bucket, with Structs for values. Raises `LogUnavailable` where the bus does not answer."""
 
     def __init__(
         self,
         kv: KeyValue,
+        place: tuple[JetStreamContext, str],
         remake: Callable[[], Awaitable[object]] | None = None,
-        place: tuple[JetStreamContext, str] | None = None,
     ) -> None:
         self._kv = kv
-        self._place = place  # the client library renews no lifetime, so this bucket's entries are published by hand
+        self._place = place
         self._remake = remake  # a bucket in memory is gone with a server that stood alone
 
     async def get(self, key: str, kind: type[T]) -> tuple[T, int] | None:
@@ -164,8 +175,7 @@ class Bucket:
             return await self._kv.create(key, content, msg_ttl=keep_seconds)
         if keep_seconds is None:
             return await self._kv.update(key, content, last=revision)
-        assert self._place is not None, "only a bucket that knows its place can renew a lifetime"
-        js, name = self._place
+        js, name = self._place  # the client library renews no lifetime, so this is published by hand
         expected: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
         return (await js.publish(f"$KV.{name}.{key}", content, headers=expected, msg_ttl=keep_seconds)).seq
 
@@ -179,18 +189,27 @@ class Bucket:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
 
     async def keys(self, pattern: str = ">") -> list[str]:
-        """All keys that match, sorted. The server looks for them: others cost nothing."""
-        found: list[str] = []
+        """All keys that match, sorted. The server looks for them: others cost nothing.
+
+        Those of entries that were deleted lately are among them: who reads them finds nothing there. No watcher is
+        used: it can say that it has told all before it told anything, and leaves a consumer behind for minutes.
+        """
+        js, name = self._place
+        prefix, found = f"$KV.{name}.", dict[str, int]()
         try:
-            watcher = await self._kv.watch(pattern, ignore_deletes=True, meta_only=True)
-            try:
-                while (entry := await watcher.updates()) is not None:  # type: ignore[no-untyped-call]
-                    found.append(entry.key)
-            finally:
-                await watcher.stop()  # type: ignore[no-untyped-call]
+            while True:
+                asked = {"subjects_filter": prefix + pattern, "offset": len(found)}
+                answer = await js._nc.request(  # the library's own call knows no pages
+                    f"$JS.API.STREAM.INFO.KV_{name}", msgspec.json.encode(asked), timeout=CALL_SECONDS
+                )
+                page = msgspec.json.decode(answer.data, type=_StreamInfo)
+                if page.state is None:
+                    raise LogUnavailable(f"the bus does not tell the keys of {name}")
+                found |= page.state.subjects
+                if not page.state.subjects or len(found) >= page.total:
+                    return sorted(subject.removeprefix(prefix) for subject in found)
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-        return sorted(found)
 
 
 class Buckets:
@@ -228,11 +247,17 @@ async def connect(js: JetStreamContext) -> Buckets:
         await declare(js, only=StorageType.MEMORY)
 
     try:
-        names = {"vault": VAULT, "sessions": SESSIONS, "clients": CLIENTS, "dynamic": DYNAMIC, "consents": CONSENTS}
-        found = {name: Bucket(await js.key_value(bucket)) for name, bucket in names.items()}
-        grants = Bucket(await js.key_value(GRANTS), place=(js, GRANTS))
+        names = {
+            "vault": VAULT,
+            "sessions": SESSIONS,
+            "clients": CLIENTS,
+            "dynamic": DYNAMIC,
+            "consents": CONSENTS,
+            "grants": GRANTS,
+        }
+        found = {name: Bucket(await js.key_value(bucket), (js, bucket)) for name, bucket in names.items()}
         await remake()
-        flows, proofs = [Bucket(await js.key_value(name), remake) for name in (FLOWS, PROOFS)]
-        return Buckets(**found, grants=grants, flows=flows, proofs=proofs)
+        flows, proofs = [Bucket(await js.key_value(name), (js, name), remake) for name in (FLOWS, PROOFS)]
+        return Buckets(**found, flows=flows, proofs=proofs)
     except (nats.js.errors.Error, *_AWAY) as error:
         raise LogUnavailable(f"the buckets are not there yet; run: scopefold bus init ({error})") from None

@@ -86,8 +86,7 @@ class Clients:
     async def all(self) -> list[Client]:
         """Every registered client, by id."""
         found = [await self._bucket.get(key, Client) for key in await self._bucket.keys()]
-        dynamic = [key for key in await self._dynamic.keys() if key.startswith("client.")]
-        found += [await self._dynamic.get(key, Client) for key in dynamic]
+        found += [await self._dynamic.get(key, Client) for key in await self._dynamic.keys("client.*")]
         return sorted((one[0] for one in found if one is not None), key=lambda client: client.client_id)
 
     def _place(self, client_id: str) -> tuple[Bucket, str]:
