@@ -32,10 +32,9 @@ from scopefold.auth.oauth.own_tokens import read_hint
 from scopefold.auth.oauth.request import RedirectedError, ShownError, form_parameters, single_parameters
 from scopefold.auth.oauth.resource import resources_of
 from scopefold.auth.oauth.server import check_authorization_request
-from scopefold.auth.store.buckets import hashed
-from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
-from scopefold.auth.web.abandoned import note_begun
-from scopefold.auth.web.browser import mark_browser, random_text
+from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session, attempt_key
+from scopefold.auth.web.abandoned import note_abandoned
+from scopefold.auth.web.browser import browser_of, mark_browser, random_text
 from scopefold.auth.web.consent import answered, unknown_app
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
@@ -191,8 +190,9 @@ async def _begin(
         subject=asked.subject,
         issuer=service.issuer,
     )
-    await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
-    await note_begun(service, attempt, hashed(state))
+    if browser_of(request) is not None:  # a browser that was not here has nothing before this
+        await note_abandoned(service, attempt)
+    await service.bus.buckets.flows.create(attempt_key(browser, idp.idp, state), attempt)
     await keep_for(service, parameters, browser)
     return response, address
 
