@@ -97,32 +97,25 @@ class Vault:
         self._bucket = bucket
         self._tenant = tenant
         self._kek = kek
-        self._root = b""
+        self.fingerprint_key = b""
+        """Keys the fingerprints of tokens."""
+        self.dpop_nonce_key = b""
+        """Keys the nonces that clients put into their proofs."""
+        self.client_secret_key = b""
+        """Keys the hashes of client secrets."""
+        self.csrf_key = b""
+        """Keys the tokens that bind a form to the session of who it was shown to."""
+        self._subject_key = b""
         self._data_keys: dict[str, bytes] = {}
 
     async def open(self) -> None:
         """Find the vault's root key, or make it. Raises `CannotOpen` where another key sealed this vault."""
-        self._root = await self._key("root", "root")
-
-    @property
-    def fingerprint_key(self) -> bytes:
-        """Keys the fingerprints of tokens."""
-        return derive(self._root, "fingerprint")
-
-    @property
-    def dpop_nonce_key(self) -> bytes:
-        """Keys the nonces that clients put into their proofs."""
-        return derive(self._root, "dpop nonce")
-
-    @property
-    def client_secret_key(self) -> bytes:
-        """Keys the hashes of client secrets."""
-        return derive(self._root, "client secret")
-
-    @property
-    def csrf_key(self) -> bytes:
-        """Keys the tokens that bind a form to the session of who it was shown to."""
-        return derive(self._root, "form")
+        root = await self._key("root", "root")
+        self.fingerprint_key = derive(root, "fingerprint")
+        self.dpop_nonce_key = derive(root, "dpop nonce")
+        self.client_secret_key = derive(root, "client secret")
+        self.csrf_key = derive(root, "form")
+        self._subject_key = derive(root, "upstream subject")
 
     async def knows(self, user: str) -> bool:
         """Is this a user who has logged in here?"""
@@ -143,7 +136,7 @@ class Vault:
 
         The link is (IdP, subject), never an address: two accounts with one e-mail stay two users.
         """
-        name = f"identity.{idp}.{keyed_hash(derive(self._root, 'upstream subject'), subject)}"
+        name = f"identity.{idp}.{keyed_hash(self._subject_key, subject)}"
         for _ in range(2):
             if (found := await self._bucket.get(name, Linked)) is not None:
                 return found[0].user
