@@ -127,6 +127,12 @@ class _Got(msgspec.Struct, frozen=True):
     error: dict[str, Any] | None = None
 
 
+class _Put(msgspec.Struct, frozen=True):
+    seq: int = 0
+    error: dict[str, Any] | None = None
+
+
+_read_put = msgspec.json.Decoder(_Put).decode
 _read_got = msgspec.json.Decoder(_Got).decode
 
 
@@ -136,6 +142,12 @@ def _stored_in(answer: bytes) -> _Stored | None:
     if got.error is not None:
         raise nats.js.errors.APIError.from_error(got.error)
     return got.message
+
+
+def _check_key(key: str) -> None:
+    """A wildcard would find somebody else's entry."""
+    if _KEY.fullmatch(key) is None:
+        raise nats.js.errors.InvalidKeyError(key)
 
 
 class _Subjects(msgspec.Struct, frozen=True):
@@ -167,14 +179,12 @@ class Bucket:
 
         Asked by hand: reading what the server answers costs the client library four times what it costs here.
         """
-        if _KEY.fullmatch(key) is None:  # a wildcard would find somebody else's entry
-            raise nats.js.errors.InvalidKeyError(key)
+        _check_key(key)
         return await self._last(key, kind)
 
     async def last_below(self, key: str, kind: type[T]) -> T | None:
         """What was written last below a key, one step down; None where that was a deletion."""
-        if _KEY.fullmatch(key) is None:
-            raise nats.js.errors.InvalidKeyError(key)
+        _check_key(key)
         found = await self._last(f"{key}.*", kind)
         return found[0] if found else None
 
@@ -219,13 +229,28 @@ class Bucket:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
 
     async def _write(self, key: str, content: bytes, revision: int, keep_seconds: int | None) -> int:
-        if revision == 0:
-            return await self._kv.create(key, content, msg_ttl=keep_seconds)
-        if keep_seconds is None:
-            return await self._kv.update(key, content, last=revision)
-        js, name = self._place  # the client library renews no lifetime, so this is published by hand
-        expected: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
-        return (await js.publish(f"$KV.{name}.{key}", content, headers=expected, msg_ttl=keep_seconds)).seq
+        """Published by hand: the library renews no lifetime, and looks four times at every key."""
+        try:
+            return await self._publish(key, content, revision, keep_seconds)
+        except nats.js.errors.BadRequestError:
+            if revision != 0:
+                raise
+            return await self._kv.create(key, content, msg_ttl=keep_seconds)  # there may be a marker of a deletion
+
+    async def _publish(self, key: str, content: bytes, revision: int, keep_seconds: int | None) -> int:
+        js, name = self._place
+        _check_key(key)
+        headers: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
+        if keep_seconds is not None:
+            headers[Header.MSG_TTL] = str(keep_seconds)
+        try:
+            answer = await js._nc.request(f"$KV.{name}.{key}", content, timeout=CALL_SECONDS, headers=headers)
+        except nats.errors.NoRespondersError:
+            raise nats.js.errors.NoStreamResponseError from None
+        put = _read_put(answer.data)
+        if put.error is not None:
+            raise nats.js.errors.APIError.from_error(put.error)
+        return put.seq
 
     async def take(self, key: str, revision: int) -> None:
         """Delete the entry of this revision. Of all who try, one succeeds; the others get `Taken`."""
