@@ -34,12 +34,12 @@ from scopefold.auth.oauth.resource import resources_of
 from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session, attempt_key
 from scopefold.auth.web.abandoned import note_abandoned
-from scopefold.auth.web.browser import browser_of, mark_browser, random_text
+from scopefold.auth.web.browser import browser_of, mark_browser, random_text, session_cookie
 from scopefold.auth.web.consent import answered, unknown_app
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.pushed import again, keep_for, resolved
-from scopefold.auth.web.service import Service, callback_address, now, service_of, session_of
+from scopefold.auth.web.service import Service, callback_address, now, service_of
 from scopefold.auth.web.upstream import authorize_url, needs_nonce
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
@@ -57,7 +57,7 @@ async def authorize(request: Request) -> Response:
     else:
         sent = single_parameters(request.query_params.multi_items())
     parameters, pushed = await resolved(service, request, sent)
-    known = await session_of(request)
+    known = await service.bus.sessions.find(session_cookie(request), now())
     loaded = service.loaded(await service.clients.get(parameters.get("client_id", "")))
     loaded.pushed = pushed
     check_authorization_request(loaded, parameters, _user(known))

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from authlib.oauth2.auth import encode_client_secret_basic, encode_client_secret_post
-from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc6749.parameters import prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from msgspec import Struct
 
@@ -113,16 +113,16 @@ def authorize_url(
     assert idp.registration is not None
     challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
     once = {"nonce": nonce} if nonce is not None else {}
-    return str(
-        prepare_grant_uri(
-            endpoint(idp, "authorize"),
-            idp.registration.event.client_id,
-            "code",
-            redirect_uri=redirect_uri,
-            state=state,
-            **{**more, **authorize_parameters(idp), **request_parameters(idp.profile, scopes), **challenge, **once},
-        )
-    )
+    asked = {
+        "response_type": "code",
+        "client_id": idp.registration.event.client_id,
+        "redirect_uri": redirect_uri,
+        "state": state,
+    }
+    others = {**more, **authorize_parameters(idp), **request_parameters(idp.profile, scopes), **challenge, **once}
+    place = urlsplit(endpoint(idp, "authorize"))
+    query = urlencode([*parse_qsl(place.query, keep_blank_values=True), *{**others, **asked}.items()])
+    return urlunsplit(place._replace(query=query))
 
 
 async def exchange(
