@@ -11,7 +11,7 @@ from scopefold.auth.core.idps import from_another_issuer
 from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.oauth.loaded import GrantedUser
-from scopefold.auth.oauth.request import RedirectedError, ShownError, single_parameters
+from scopefold.auth.oauth.request import RedirectedError, ShownError, query_parameters
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.records import Attempt, attempt_key
 from scopefold.auth.store.vault import Identity, StoredToken, TokenPart
@@ -33,7 +33,7 @@ STORE_TRIES: Final = 5
 async def callback(request: Request) -> Response:
     """`GET /oauth2/callback/{idp}`, and `/oauth2/callback` while exactly one IdP is registered."""
     service = service_of(request)
-    parameters = single_parameters(request.query_params.multi_items())
+    parameters = query_parameters(request.scope["query_string"])
     attempt = await _claim(service, request, parameters.get("state", ""))
     service = go_on_as(request, attempt.issuer or service.issuer)
     idp = service.scopes.idps.get(attempt.idp)

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from scopefold.auth.core.id_token import BadIdToken, Expected, UnknownKey, verified
 from scopefold.auth.core.idps import discovery_address, known_issuer
-from scopefold.auth.core.login import Granted, authorize_parameters, read_grant
+from scopefold.auth.core.login import Granted, authorize_parameters, read_grant, requested_scopes
 from scopefold.auth.core.tokens import BadTokenAnswer, Token, joined, request_scope, requests, tokens_in
 from scopefold.auth.store.vault import Identity
 from scopefold.auth.web.outgoing import Answer, Documents, Http, NoAnswer
@@ -99,30 +99,41 @@ def needs_nonce(idp: Idp) -> bool:
     return idp.profile.identity.source == "id_token"
 
 
-def authorize_url(
-    idp: Idp,
-    *,
-    redirect_uri: str,
-    scopes: tuple[str, ...],
-    state: str,
-    verifier: str,
-    more: Mapping[str, str],
-    nonce: str | None = None,
-) -> str:
-    """Where the browser is sent: the whole union, PKCE, the profile's own parameters, and what the client asked for."""
+class Way(Struct, frozen=True):
+    """What every login says to an IdP, made once for as long as the IdP stays as it is."""
+
+    idp: Idp
+    scopes: tuple[str, ...]
+    """What is asked of it: the whole union."""
+    address: str
+    """Of its authorization endpoint, with all parameters that are always the same."""
+    names: frozenset[str]
+    """Of these parameters: nothing that a client asks for replaces one."""
+
+
+def way_to(idp: Idp, redirect_uri: str) -> Way:
+    """The way to an IdP: with the profile's own parameters and the operator's, and the whole union."""
     assert idp.registration is not None
-    challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
-    once = {"nonce": nonce} if nonce is not None else {}
-    asked = {
+    scopes = requested_scopes(idp)
+    always = {
+        **authorize_parameters(idp),
+        **request_parameters(idp.profile, scopes),
         "response_type": "code",
         "client_id": idp.registration.event.client_id,
         "redirect_uri": redirect_uri,
-        "state": state,
+        "code_challenge_method": "S256",
     }
-    others = {**more, **authorize_parameters(idp), **request_parameters(idp.profile, scopes), **challenge, **once}
     place = urlsplit(endpoint(idp, "authorize"))
-    query = urlencode([*parse_qsl(place.query, keep_blank_values=True), *{**others, **asked}.items()])
-    return urlunsplit(place._replace(query=query))
+    query = urlencode([*parse_qsl(place.query, keep_blank_values=True), *always.items()])
+    return Way(idp, scopes, urlunsplit(place._replace(query=query)), frozenset(always))
+
+
+def authorize_url(way: Way, *, state: str, verifier: str, more: Mapping[str, str], nonce: str | None = None) -> str:
+    """Where the browser is sent: the way to the IdP, with what is this login's own and what the client asked for."""
+    own = {name: value for name, value in more.items() if name not in way.names}
+    own |= {"state": state, "code_challenge": create_s256_code_challenge(verifier)}
+    own |= {"nonce": nonce} if nonce is not None else {}
+    return f"{way.address}&{urlencode(own)}"
 
 
 async def exchange(
