@@ -51,6 +51,8 @@ def run(description: str | None, loads: Sequence[Load]) -> None:
     if unknown := [name for name in wanted if name not in PEERS]:
         sys.exit(f"bench: there is no peer {unknown[0]}; known: {', '.join(PEERS)}")
     seconds, rounds = min(asked.seconds, MOST_SECONDS), min(asked.rounds, MOST_ROUNDS)
+    if wanted and not asked.json:
+        print("Not like for like: see bench/README.md (durability, events, vault, calls upstream, PKCE, tokens).")
     with tempfile.TemporaryDirectory() as name, ExitStack() as running:
         folder, port = Path(name), free_port()
         idp = f"http://127.0.0.1:{port}"

@@ -68,72 +68,85 @@ def _installed() -> Path:
 def _configure(folder: Path, idp: str) -> None:
     """SATOSA reads YAML, of which JSON is a part."""
     key = generate_private_key(65537, 2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "key.pem").write_bytes(pem)
-    files: dict[str, Any] = {
-        "clients.json": {
-            WEB: {
-                "client_id": WEB,
-                "client_secret": SECRET,
-                "redirect_uris": [REDIRECT_URI],
-                "response_types": ["code"],
-                "grant_types": ["authorization_code"],
-                "token_endpoint_auth_method": "client_secret_basic",
-                "subject_type": "public",
-            }
-        },
-        "backend.yaml": {
-            "module": "satosa.backends.openid_connect.OpenIDConnectBackend",
-            "name": "upstream",
-            "config": {
-                "provider_metadata": {"issuer": idp},
-                "client": {
-                    "verify_ssl": False,
-                    "auth_req_params": {"response_type": "code", "scope": SCOPES.split()},
-                    "client_metadata": {
-                        "client_id": CLIENT_ID,
-                        "client_secret": CLIENT_SECRET,
-                        "application_type": "web",
-                        "redirect_uris": [f"{OWN_ADDRESS}/upstream"],
-                        "subject_type": "public",
-                    },
-                },
-            },
-        },
-        "frontend.yaml": {
-            "module": "satosa.frontends.openid_connect.OpenIDConnectFrontend",
-            "name": "OIDC",
-            "config": {
-                "signing_key_path": "key.pem",
-                "signing_key_id": "bench",
-                "db_uri": f"stateless://bench:{SALT}@localhost?alg=aes256",
-                "client_db_path": "clients.json",
-                "sub_hash_salt": SALT,
-                "provider": {
-                    "response_types_supported": ["code"],
-                    "subject_types_supported": ["public"],
-                    "scopes_supported": SCOPES.split(),
-                },
-            },
-        },
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files = {
+        "clients.json": {WEB: _client()},
+        "backend.yaml": _backend(idp),
+        "frontend.yaml": _frontend(),
         "internal_attributes.yaml": {
             "attributes": {"sub": {"openid": ["sub"]}, "mail": {"openid": ["email"]}, "name": {"openid": ["name"]}},
             "user_id_from_attrs": ["sub"],
         },
-        "proxy_conf.yaml": {
-            "BASE": OWN_ADDRESS,
-            "COOKIE_STATE_NAME": "SATOSA_STATE",
-            "COOKIE_SECURE": False,
-            "COOKIE_HTTPONLY": True,
-            "COOKIE_SAMESITE": "Lax",
-            "CONTEXT_STATE_DELETE": True,
-            "STATE_ENCRYPTION_KEY": SALT,
-            "INTERNAL_ATTRIBUTES": "internal_attributes.yaml",
-            "BACKEND_MODULES": ["backend.yaml"],
-            "FRONTEND_MODULES": ["frontend.yaml"],
-            "MICRO_SERVICES": [],
-            "LOGGING": {"version": 1, "disable_existing_loggers": False, "root": {"level": "WARNING"}},
-        },
+        "proxy_conf.yaml": _proxy(),
     }
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content))
+
+
+def _client() -> dict[str, Any]:
+    return {
+        "client_id": WEB,
+        "client_secret": SECRET,
+        "redirect_uris": [REDIRECT_URI],
+        "response_types": ["code"],
+        "grant_types": ["authorization_code"],
+        "token_endpoint_auth_method": "client_secret_basic",
+        "subject_type": "public",
+    }
+
+
+def _backend(idp: str) -> dict[str, Any]:
+    return {
+        "module": "satosa.backends.openid_connect.OpenIDConnectBackend",
+        "name": "upstream",
+        "config": {
+            "provider_metadata": {"issuer": idp},
+            "client": {
+                "verify_ssl": False,
+                "auth_req_params": {"response_type": "code", "scope": SCOPES.split()},
+                "client_metadata": {
+                    "client_id": CLIENT_ID,
+                    "client_secret": CLIENT_SECRET,
+                    "application_type": "web",
+                    "redirect_uris": [f"{OWN_ADDRESS}/upstream"],
+                    "subject_type": "public",
+                },
+            },
+        },
+    }
+
+
+def _frontend() -> dict[str, Any]:
+    return {
+        "module": "satosa.frontends.openid_connect.OpenIDConnectFrontend",
+        "name": "OIDC",
+        "config": {
+            "signing_key_path": "key.pem",
+            "signing_key_id": "bench",
+            "db_uri": f"stateless://bench:{SALT}@localhost?alg=aes256",
+            "client_db_path": "clients.json",
+            "sub_hash_salt": SALT,
+            "provider": {
+                "response_types_supported": ["code"],
+                "subject_types_supported": ["public"],
+                "scopes_supported": SCOPES.split(),
+            },
+        },
+    }
+
+
+def _proxy() -> dict[str, Any]:
+    return {
+        "BASE": OWN_ADDRESS,
+        "COOKIE_STATE_NAME": "SATOSA_STATE",
+        "COOKIE_SECURE": False,
+        "COOKIE_HTTPONLY": True,
+        "COOKIE_SAMESITE": "Lax",
+        "CONTEXT_STATE_DELETE": True,
+        "STATE_ENCRYPTION_KEY": SALT,
+        "INTERNAL_ATTRIBUTES": "internal_attributes.yaml",
+        "BACKEND_MODULES": ["backend.yaml"],
+        "FRONTEND_MODULES": ["frontend.yaml"],
+        "MICRO_SERVICES": [],
+        "LOGGING": {"version": 1, "disable_existing_loggers": False, "root": {"level": "WARNING"}},
+    }
