@@ -6,11 +6,10 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 
 from scopefold.auth.web import outgoing
-from scopefold.auth.web.outgoing import MAX_ANSWER_BYTES, Documents, NoAnswer
+from scopefold.auth.web.outgoing import MAX_ANSWER_BYTES, Documents, Http, NoAnswer
 from tests.auth.world import World
 from tests.sandbox.visitor import CLIENT_ID, CLIENT_SECRET
 
@@ -75,8 +74,9 @@ def web() -> Iterator[Web]:
 @pytest.fixture
 async def documents() -> AsyncIterator[Documents]:
     """As `app` wires them."""
-    async with httpx.AsyncClient(timeout=5, follow_redirects=False) as http:
-        yield Documents(http)
+    http = Http()
+    yield Documents(http)
+    await http.aclose()
 
 
 ANSWERS: list[tuple[str, str | None]] = [

@@ -1,8 +1,11 @@
 """Logins through auth at the stand-ins of every kind of provider: what is kept, and what the log says of it."""
 
+from contextlib import aclosing
+
 import httpx
 import pytest
 
+from scopefold.auth.web.outgoing import Http
 from scopefold.auth.web.upstream import UpstreamFailed, exchange
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import AuthorizationFailed, EndpointOverrides, IdpRegistered, TokenStored
@@ -157,7 +160,7 @@ async def test_what_an_idp_says_in_words_is_known_but_told_to_no_log(world: Worl
     endpoints = EndpointOverrides(token=token, **told["endpoints"])
     event = IdpRegistered(idp="ms", profile="microsoft", client_id=told["client_id"], endpoints=endpoints)
     idp = replay(log_of(event)).scopes.idps["ms"]
-    async with httpx.AsyncClient() as http:
+    async with aclosing(Http()) as http:
         with pytest.raises(UpstreamFailed) as failed:
             await exchange(
                 http,

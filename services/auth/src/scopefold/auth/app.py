@@ -22,7 +22,7 @@ from scopefold.runtime.bus import Bus
 from scopefold.runtime.serve import check_port, serve
 from scopefold.runtime.settings import BadSettings
 
-UPSTREAM_SECONDS: Final = 10.0
+CLIENT_SECONDS: Final = 10.0
 
 
 async def main(settings: Settings) -> None:
@@ -37,7 +37,7 @@ async def main(settings: Settings) -> None:
         await projection.open(path)
     except (sqlite3.Error, OSError) as error:
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: cannot keep {path}: {error}") from None
-    http = httpx.AsyncClient(timeout=UPSTREAM_SECONDS, follow_redirects=False)
+    http = httpx.AsyncClient(timeout=CLIENT_SECONDS, follow_redirects=False)
     service = Service(settings, projection, http)
     background = [
         asyncio.create_task(bus.keep_connected(stream.subscribe(settings.tenant, wake))),
@@ -58,6 +58,7 @@ async def main(settings: Settings) -> None:
         await service.backchannel.close()
         await bus.close()
         await http.aclose()
+        await service.upstream.aclose()
         await service.egress.close()
         await service.history.forget()
         await projection.close()

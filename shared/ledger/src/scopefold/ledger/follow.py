@@ -14,6 +14,7 @@ from scopefold.ledger.read import BATCH, read
 
 POLL_SECONDS: Final = 2.0
 LOOK_AGAIN_SECONDS: Final = 0.01
+TOGETHER_SECONDS: Final = 0.05
 SHORTER_CHECKS: Final = 10
 SHORTER_PAUSE_SECONDS: Final = 0.5
 GENESIS: Final = hashlib.sha256(b"scopefold ledger").hexdigest()
@@ -82,8 +83,9 @@ async def follow(
     Calls `caught_up` each time it stands at the log's end. Ends only by an exception, as `catch_up`, or by
     cancellation.
     """
-    reached, pause = checkpoint, POLL_SECONDS
+    reached, pause, clock = checkpoint, POLL_SECONDS, asyncio.get_running_loop().time
     while True:
+        begun = clock()
         wake.clear()
         reached = await catch_up(log, reached, apply)
         caught_up()
@@ -94,3 +96,5 @@ async def follow(
         else:
             # In a cluster the announcement comes before the event can be read: look again soon, then ever later.
             pause = LOOK_AGAIN_SECONDS
+            # What comes close together is read together: the first at once, what follows it a moment later.
+            await asyncio.sleep(max(0.0, begun + TOGETHER_SECONDS - clock()))

@@ -1,5 +1,6 @@
 """How often something may happen: the generic cell rate algorithm (ITU-T I.371), which keeps one number a key."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -31,6 +32,7 @@ def counted(rate: Rate, full_at: float, now: float) -> float:
     return max(full_at, now) + rate.interval_seconds
 
 
+@lru_cache(maxsize=4096)
 def client_address(peer: str, forwarded: tuple[str, ...], trusted: tuple[Network, ...]) -> str:
     """Who a request is from: the last address that no trusted proxy has.
 

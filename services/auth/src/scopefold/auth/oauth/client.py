@@ -32,7 +32,8 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no typ
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Byte for byte, but for the port of a native app's loopback address."""
-        return is_registered(redirect_uri, self.client.redirect_uris, self.client.kind)
+        registered = self.client.redirect_uris
+        return redirect_uri in registered or is_registered(redirect_uri, registered, self.client.kind)
 
     def check_client_secret(self, client_secret: str) -> bool:
         presented = keyed_hash(self._secret_key, client_secret)

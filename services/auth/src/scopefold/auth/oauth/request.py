@@ -81,6 +81,11 @@ def single_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     return parameters
 
 
+def query_parameters(query: bytes) -> dict[str, str]:
+    """The parameters of a query string. Raises `ShownError`."""
+    return single_parameters(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+
+
 def form_parameters(body: bytes) -> dict[str, str]:
     """The parameters of a form body. Raises `ShownError`."""
     try:

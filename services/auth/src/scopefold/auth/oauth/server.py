@@ -25,14 +25,16 @@ NOT_PROVED: Final = "The client is not known, or did not prove itself as it is r
 
 
 class Server(AuthorizationServer):  # type: ignore[misc]
-    """An authorization server for one request."""
+    """An authorization server for one request: at the authorization endpoint, or at those for clients alone."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, *, for_browsers: bool = False) -> None:
         super().__init__()
         self.loaded = loaded
-        self.register_extension(PlainRequests(loaded))
         common = [ResourceIndicators(loaded), DPoP(loaded)]
         self.register_grant(CodeGrant, [RequireS256(required=True), *common, IdToken(loaded)])
+        if for_browsers:  # what clients need there, none of it comes into question here
+            self.register_extension(PlainRequests(loaded))
+            return
         self.register_grant(RefreshGrant, [*common, IdToken(loaded)])
         self.register_grant(OwnGrant, common)
         self.register_grant(ExchangeGrant, [DPoP(loaded)])
@@ -79,7 +81,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
 
 def check_authorization_request(loaded: Loaded, parameters: Mapping[str, str], user: GrantedUser | None) -> str:
     """The scope that a valid authorization request is allowed. Raises `ShownError` or `RedirectedError`."""
-    server = Server(loaded)
+    server = Server(loaded, for_browsers=True)
     try:
         grant = server.get_consent_grant(GrammarRequest("GET", parameters, {}), end_user=user)
     except OAuth2Error as error:
@@ -106,7 +108,7 @@ def check_pushed_request(loaded: Loaded, parameters: Mapping[str, str]) -> None:
 
 def issue_code(loaded: Loaded, parameters: Mapping[str, str], user: GrantedUser) -> tuple[str, str, Code]:
     """The address to send the browser to, the code in it, and what to store under the code's hash."""
-    server = Server(loaded)
+    server = Server(loaded, for_browsers=True)
     request = GrammarRequest("GET", parameters, {})
     try:
         request.user = user

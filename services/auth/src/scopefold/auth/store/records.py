@@ -6,6 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from scopefold.auth.core.redirects import ApplicationType, type_of
+from scopefold.auth.store.buckets import hashed
 
 Origin = Literal["operator", "dynamic", "document"]
 """Who registered a client: an operator, itself (RFC 7591), or nobody: it is described at the address that names it."""
@@ -38,7 +39,7 @@ class AuthorizeRequest(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True):
-    """A login that is under way at an IdP. Kept under the hash of the state that was sent there."""
+    """A login that is under way at an IdP. Kept under its browser, its IdP and the hash of the state sent there."""
 
     attempt: str
     idp: str
@@ -60,10 +61,14 @@ class Attempt(Struct, frozen=True):
     """As whom we were asked."""
 
 
-class Latest(Struct, frozen=True):
-    """The login that a browser began last at an IdP, by the hash of its state."""
+def attempts_of(browser: str, idp: str) -> str:
+    """The key below which a browser's logins at an IdP are kept."""
+    return f"attempt.{browser}.{idp}"
 
-    attempt: str
+
+def attempt_key(browser: str, idp: str, state: str) -> str:
+    """The key of one login under way: only the browser that began it, at the IdP it was sent to, finds it."""
+    return f"{attempts_of(browser, idp)}.{hashed(state)}"
 
 
 class Code(Struct, frozen=True):

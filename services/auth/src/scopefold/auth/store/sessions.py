@@ -21,7 +21,8 @@ from scopefold.auth.store.buckets import SESSION_SECONDS, Bucket, Taken, hashed
 from scopefold.auth.store.records import Seen, Session
 
 MAX_CLIENTS: Final = 100
-TRIES: Final = 5
+TRIES: Final = 60
+"""Of all who write the same row at once, one succeeds at each try: enough for as many windows as open together."""
 SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}(?![\s\S])")]
 _COOKIE: Final = re.compile(r"([A-Za-z0-9_-]{8,64})\.([A-Za-z0-9_-]{8,64})\.([A-Za-z0-9_-]{43})")
 

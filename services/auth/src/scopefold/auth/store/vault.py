@@ -40,32 +40,25 @@ class Vault:
 
     def __init__(self, bucket: Bucket, tenant: str, kek: bytes, *older: bytes) -> None:
         self._bucket = bucket
-        self._root = b""
         self.keys = DataKeys(bucket, tenant, (kek, *older))
+        self.fingerprint_key = b""
+        """Keys the fingerprints of tokens."""
+        self.dpop_nonce_key = b""
+        """Keys the nonces that clients put into their proofs."""
+        self.client_secret_key = b""
+        """Keys the hashes of client secrets."""
+        self.csrf_key = b""
+        """Keys the tokens that bind a form to the session of who it was shown to."""
+        self._subject_key = b""
 
     async def open(self) -> None:
         """Find the vault's root key, or make it. Raises `CannotOpen` where other keys sealed this vault."""
-        self._root = await self.keys.open()
-
-    @property
-    def fingerprint_key(self) -> bytes:
-        """Keys the fingerprints of tokens."""
-        return derive(self._root, "fingerprint")
-
-    @property
-    def dpop_nonce_key(self) -> bytes:
-        """Keys the nonces that clients put into their proofs."""
-        return derive(self._root, "dpop nonce")
-
-    @property
-    def client_secret_key(self) -> bytes:
-        """Keys the hashes of client secrets."""
-        return derive(self._root, "client secret")
-
-    @property
-    def csrf_key(self) -> bytes:
-        """Keys the tokens that bind a form to the session of who it was shown to."""
-        return derive(self._root, "form")
+        root = await self.keys.open()
+        self.fingerprint_key = derive(root, "fingerprint")
+        self.dpop_nonce_key = derive(root, "dpop nonce")
+        self.client_secret_key = derive(root, "client secret")
+        self.csrf_key = derive(root, "form")
+        self._subject_key = derive(root, "upstream subject")
 
     async def knows(self, user: str) -> bool:
         """Is this a user who has logged in here?"""
@@ -103,7 +96,7 @@ class Vault:
         return found[0].user if found is not None else None
 
     def _link(self, idp: str, subject: str) -> str:
-        return f"identity.{idp}.{keyed_hash(derive(self._root, 'upstream subject'), subject)}"
+        return f"identity.{idp}.{keyed_hash(self._subject_key, subject)}"
 
     async def token(self, user: str, idp: str) -> tuple[StoredToken, int] | None:
         """A user's token at an IdP, with the revision to replace it by."""

@@ -16,24 +16,22 @@ from scopefold.auth.core.login import (
     lacking,
     present_grant,
     reasons,
-    requested_scopes,
     worth_asking,
 )
 from scopefold.auth.oauth.loaded import GrantedUser
-from scopefold.auth.oauth.request import form_parameters, single_parameters
+from scopefold.auth.oauth.request import form_parameters, query_parameters
 from scopefold.auth.oauth.resource import resources_of
 from scopefold.auth.oauth.server import check_authorization_request
-from scopefold.auth.store.buckets import hashed
-from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session
-from scopefold.auth.web.abandoned import note_begun
+from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session, attempt_key
+from scopefold.auth.web.abandoned import note_abandoned
 from scopefold.auth.web.asked import asked_in, refused
-from scopefold.auth.web.browser import mark_browser, random_text
+from scopefold.auth.web.browser import browser_of, mark_browser, random_text, session_cookie
 from scopefold.auth.web.consent import answered, unknown_app
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.pushed import again, keep_for, resolved
-from scopefold.auth.web.service import Service, callback_address, now, service_of, session_of
-from scopefold.auth.web.upstream import authorize_url, needs_nonce
+from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.way import authorize_url, needs_nonce
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
 from scopefold.consent.ungiven import Ungiven
@@ -48,9 +46,9 @@ async def authorize(request: Request) -> Response:
     if request.method == "POST":
         sent = form_parameters(await limited_body(request))
     else:
-        sent = single_parameters(request.query_params.multi_items())
+        sent = query_parameters(request.scope["query_string"])
     parameters, pushed = await resolved(service, request, sent)
-    known = await session_of(request)
+    known = await service.bus.sessions.find(session_cookie(request), now())
     loaded = service.loaded(await service.clients.get(parameters.get("client_id", "")))
     loaded.pushed = pushed
     check_authorization_request(loaded, parameters, _user(known))
@@ -141,13 +139,11 @@ async def _begin(
     asked: Asked,
 ) -> tuple[Response, str]:
     """Remember the login under way, bound to this browser; the redirect upstream, and its address."""
-    state, verifier, scopes = random_text(), random_text(), requested_scopes(idp)
+    state, verifier, way = random_text(), random_text(), service.way_to(idp)
     nonce = random_text() if needs_nonce(idp) else None
     began_at = now()
     address = authorize_url(
-        idp,
-        redirect_uri=callback_address(service, idp.idp),
-        scopes=scopes,
+        way,
         state=state,
         verifier=verifier,
         nonce=nonce,
@@ -161,7 +157,7 @@ async def _begin(
         request=AuthorizeRequest(dict(parameters)),
         browser=browser,
         verifier=verifier,
-        requested=scopes,
+        requested=way.scopes,
         user=session.user if session else None,
         began_at=began_at,
         nonce=nonce,
@@ -169,8 +165,9 @@ async def _begin(
         subject=asked.subject,
         issuer=service.issuer,
     )
-    await service.bus.buckets.flows.create(f"attempt.{hashed(state)}", attempt)
-    await note_begun(service, attempt, hashed(state))
+    if browser_of(request) is not None:  # a browser that was not here has nothing before this
+        await note_abandoned(service, attempt)
+    await service.bus.buckets.flows.create(attempt_key(browser, idp.idp, state), attempt)
     await keep_for(service, parameters, browser)
     return response, address
 

@@ -12,9 +12,9 @@ from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.core.stored_token import Identity, StoredToken, TokenPart
 from scopefold.auth.oauth.loaded import GrantedUser
-from scopefold.auth.oauth.request import RedirectedError, ShownError, single_parameters
-from scopefold.auth.store.buckets import Taken, hashed
-from scopefold.auth.store.records import Attempt
+from scopefold.auth.oauth.request import RedirectedError, ShownError, query_parameters
+from scopefold.auth.store.buckets import Taken
+from scopefold.auth.store.records import Attempt, attempt_key
 from scopefold.auth.web.browser import browser_of, give_session, random_text, session_cookie
 from scopefold.auth.web.consent import answered
 from scopefold.auth.web.ending import end_if_withdrawn, end_session
@@ -33,7 +33,7 @@ STORE_TRIES: Final = 5
 async def callback(request: Request) -> Response:
     """`GET /oauth2/callback/{idp}`, and `/oauth2/callback` while exactly one IdP is registered."""
     service = service_of(request)
-    parameters = single_parameters(request.query_params.multi_items())
+    parameters = query_parameters(request.scope["query_string"])
     attempt = await _claim(service, request, parameters.get("state", ""))
     service = go_on_as(request, attempt.issuer or service.issuer)
     idp = service.scopes.idps.get(attempt.idp)
@@ -88,20 +88,27 @@ async def callback(request: Request) -> Response:
 async def _claim(service: Service, request: Request, state: str) -> Attempt:
     """The login that this browser began under this state at this IdP, once. Raises `ShownError`."""
     wrong = ShownError("invalid_state", "This login was not begun here, was finished already, or took too long.")
-    named = request.path_params.get("idp")
-    found = await service.bus.buckets.flows.get(f"attempt.{hashed(state)}", Attempt) if state else None
+    flows, browser = service.bus.buckets.flows, browser_of(request)
+    idp = _idp_of(service, request.path_params.get("idp"))
+    if browser is None or idp is None or not state:
+        raise wrong
+    key = attempt_key(browser, idp, state)
+    found = await flows.get(key, Attempt)
     if found is None:
         raise wrong
-    attempt, revision = found
-    if attempt.browser != browser_of(request) or named not in (None, attempt.idp):
-        raise wrong
-    if named is None and len([one for one in service.scopes.idps.values() if one.registration]) != 1:
-        raise wrong
     try:
-        await service.bus.buckets.flows.take(f"attempt.{hashed(state)}", revision)
+        await flows.take(key, found[1])
     except Taken:
         raise wrong from None
-    return attempt
+    return found[0]
+
+
+def _idp_of(service: Service, named: str | None) -> str | None:
+    """The IdP that a browser comes from: the one in the path, else the only one there is."""
+    if named is not None:
+        return named if named in service.scopes.idps else None
+    registered = [name for name, idp in service.scopes.idps.items() if idp.registration is not None]
+    return registered[0] if len(registered) == 1 else None
 
 
 async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tuple[Brought, Identity]:
@@ -112,7 +119,7 @@ async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tu
     if secret is None:
         raise UpstreamFailed("token", "no_client_secret")
     brought = await exchange(
-        service.http,
+        service.upstream,
         idp,
         client_secret=secret,
         code=code,
@@ -120,7 +127,7 @@ async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tu
         redirect_uri=callback_address(service, idp.idp),
         requested=attempt.requested,
     )
-    identity = await identify(service.http, service.documents, idp, brought, nonce=attempt.nonce, now=now())
+    identity = await identify(service.upstream, service.documents, idp, brought, nonce=attempt.nonce, now=now())
     return brought, identity
 
 

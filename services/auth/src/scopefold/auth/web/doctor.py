@@ -80,7 +80,7 @@ async def _answer_to_no_code(service: Service, idp: Idp, secret: str) -> Failure
     """How the token endpoint refuses a code that is none: it looks at who asks first (RFC 6749, section 5.2)."""
     try:
         await exchange(
-            service.http,
+            service.upstream,
             idp,
             client_secret=secret,
             code=NOT_A_CODE,

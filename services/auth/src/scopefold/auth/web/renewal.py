@@ -189,7 +189,7 @@ async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str
                 unsure_before, unsure = unsure, True
                 try:
                     return await renew(
-                        service.http,
+                        service.upstream,
                         idp,
                         client_secret=secret,
                         refresh_token=refresh_token,

@@ -68,18 +68,18 @@ def build(service: Service) -> Starlette:
         )
     ]
     routes = [
+        *oauth,  # first, since they are looked through in their order, and these are asked for most
         Route("/", metadata.home),
         Route("/assets/scopefold.css", style),
         Route("/healthz", metadata.healthz),
         Route("/readyz", metadata.readyz),
         Route("/openapi.json", described),
         *(route(endpoint) for endpoint in guarded),
-        *oauth,
     ]
     path = urlsplit(service.settings.issuer).path
     app = application(
         # Of an issuer with a path, both ways of a proxy in front: it takes the path off, or leaves it.
-        [*_well_known(), *([Mount(path, routes=routes)] if path else []), *routes],
+        [*([Mount(path, routes=routes)] if path else []), *routes, *_well_known()],
         exception_handlers={
             RedirectedError: answers.redirected,
             ShownError: answers.shown,

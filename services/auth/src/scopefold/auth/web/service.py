@@ -28,9 +28,10 @@ from scopefold.auth.web.browser import session_cookie
 from scopefold.auth.web.client_documents import ClientDocuments
 from scopefold.auth.web.clients import Clients
 from scopefold.auth.web.egress import Egress
-from scopefold.auth.web.outgoing import Documents
+from scopefold.auth.web.outgoing import Documents, Http
 from scopefold.auth.web.rate import Limits
 from scopefold.auth.web.turns import Renewals, Told
+from scopefold.auth.web.way import Way, way_to
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable
@@ -82,9 +83,9 @@ class Service:
     def __init__(self, settings: Settings, projection: Projection, http: httpx.AsyncClient) -> None:
         self.settings = settings
         self.projection = projection
-        self.http = http
+        self.upstream = Http()
         self.limits = Limits(settings)
-        self.documents = Documents(http)
+        self.documents = Documents(self.upstream)
         self.egress = Egress(networks(settings.egress_networks))
         self.backchannel = Backchannel(http, self.egress)
         self.registrations = Window()
@@ -95,6 +96,7 @@ class Service:
         self.connected: Connected | None = None
         self.waiting_for: str | None = "the bus has not been reached yet"
         self.broken: str | None = None
+        self._ways: dict[str, Way] = {}
         self._told_in_vain: set[tuple[str, str]] = set()
 
     def speaking_as(self, issuer: str) -> "Service":
@@ -109,6 +111,13 @@ class Service:
     def path(self) -> str:
         """The path of the issuer, with which the addresses of its pages begin."""
         return urlsplit(self.issuer).path
+
+    def way_to(self, idp: Idp) -> Way:
+        """The way to an IdP, one for each kept until the fold has another."""
+        kept = self._ways.get(idp.idp)
+        if kept is None or kept.idp is not idp:
+            kept = self._ways[idp.idp] = way_to(idp, callback_address(self, idp.idp))
+        return kept
 
     def tell_in_vain(self, idp: Idp, lacks: Iterable[Lack]) -> None:
         """Tell the operator, once a process and scope, of what users are not asked for another time."""

@@ -6,27 +6,25 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
-import httpx
 import msgspec
 from authlib.oauth2.auth import encode_client_secret_basic, encode_client_secret_post
-from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
-from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oauth2.rfc6749.parameters import prepare_token_request
 from msgspec import Struct
 
 from scopefold.auth.core.id_token import BadIdToken, Expected, UnknownKey, verified
 from scopefold.auth.core.idps import discovery_address, known_issuer
-from scopefold.auth.core.login import Granted, authorize_parameters, read_grant
+from scopefold.auth.core.login import Granted, read_grant
 from scopefold.auth.core.stored_token import Identity
 from scopefold.auth.core.tokens import BadTokenAnswer, Token, joined, request_scope, requests, tokens_in
-from scopefold.auth.web.outgoing import Answer, Documents, NoAnswer, ask
+from scopefold.auth.web.outgoing import Answer, Documents, Http, NoAnswer
+from scopefold.auth.web.way import endpoint
 from scopefold.consent.idp_scopes import Idp
 from scopefold.runtime.logs import logger
-from scopefold.scopes.addresses import BadDiscovery, Discovered, addresses, discovered
+from scopefold.scopes.addresses import BadDiscovery, Discovered, discovered
 from scopefold.scopes.grammar import BadScope, member
 from scopefold.scopes.profile import Endpoints
-from scopefold.scopes.union import request_parameters
 
 log = logger(__name__)
 T = TypeVar("T")
@@ -98,46 +96,8 @@ def error_code(text: str) -> str:
     return _ERROR_CODE.sub("?", text)[:100] or "unknown_error"
 
 
-def endpoint(idp: Idp, name: str) -> str:
-    """The address of an IdP's endpoint: the operator's where one is set, else the profile's."""
-    assert idp.registration is not None
-    own = getattr(idp.registration.event.endpoints, name)
-    return str(own or getattr(addresses(idp.profile), name))
-
-
-def needs_nonce(idp: Idp) -> bool:
-    """Whether the ID token says who the user is, so that it must be the one for this login."""
-    return idp.profile.identity.source == "id_token"
-
-
-def authorize_url(
-    idp: Idp,
-    *,
-    redirect_uri: str,
-    scopes: tuple[str, ...],
-    state: str,
-    verifier: str,
-    more: Mapping[str, str],
-    nonce: str | None = None,
-) -> str:
-    """Where the browser is sent: the whole union, PKCE, the profile's own parameters, and what the client asked for."""
-    assert idp.registration is not None
-    challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
-    once = {"nonce": nonce} if nonce is not None else {}
-    return str(
-        prepare_grant_uri(
-            endpoint(idp, "authorize"),
-            idp.registration.event.client_id,
-            "code",
-            redirect_uri=redirect_uri,
-            state=state,
-            **{**more, **authorize_parameters(idp), **request_parameters(idp.profile, scopes), **challenge, **once},
-        )
-    )
-
-
 async def exchange(
-    http: httpx.AsyncClient,
+    http: Http,
     idp: Idp,
     *,
     client_secret: str,
@@ -182,7 +142,7 @@ async def exchange(
 
 
 async def renew(
-    http: httpx.AsyncClient,
+    http: Http,
     idp: Idp,
     *,
     client_secret: str,
@@ -202,7 +162,7 @@ async def renew(
 
 
 async def _tokens(
-    http: httpx.AsyncClient, idp: Idp, client_secret: str, body: str, scopes: tuple[str, ...]
+    http: Http, idp: Idp, client_secret: str, body: str, scopes: tuple[str, ...]
 ) -> tuple[Mapping[str, object], tuple[Token, ...], Granted]:
     answer = await _ask_token(http, idp, client_secret, body)
     try:
@@ -220,7 +180,7 @@ class _App(Struct):
     client_secret: str
 
 
-async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body: str) -> Any:
+async def _ask_token(http: Http, idp: Idp, client_secret: str, body: str) -> Any:
     assert idp.registration is not None
     address = endpoint(idp, "token")
     headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
@@ -234,7 +194,7 @@ async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body
     if idp.profile.token_format == "json":
         headers = {**headers, "content-type": "application/json"}
         headers.pop("Content-Length", None)
-        content = msgspec.json.encode(dict(httpx.QueryParams(body)))
+        content = msgspec.json.encode(dict(parse_qsl(body, keep_blank_values=True)))
     came = await _ask(http, "POST", address, headers, content, stage="token")
     answer = _members(came, "token")
     if came.status != HTTPStatus.OK or "error" in answer:
@@ -249,7 +209,7 @@ async def _ask_token(http: httpx.AsyncClient, idp: Idp, client_secret: str, body
 
 
 async def identify(
-    http: httpx.AsyncClient, documents: Documents, idp: Idp, brought: Brought, *, nonce: str | None, now: datetime
+    http: Http, documents: Documents, idp: Idp, brought: Brought, *, nonce: str | None, now: datetime
 ) -> Identity:
     """Who the tokens belong to. Raises `UpstreamFailed`."""
     names = idp.profile.identity
@@ -344,7 +304,7 @@ async def discovery(documents: Documents, idp: Idp) -> Discovered:
         raise UpstreamFailed("identity", "bad_discovery") from None
 
 
-async def _ask_identity(http: httpx.AsyncClient, idp: Idp, access_token: str) -> dict[str, Any]:
+async def _ask_identity(http: Http, idp: Idp, access_token: str) -> dict[str, Any]:
     """What the identity endpoint says. HubSpot wants the token in the address, too."""
     asked = idp.profile.identity
     address = endpoint(idp, "identity").replace("{access_token}", quote(access_token, safe=""))
@@ -373,7 +333,7 @@ def _text(answer: Mapping[str, object], path: str) -> str | None:
 
 
 async def _ask(
-    http: httpx.AsyncClient,
+    http: Http,
     method: str,
     address: str,
     headers: Mapping[str, str],
@@ -382,7 +342,7 @@ async def _ask(
     stage: Stage,
 ) -> Answer:
     try:
-        return await ask(http, method, address, headers=headers, content=content)
+        return await http.ask(method, address, headers=headers, content=content)
     except NoAnswer as error:
         raise UpstreamFailed(stage, error.code, status=error.status) from None
 
