@@ -99,7 +99,9 @@ LISTENING: Final = (
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("case", MAY)
-async def test_J02_J03_J05_a_service_may_do_what_the_table_says_and_nothing_else(bus: Guarded, case: str, name: str) -> None:
+async def test_J02_J03_J05_a_service_may_do_what_the_table_says_and_nothing_else(
+    bus: Guarded, case: str, name: str
+) -> None:
     """J02: events of others. J03: what manages streams, consumers, servers. J05: reads outside one's own view."""
     async with bus.as_(name) as person:
         may = await person.may_publish(TRIED[case].values())
