@@ -1,6 +1,8 @@
 """Scopefold as a measured system: the real auth process on a real nats-server, with the settings it is shipped with."""
 
 import asyncio
+import base64
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from urllib.parse import urlencode
 
 import httpx
 import nats
+from msgspec.structs import replace
 
 from bench.driver import REDIRECT_URI, WEB, System
 from bench.stand_in import CLIENT_ID, CLIENT_SECRET, SCOPES
@@ -29,6 +32,15 @@ NOT_LIKE_FOR_LIKE: Final = (
 @contextmanager
 def scopefold(folder: Path, idp: str) -> Iterator[System]:
     """Scopefold, with one IdP and two clients. Raises `CannotStartError`."""
+    with alone(folder, new_kek()) as (system, _):
+        with httpx.Client(base_url=system.origin, headers=_admin(), timeout=20) as admin:
+            web, service = _registered(admin, idp)
+        yield replace(system, client=web, service=service)
+
+
+@contextmanager
+def alone(folder: Path, kek: str) -> Iterator[tuple[System, str]]:
+    """Scopefold with nothing registered, and the address of its bus. Raises `CannotStartError`."""
     server = NatsServer(folder / "nats")
     server.start()
     try:
@@ -40,31 +52,32 @@ def scopefold(folder: Path, idp: str) -> Iterator[System]:
             "SCOPEFOLD_PORT": str(port),
             "SCOPEFOLD_ISSUER": f"http://127.0.0.1:{port}",
             "SCOPEFOLD_ADMIN_TOKEN": ADMIN,
-            "SCOPEFOLD_KEK": "dGhpcy1pcy1hLWJlbmNoLWtleS1vZi1uby13b3J0aDE",
+            "SCOPEFOLD_KEK": kek,
             # One address drives it, and measures how fast it is rather than how fast it may be.
             "SCOPEFOLD_LOGINS_PER_MINUTE": NO_LIMIT,
         }
         auth = start("scopefold", [sys.executable, "-m", "scopefold.auth"], environment, folder, port)
         try:
-            asyncio.run(_settled(port, idp))
+            asyncio.run(_settled(port))
             assert server.process is not None and auth.process is not None
-            roots = (auth.process.pid, server.process.pid)
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=_admin(), timeout=20) as admin:
-                web, service = _registered(admin, idp)
-            yield System(
+            system = System(
                 name="scopefold",
                 port=port,
                 authorize="/authorize",
                 token="/oauth2/token",
-                roots=roots,
-                client=web,
-                service=service,
+                roots=(auth.process.pid, server.process.pid),
                 service_forms={"ES256": urlencode({"grant_type": "client_credentials", "scope": "api:read"})},
             )
+            yield system, server.url
         finally:
             auth.stop()
     finally:
         server.stop()
+
+
+def new_kek() -> str:
+    """A key-encryption key, as SCOPEFOLD_KEK has it."""
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
 def _admin() -> dict[str, str]:
@@ -79,7 +92,7 @@ async def _declared(url: str) -> None:
     await nc.close()
 
 
-async def _settled(port: int, idp: str) -> None:
+async def _settled(port: int) -> None:
     """Return once the service has read the log."""
     deadline = asyncio.get_running_loop().time() + READY_SECONDS
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=2) as http:
