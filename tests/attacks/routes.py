@@ -45,6 +45,10 @@ JUDGED: Final = {
     "/oauth2/userinfo": (401,),
     "/oauth2/backchannel-logout/{idp}": (400,),
     "/oauth2/logout": (200,),  # without a session there is nothing to lose
+    "/forward-auth": (400,),
+    "/forward-auth/{path:path}": (400,),
+    "/account/connect": (400,),
+    "/account/connected": (200,),  # says that something is done, and nothing of anybody
     "/account/logout": (403,),
     "/account/sessions": (401,),
     "/account/sessions/{sid}/revoke": (403,),
@@ -74,7 +78,7 @@ def filled(path: str) -> str:
     """The path with something in place of its parameters."""
     for name, value in (("{org}", ORGANISATION), ("{path:path}", ORGANISATION), ("{client_id:path}", "nobody")):
         path = path.replace(name, value)
-    for name in ("idp", "sid", "client_id", "user", "kid", "connector"):
+    for name in ("idp", "sid", "client_id", "user", "kid", "kind", "connector"):
         path = path.replace(f"{{{name}}}", f"{name}-of-nobody")
     assert "{" not in path, path
     return path

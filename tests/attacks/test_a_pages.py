@@ -43,6 +43,7 @@ async def every_page(world: World) -> Mapping[str, httpx.Response]:
     logout = await alice.browser.get("/oauth2/logout", params={"state": MARKUP})
     logged_out = await click(alice, logout)
     home = await alice.browser.get("/")
+    connected = await alice.browser.get("/account/connected")
     return {
         "home": home,
         "choose": choose,
@@ -53,6 +54,7 @@ async def every_page(world: World) -> Mapping[str, httpx.Response]:
         "error": error,
         "logout": logout,
         "logged_out": logged_out,
+        "connected": connected,
     }
 
 

@@ -14,7 +14,7 @@ from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.store import buckets
 from scopefold.auth.store.vault import Vault
 from scopefold.contracts.events import TokenStored
-from tests.auth.world import KEK, App, World, query_of
+from tests.auth.world import KEK, App, World, query_of, with_callback
 from tests.sandbox.walk import TICK_BOX, transaction_in
 from tests.support.browsing import Window
 from tests.support.logs import provisioned
@@ -49,7 +49,7 @@ async def registered_at(world: World, name: str, *scopes: str, **changed: Any) -
     async with httpx.AsyncClient() as http:
         app = (await http.get(told["app"])).json()
         del app["client_id"]
-        app["callbacks"] = [*app["callbacks"], answer.json()["callback"]]
+        app["callbacks"] = with_callback(app["callbacks"], answer.json()["callback"])
         assert 200 == (await http.put(told["app"], json=app)).status_code
     await world.publish(provisioned(f"api-{idp}", scopes, idp), by="provisioner")
     return idp

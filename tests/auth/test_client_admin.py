@@ -36,7 +36,7 @@ async def test_all_that_is_said_of_a_client_is_kept_and_shown(world: World) -> N
     shown = await world.admin("GET", f"{CLIENTS}/everything")
     assert [201, 200, 200] == [one.status_code for one in (made, again, shown)], made.text
     unsaid: dict[str, Any] = {"refresh_idle_seconds": None, "refresh_absolute_seconds": None, "resources": []}
-    unsaid["token_endpoint_auth_signing_alg"] = None
+    unsaid |= {"token_endpoint_auth_signing_alg": None, "exchange_resources": []}
     unsaid |= {"id_token_signed_response_alg": "RS256", "dpop_bound_access_tokens": False}
     unsaid["require_pushed_authorization_requests"] = False
     expected = {**unsaid, **EVERYTHING, "client_id": "everything", "origin": "operator"}

@@ -72,4 +72,4 @@ async def test_it_pushes_its_request_and_binds_its_tokens_to_a_key(world: World,
         dpop_bound_access_tokens=True,
     )
     came = await program.run(scripts, "openid_client.mjs", Visitor(world), **told, key=own, pushed=True)
-    assert expected(told, asked=["client_id", "request_uri"], tokenType="dpop") == came
+    assert expected(told, asked=["client_id", "request_uri"], tokenType="dpop", rotated=False) == came

@@ -40,7 +40,7 @@ async def oidc(walk_at: WalkAt) -> Walk:
 async def test_every_stand_in_shows_its_app_switches_faults_and_grants(oidc: Walk) -> None:
     shown = json_of(await oidc.http.get("/switches"))
     assert STAND_INS == list(shown)
-    assert [{"app", "switches", "faults", "grants"}] * len(STAND_INS) == [set(one) for one in shown.values()]
+    assert [{"app", "switches", "faults", "grants", "seen"}] * len(STAND_INS) == [set(one) for one in shown.values()]
     assert "secret" not in {name for one in shown.values() for name in one["app"]}
 
 

@@ -40,8 +40,9 @@ const tokens = await client.authorizationCodeGrant(config, back, checks, undefin
 const claims = tokens.claims();
 const who = await client.fetchUserInfo(config, tokens.access_token, claims.sub, { DPoP });
 const renewed = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP });
+const latest = renewed.refresh_token ?? tokens.refresh_token; // not every client is given a new one
 const known = await client.tokenIntrospection(config, renewed.access_token);
-await client.tokenRevocation(config, renewed.refresh_token);
+await client.tokenRevocation(config, latest);
 
 saw({
   audience: claims.aud,
@@ -50,11 +51,11 @@ saw({
   asked: [...address.searchParams.keys()].sort(),
   tokenType: tokens.token_type,
   mixedUp,
-  rotated: renewed.refresh_token !== tokens.refresh_token,
+  rotated: latest !== tokens.refresh_token,
   renewedSubject: renewed.claims().sub === claims.sub,
   active: known.active,
   activeAfterRevocation: (await client.tokenIntrospection(config, renewed.access_token)).active,
   refreshAfterRevocation: await refusal(
-    client.refreshTokenGrant(config, renewed.refresh_token, undefined, { DPoP }),
+    client.refreshTokenGrant(config, latest, undefined, { DPoP }),
   ),
 });

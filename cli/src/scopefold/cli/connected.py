@@ -69,4 +69,5 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
     except LogGap as error:
         raise refused("The log is damaged", f"{error}. Restore its storage from a replica or a backup") from None
     finally:
-        await nc.close()
+        # Whatever cut this short, the command ends: a connection in disorder may take for ever to close.
+        await asyncio.wait([asyncio.ensure_future(nc.close())], timeout=CONNECT_SECONDS)

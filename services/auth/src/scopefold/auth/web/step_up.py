@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.oauth.request import ShownError
+from scopefold.auth.oauth.request import ShownError, query_parameters
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.browser import random_text
 from scopefold.auth.web.pages import error_page, page, redirect
@@ -72,7 +72,8 @@ async def connect(request: Request) -> Response:
 
 async def connected(request: Request) -> Response:
     """`GET /account/connected`: the login is over, well or not."""
-    error = request.query_params.get("error")
-    if error is not None:
-        raise ShownError(error[:100], request.query_params.get("error_description", "")[:500])
+    service_of(request)
+    told = query_parameters(request.scope["query_string"])
+    if "error" in told:
+        raise ShownError(told["error"][:100], told.get("error_description", "")[:500])
     return page("connected", title="Done")
