@@ -15,6 +15,8 @@ from scopefold.runtime.settings import PREFIX, BadSettings
 
 COMMAND_SECONDS: Final = 20.0
 MOST_OUTPUT_BYTES: Final = 4096
+END_SECONDS: Final = 5.0
+DRAIN_BYTES: Final = 2**16
 
 
 async def keks_of(settings: Settings, *, seconds: float = COMMAND_SECONDS) -> tuple[bytes, ...]:
@@ -64,15 +66,25 @@ async def _read(process: Process, argv: Sequence[str], seconds: float) -> str:
     except TimeoutError:
         raise _refused(f"{argv[0]} did not end within {seconds:g} seconds") from None
     finally:
-        with contextlib.suppress(ProcessLookupError):  # whatever it started goes with it
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await _end(process)
     if code != 0:
         raise _refused(f"{argv[0]} ended with code {code}; run it by hand to see why: what it prints is shown nowhere")
     try:
         return output.decode("ascii")
     except UnicodeDecodeError:
         raise _refused(f"{argv[0]} printed something that is no key") from None
+
+
+async def _end(process: Process) -> None:
+    """End it with whatever it started. What it still printed is read away: the end is seen only behind that."""
+    assert process.stdout is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):  # somebody else may hold its output open
+        async with asyncio.timeout(END_SECONDS):
+            while await process.stdout.read(DRAIN_BYTES):
+                pass
+            await process.wait()
 
 
 def _refused(why: str) -> BadSettings:
