@@ -64,19 +64,21 @@ def check_access(
     A token is sent in the `Authorization` header and nowhere else. One that is bound to a key is refused without a
     proof of it, whatever scheme names it, and one that is not bound is no DPoP token.
     """
-    if authorization is None:
-        raise AccessRefused(401, None)
-    named, _, token = authorization.partition(" ")
-    scheme = {"bearer": "Bearer", "dpop": "DPoP"}.get(named.lower())
-    if scheme is None:
-        raise AccessRefused(401, None)
-    claims = _claims(loaded, token.strip(), scheme)
-    if (scheme == "DPoP") is not (claims.key is not None):
-        raise _invalid(scheme, "The token is of another type than it was sent as.")
-    held = check_proof(loaded, method, token.strip(), proof, claims.key) if claims.key is not None else None
+    scheme, token = presented(authorization)
+    claims = _claims(loaded, token, scheme)
+    held = check_key(loaded, claims, scheme, token=token, method=method, proof=proof)
     _check_scopes(claims, scheme, needs)
     _check_login(loaded, claims, scheme, needs)
     return Access(claims, scheme, held)
+
+
+def presented(authorization: str | None) -> tuple[str, str]:
+    """The scheme and the token of an `Authorization` header. Raises `AccessRefused` where it brings no access token."""
+    named, _, token = (authorization or "").partition(" ")
+    scheme = {"bearer": "Bearer", "dpop": "DPoP"}.get(named.lower())
+    if scheme is None:
+        raise AccessRefused(401, None)
+    return scheme, token.strip()
 
 
 def _claims(loaded: Loaded, token: str, scheme: str) -> AccessClaims:
@@ -87,8 +89,17 @@ def _claims(loaded: Loaded, token: str, scheme: str) -> AccessClaims:
     return found
 
 
-def check_proof(loaded: Loaded, method: str, token: str, proof: str | None, bound: str) -> Proof:
-    """The proof of the key that a token is bound to, by its thumbprint. Raises `AccessRefused`."""
+def check_key(
+    loaded: Loaded, claims: AccessClaims, scheme: str, *, token: str, method: str, proof: str | None
+) -> Proof | None:
+    """The proof of the key that a token is bound to, still to be kept; None where it is bound to none.
+
+    Raises `AccessRefused`, also where the scheme is that of the other type of token.
+    """
+    if (scheme == "DPoP") is not (claims.key is not None):
+        raise _invalid(scheme, "The token is of another type than it was sent as.")
+    if claims.key is None:
+        return None
     if proof is None:
         raise AccessRefused(
             401, "DPoP", error="invalid_dpop_proof", error_description="A DPoP proof is needed with this token."
@@ -97,7 +108,7 @@ def check_proof(loaded: Loaded, method: str, token: str, proof: str | None, boun
         held = judged(loaded, proof, method=method, access_token=token)
     except OAuth2Error as error:
         raise AccessRefused(401, "DPoP", error=error.error, error_description=error.description) from None
-    if held.jkt != bound:
+    if held.jkt != claims.key:
         raise _invalid("DPoP", "The token is bound to another key.")
     return held
 

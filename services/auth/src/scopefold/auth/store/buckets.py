@@ -277,6 +277,8 @@ class Bucket:
             await self._kv.put(key, msgspec.msgpack.encode(value))
         except _AWAY as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+        finally:
+            self._changed(key)
 
     async def take(self, key: str, revision: int) -> None:
         """Delete the entry of this revision. Of all who try, one succeeds; the others get `Taken`."""

@@ -86,14 +86,14 @@ class Changes:
 
 
 class Recent(Bucket):
-    """One bucket, its latest reads kept. Writes go through, and are seen at once."""
+    """One bucket, its latest reads kept. All else is as the bucket's, whose changes it hears of, as of its own."""
 
     def __init__(self, bucket: Bucket, changes: Changes) -> None:
-        self._bucket = bucket
+        super().__init__(bucket._kv, bucket._place, bucket._remake)
         self._changes = changes
         self._kept: OrderedDict[str, Entry] = OrderedDict()
         self._turn = 0
-        bucket.on_change = self.forget
+        self.on_change = bucket.on_change = self.forget
 
     async def get(self, key: str, kind: type[T]) -> tuple[T, int] | None:
         """The entry and its revision, as they were a moment ago. A key always has entries of one kind."""
@@ -102,24 +102,12 @@ class Recent(Bucket):
             self._kept.move_to_end(key)
             return cast("tuple[T, int] | None", kept)
         turn = self._turn
-        found = await self._bucket.get(key, kind)
+        found = await super().get(key, kind)
         if turn == self._turn and self._changes.come:  # a change on the way may be of this very entry
             self._kept[key] = found
             if len(self._kept) > MOST:
                 self._kept.popitem(last=False)
         return found
-
-    async def update(self, key: str, value: msgspec.Struct, *, revision: int, keep_seconds: int | None = None) -> int:
-        """As the bucket's."""
-        return await self._bucket.update(key, value, revision=revision, keep_seconds=keep_seconds)
-
-    async def take(self, key: str, revision: int) -> None:
-        """As the bucket's."""
-        await self._bucket.take(key, revision)
-
-    async def keys(self, pattern: str = ">") -> list[str]:
-        """As the bucket's: always asked."""
-        return await self._bucket.keys(pattern)
 
     def forget(self, key: str) -> None:
         """It changed, or is just being changed."""
@@ -130,6 +118,3 @@ class Recent(Bucket):
         """Everything may have changed."""
         self._turn += 1
         self._kept.clear()
-
-    def __len__(self) -> int:
-        return len(self._kept)

@@ -18,11 +18,12 @@ from starlette.responses import Response
 from scopefold.auth.core.handout import BadWish
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.exchange import EXCHANGE, may_present
-from scopefold.auth.oauth.protected import AccessRefused, check_proof
+from scopefold.auth.oauth.protected import AccessRefused, check_key, presented
 from scopefold.auth.store.records import Client
-from scopefold.auth.web.dpop import is_first_sight, proof_in
+from scopefold.auth.web.dpop import proof_in
 from scopefold.auth.web.exchange import refusal
 from scopefold.auth.web.handout import Call, Handed, Insufficient, NotHanded, hand_out
+from scopefold.auth.web.protected import spend_proof
 from scopefold.auth.web.rate import TooManyError
 from scopefold.auth.web.renewal import NotRenewed
 from scopefold.auth.web.service import Service, service_of
@@ -131,25 +132,16 @@ def _proves(service: Service, client: Client, secret: str) -> bool:
 
 async def _subject(service: Service, request: Request, gateway: Client, resource: str) -> str:
     """The user whose access token the request carries. Raises `AccessRefused`."""
-    named, _, token = request.headers.get("authorization", "").partition(" ")
-    scheme = {"bearer": "Bearer", "dpop": "DPoP"}.get(named.lower())
-    if scheme is None:
-        raise AccessRefused(401, None)
-    told = await told_of_late(service, token.strip())
+    scheme, token = presented(request.headers.get("authorization"))
+    told = await told_of_late(service, token)
     claims = told.claims if told is not None and told.live else None
     if claims is None or claims.grant_id is None or not may_present(service.issuer, gateway, claims, resource):
         description = "The token is none of ours, is not for this gateway, is no user's, or has ended."
         raise AccessRefused(401, scheme, error="invalid_token", error_description=description)
-    bound = claims.key
-    if (scheme == "DPoP") is not (bound is not None):
-        raise AccessRefused(401, scheme, error="invalid_token", error_description="The token is of another type.")
-    if bound is not None:
-        loaded = service.loaded(None)
-        loaded.url, method = _forwarded(request)
-        held = check_proof(loaded, method, token.strip(), proof_in(request), bound)
-        if not await is_first_sight(service, held):
-            description = "The DPoP proof was used already."
-            raise AccessRefused(401, "DPoP", error="invalid_dpop_proof", error_description=description)
+    loaded = service.loaded(None)
+    loaded.url, method = _forwarded(request)
+    held = check_key(loaded, claims, scheme, token=token, method=method, proof=proof_in(request))
+    await spend_proof(service, held)
     return claims.sub
 
 

@@ -100,11 +100,10 @@ def _idp_of(service: Service, resource_type: str) -> Idp:
 
 async def _check(service: Service, idp: Idp, call: Call, scopes: tuple[str, ...], token: StoredToken) -> None:
     """Raises `NoSession`, and `Insufficient`, which the log hears of."""
-    held = await service.projection.held(idp.idp, call.user)
-    if token.cleared or held is None or held.generation < token.generation:
-        await heal(service, call.user, idp.idp, token)
+    await heal(service, call.user, idp.idp, token)
     if token.cleared:
         raise NoSession(idp.idp, idp.profile.title)
+    held = await service.projection.held(idp.idp, call.user)
     missing = missing_scopes(idp, call.resource_type, scopes, token, held)
     if missing:
         await _tell(service, idp, call, missing, token.generation)

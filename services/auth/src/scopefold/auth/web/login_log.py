@@ -39,11 +39,10 @@ def stored_event(service: Service, user: str, idp: str, token: StoredToken) -> N
 async def heal(service: Service, user: str, idp: str, token: StoredToken) -> None:
     """Append the event of a vault row that the log does not know of. Costs nothing where it does."""
     held = await service.projection.held(idp, user)
-    if token.cleared:
-        if held is None or held.cleared is None or held.generation < token.generation:
-            await write(service, cleared_event(service, user, idp, token))
-    elif held is None or held.generation < token.generation:
-        await write(service, stored_event(service, user, idp, token))
+    is_told = held is not None and (held.cleared is not None or not token.cleared)
+    if held is None or held.generation < token.generation or not is_told:
+        event = cleared_event if token.cleared else stored_event
+        await write(service, event(service, user, idp, token))
 
 
 def cleared_event(service: Service, user: str, idp: str, token: StoredToken) -> NewEvent:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.oauth.claims import SCOPES
-from scopefold.auth.oauth.dpop_proof import ALGORITHMS
+from scopefold.auth.oauth.dpop_proof import ALGORITHMS, Proof
 from scopefold.auth.oauth.protected import NOTHING_MORE, Access, AccessRefused, Needs, check_access
 from scopefold.auth.web.dpop import address_of, is_first_sight, nonce_headers, proof_in
 from scopefold.auth.web.metadata import issuer_at
@@ -60,11 +60,16 @@ async def access_of(
         raise AccessRefused(
             401, access.scheme, error="invalid_token", error_description="The access token was revoked."
         )
-    if access.proof is not None and not await is_first_sight(service, access.proof):
+    await spend_proof(service, access.proof)
+    return access
+
+
+async def spend_proof(service: Service, proof: Proof | None) -> None:
+    """Note that a proof of a key was used, if there is one. Raises `AccessRefused` where it was used before."""
+    if proof is not None and not await is_first_sight(service, proof):
         raise AccessRefused(
             401, "DPoP", error="invalid_dpop_proof", error_description="The DPoP proof was used already."
         )
-    return access
 
 
 async def access_refused(request: Request, error: Exception) -> Response:
