@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,4 +70,5 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
         raise refused("The log is damaged", f"{error}. Restore its storage from a replica or a backup") from None
     finally:
         # Whatever cut this short, the command ends: a connection in disorder may take for ever to close.
-        await asyncio.wait([asyncio.ensure_future(nc.close())], timeout=CONNECT_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(nc.close(), CONNECT_SECONDS)
