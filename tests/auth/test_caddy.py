@@ -2,9 +2,7 @@
 
 import base64
 import shutil
-import subprocess
 import sysconfig
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +14,9 @@ from tests.auth.gateways import Gateway, access_token
 from tests.auth.world import JIRA_SCOPES, Person, World
 from tests.support.logs import CONFLUENCE, provisioned
 from tests.support.process import free_port
+from tests.support.served import serving
 
 CADDYFILE: Final = Path(__file__).parents[2] / "examples" / "gateways" / "Caddyfile"
-START_SECONDS: Final = 15.0
 MYSELF: Final = "/atlassian/ex/jira/{site}/rest/api/3/myself"
 
 
@@ -44,29 +42,9 @@ def caddy(world: World, gateway: Gateway, directory: Path, **settings: str) -> I
         "LISTEN": address,
         **settings,
     }
-    with (directory / "caddy.log").open("wb") as log:
-        command = [executable(), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
-        process = subprocess.Popen(command, env=environment, cwd=directory, stdout=log, stderr=log)
-    try:
-        wait_until_it_listens(address, process, directory / "caddy.log")
+    command = [executable(), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+    with serving(command, directory, address, directory / "caddy.log", **environment):
         yield address
-    finally:
-        process.terminate()
-        process.wait(START_SECONDS)
-
-
-def wait_until_it_listens(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Ask until it answers, whatever it says."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            httpx.get(address)
-        except httpx.TransportError:
-            time.sleep(0.05)  # polling until it listens
-        else:
-            return
-    raise AssertionError(log.read_text())
 
 
 async def site_of(world: World, token: str) -> str:

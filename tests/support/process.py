@@ -59,12 +59,17 @@ def running(service: str, directory: Path, **settings: str) -> Iterator[Service]
         _wait_for_health(started)
         yield started
     finally:
-        process.terminate()
-        try:
-            process.wait(DEADLINE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, by force if it must."""
+    process.terminate()
+    try:
+        process.wait(DEADLINE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_for_health(service: Service) -> None:

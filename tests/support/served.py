@@ -10,6 +10,8 @@ from typing import Final
 
 import httpx
 
+from tests.support.process import end
+
 START_SECONDS: Final = 20.0
 
 
@@ -31,9 +33,4 @@ def serving(command: Sequence[str], directory: Path, address: str, errors: Path,
                 time.sleep(0.02)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(START_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
