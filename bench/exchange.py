@@ -42,12 +42,13 @@ from scopefold.auth.store import buckets
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.vault import Vault
 from scopefold.auth.web.login_log import token_stored
+from scopefold.contracts.words import resource_type_of
 from scopefold.ledger.append import MAX_BATCH, NewEvent, append
 from scopefold.ledger.log import Log
 
 IDP: Final = "atlassian"
 CONNECTOR: Final = "acme.connector-0"
-RESOURCE: Final = "urn:connector:acme:connector-0"
+RESOURCE: Final = resource_type_of(CONNECTOR)
 GRANTED: Final = ("read:me", *SCOPES[:3])
 CONNECTIONS: Final = 16
 AT_ONCE: Final = 256

@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from bench.driver import REDIRECT_URI
+from bench.stand_in import CLIENT_ID, CLIENT_SECRET
 from bench.started import CannotStartError, run_to_end
 
 HERE: Final = Path(__file__).parent
@@ -31,3 +33,15 @@ def installed(name: str, *, scripts: bool = False) -> Path:
         run_to_end([npm, "ci", *flags, "--no-audit", "--no-fund"], folder, INSTALL_SECONDS)
         whole.write_text(lock)
     return folder
+
+
+def environment_of(port: int, idp: str) -> dict[str, str]:
+    """What the glue of every one of them reads: where it listens, and the IdP and the app behind it."""
+    return {
+        "NODE_ENV": "production",
+        "PORT": str(port),
+        "IDP": idp,
+        "IDP_CLIENT": CLIENT_ID,
+        "IDP_SECRET": CLIENT_SECRET,
+        "REDIRECT_URI": REDIRECT_URI,
+    }

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.driver import REDIRECT_URI, System
-from bench.peers.node import installed
-from bench.stand_in import CLIENT_ID, CLIENT_SECRET
+from bench.driver import System
+from bench.peers.node import environment_of, installed
 from bench.started import CannotStartError, free_port, start
 
 SEED_SECONDS: Final = 60.0
@@ -20,15 +19,7 @@ SEED_SECONDS: Final = 60.0
 def better_auth(folder: Path, idp: str) -> Iterator[System]:
     """better-auth, started. Raises `CannotStartError`."""
     program, port = installed("better_auth", scripts=True), free_port()
-    environment = {
-        "NODE_ENV": "production",
-        "PORT": str(port),
-        "IDP": idp,
-        "IDP_CLIENT": CLIENT_ID,
-        "IDP_SECRET": CLIENT_SECRET,
-        "REDIRECT_URI": REDIRECT_URI,
-        "FOLDER": str(folder),
-    }
+    environment = {**environment_of(port, idp), "FOLDER": str(folder)}
     argv = ["node", str(program / "server.mjs")]
     _make_clients(argv, environment)
     web = json.loads((folder / "clients.json").read_text())["web"]

@@ -9,9 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
-from bench.driver import REDIRECT_URI, WEB, System
-from bench.peers.node import installed
-from bench.stand_in import CLIENT_ID, CLIENT_SECRET
+from bench.driver import WEB, System
+from bench.peers.node import environment_of, installed
 from bench.started import free_port, start
 
 SECRET = "bench-client-secret-of-no-worth-0123456789"
@@ -22,16 +21,7 @@ def oidc_provider(folder: Path, idp: str) -> Iterator[System]:
     """oidc-provider, started. Raises `CannotStartError`."""
     program = installed("oidc_provider")
     port, roots = free_port(), []
-    environment = {
-        "NODE_ENV": "production",
-        "PORT": str(port),
-        "IDP": idp,
-        "IDP_CLIENT": CLIENT_ID,
-        "IDP_SECRET": CLIENT_SECRET,
-        "REDIRECT_URI": REDIRECT_URI,
-        "WEB_SECRET": SECRET,
-        "SERVICE_SECRET": SECRET,
-    }
+    environment = {**environment_of(port, idp), "WEB_SECRET": SECRET, "SERVICE_SECRET": SECRET}
     with ExitStack() as running:
         if (server := shutil.which("redis-server")) is not None:
             environment["REDIS_PORT"] = str(free_port())
