@@ -145,13 +145,13 @@ def registered(port: int) -> tuple[str, str]:
     return "gateway", str(made.json()["client_secret"])
 
 
-def exchanges(port: int, gateway: tuple[str, str], tokens: Sequence[str]) -> Act:
-    """A gateway exchanges the token of a user at random."""
+def exchanges(port: int, gateway: tuple[str, str], token: Callable[[], str]) -> Act:
+    """A gateway exchanges a user's token, over a connection of its own."""
     connection = Connection(port)
     rest = urlencode({"grant_type": EXCHANGE, "subject_token_type": ACCESS_TOKEN, "resource": RESOURCE})
 
     async def act() -> None:
-        body = f"{rest}&subject_token={random.choice(tokens)}".encode()
+        body = f"{rest}&subject_token={token()}".encode()
         answer = await connection.ask(request("POST", "/oauth2/token", port, headers=[basic(gateway)], body=body))
         if answer.status != 200:
             raise FailedError(f"exchange: {answer.status} {answer.body[:200]!r}")
@@ -159,14 +159,14 @@ def exchanges(port: int, gateway: tuple[str, str], tokens: Sequence[str]) -> Act
     return act
 
 
-def forward_auth(port: int, gateway: tuple[str, str], tokens: Sequence[str]) -> Act:
-    """A gateway asks about the request of a user at random."""
+def forward_auth(port: int, gateway: tuple[str, str], token: Callable[[], str]) -> Act:
+    """A gateway asks about a user's request, over a connection of its own."""
     connection = Connection(port)
     target = f"/forward-auth?{urlencode({'resource': RESOURCE})}"
     credentials = ("x-gateway-authorization", basic(gateway)[1])
 
     async def act() -> None:
-        headers = [credentials, ("authorization", f"Bearer {random.choice(tokens)}")]
+        headers = [credentials, ("authorization", f"Bearer {token()}")]
         answer = await connection.ask(request("GET", target, port, headers=headers))
         if answer.status != 200:
             raise FailedError(f"forward-auth: {answer.status} {answer.body[:200]!r}")
@@ -174,15 +174,14 @@ def forward_auth(port: int, gateway: tuple[str, str], tokens: Sequence[str]) -> 
     return act
 
 
-async def cold_ms(make: Callable[[Sequence[str]], Act], tokens: Sequence[str]) -> float:
-    """The median of first questions, one after the other."""
+async def each_ms(act: Act, times: int) -> list[float]:
+    """How long each of so many takes, one after the other."""
     taken = []
-    for token in tokens:
-        act = make([token])
+    for _ in range(times):
         started = time.perf_counter()
         await act()
         taken.append(1000 * (time.perf_counter() - started))
-    return statistics.median(taken)
+    return taken
 
 
 async def paced_p99_ms(workers: Sequence[Act], per_s: float, seconds: float) -> float:
@@ -202,17 +201,6 @@ async def paced_p99_ms(workers: Sequence[Act], per_s: float, seconds: float) -> 
     return statistics.quantiles(taken, n=100)[98]
 
 
-async def warmed(make: Callable[[Sequence[str]], Act], tokens: Sequence[str]) -> None:
-    """Ask for every user once."""
-
-    async def part(mine: Sequence[str]) -> None:
-        for token in mine:
-            await make([token])()
-
-    async with asyncio.timeout(1200):
-        await asyncio.gather(*(part(tokens[start::CONNECTIONS]) for start in range(CONNECTIONS)))
-
-
 async def run(system: System, gateway: tuple[str, str], tokens: Sequence[str], seconds: float) -> None:
     """Measure, and tell."""
     port, auth = system.port, psutil.Process(system.roots[0])
@@ -220,20 +208,17 @@ async def run(system: System, gateway: tuple[str, str], tokens: Sequence[str], s
     def rss_mb() -> float:
         return float(auth.memory_info().rss) / 2**20
 
-    def asking(some: Sequence[str]) -> Act:
-        return forward_auth(port, gateway, some)
-
-    users = len(tokens)
-    cold = await cold_ms(asking, tokens[:COLD])
-    tell("exchange", "cold_p50_ms", cold, "ms", users=users)
-    await warmed(asking, tokens)
+    users, each = len(tokens), iter(tokens)
+    first = forward_auth(port, gateway, each.__next__)
+    tell("exchange", "cold_p50_ms", statistics.median(await each_ms(first, min(COLD, users))), "ms", users=users)
+    await each_ms(first, users - min(COLD, users))
     before = rss_mb()
-    loads: list[tuple[str, Callable[[int, tuple[str, str], Sequence[str]], Act], int]] = [
+    loads: list[tuple[str, Callable[[int, tuple[str, str], Callable[[], str]], Act], int]] = [
         ("exchanges_per_s", exchanges, ASKED_OF_EXCHANGE),
         ("forward_auth_per_s", forward_auth, ASKED_OF_FORWARD_AUTH),
     ]
     for metric, make, asked in loads:
-        workers = [make(port, gateway, tokens) for _ in range(CONNECTIONS)]
+        workers = [make(port, gateway, lambda: random.choice(tokens)) for _ in range(CONNECTIONS)]
         found = await measure(system, workers, seconds)
         tell("exchange", metric, found.per_s, "1/s", users=users, asked=asked, failed=found.failed)
         tell("exchange", "cpu_ms", found.cpu_ms, "ms", of=metric)
