@@ -9,8 +9,9 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import ANALYST, Reach, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.failure import refused
+from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.table import instant, show_table, table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import Event, name_of, tag_of

@@ -19,11 +19,11 @@ from scopefold.cli import endpoints
 from scopefold.cli.bootstrap import declare_all
 from scopefold.cli.bus_grants import OURS
 from scopefold.cli.child import Child, Supervised
-from scopefold.cli.connected import OPERATOR, Reach
 from scopefold.cli.data_directory import TENANT, DataDirectory
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import USAGE, refused, usage
 from scopefold.cli.nats_server import ANY_PORT, NatsDidNotStart, NatsServer
+from scopefold.cli.reach import OPERATOR, Reach
 from scopefold.cli.supervise import manner, watch
 from scopefold.runtime.serve import PortTaken, check_port
 from scopefold.runtime.trusted import trusted
