@@ -18,6 +18,7 @@ from scopefold.cli.idp import idp
 from scopefold.cli.idp_scopes import restore, withhold
 from scopefold.cli.keys import keys
 from scopefold.cli.log import log
+from scopefold.cli.log_diff import diff
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
 from scopefold.cli.user import user
@@ -39,6 +40,7 @@ for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, 
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)
+log.add_command(diff)
 
 
 def run(arguments: Sequence[str]) -> int:
