@@ -19,6 +19,7 @@ from scopefold.cli.idp_scopes import restore, withhold
 from scopefold.cli.keys import keys
 from scopefold.cli.log import log
 from scopefold.cli.log_diff import diff
+from scopefold.cli.log_explain import explain
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.up import up
 from scopefold.cli.user import user
@@ -40,7 +41,8 @@ for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, 
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)
-log.add_command(diff)
+for part in (diff, explain):
+    log.add_command(part)
 
 
 def run(arguments: Sequence[str]) -> int:
