@@ -15,8 +15,8 @@ from scopefold.cli.bootstrap import declare_all
 from scopefold.cli.bus_config import mapped
 from scopefold.cli.bus_directory import BusDirectory
 from scopefold.cli.bus_grants import EXTRAS
-from scopefold.cli.connected import Reach
 from scopefold.cli.nats_server import NatsServer
+from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import Credentials
 
 DEADLINE_SECONDS: Final = 15.0

@@ -65,7 +65,7 @@ def test_every_scope_that_came_or_went_has_an_event_that_moved_it(log: list[Reco
     for idp in change.idps:
         was = before.scopes.idps[idp.idp].union if idp.idp in before.scopes.idps else ()
         assert set(after.scopes.idps[idp.idp].union) - set(was) == {one.scope for one in idp.union}
-        for moved in (*idp.union, *idp.needed, *idp.unneeded, *idp.withheld, *idp.restored):
+        for moved in (*idp.union, *idp.pruned, *idp.needed, *idp.unneeded, *idp.withheld, *idp.restored):
             assert moved.because
             assert all(first < reason.cause.seq <= len(log) for reason in moved.because)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from scopefold.cli import endpoints
-from scopefold.cli.connected import OPERATOR
 from scopefold.cli.extra import server_half
+from scopefold.cli.reach import OPERATOR
 from scopefold.cli.where import Where, located
 
 if TYPE_CHECKING:

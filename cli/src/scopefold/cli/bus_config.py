@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from scopefold.cli.bus_grants import API, AUTH, EXTRAS, OURS, PROVISIONER, Grants, Registered, grants_of
-from scopefold.cli.connected import ANALYST, OPERATOR
+from scopefold.cli.reach import ANALYST, OPERATOR
 from scopefold.contracts.commands import COMMAND
 from scopefold.ledger.credentials import inbox_of
 

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from scopefold.auth.store import buckets
-from scopefold.cli.connected import ANALYST, OPERATOR
+from scopefold.cli.reach import ANALYST, OPERATOR
 from scopefold.contracts.commands import command_filter
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import PUBLISHERS

@@ -3,28 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, Final
 
 import nats.errors
-from msgspec import Struct
 from nats.aio.client import Client
 
 from scopefold.cli.failure import refused, unreachable, usage
+from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import BadCredentials, Credentials
 from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
 from scopefold.ledger.read import LogGap
 
 CONNECT_SECONDS: Final = 5
-OPERATOR: Final = "operator"
-ANALYST: Final = "analyst"
-
-
-class Reach(Struct, frozen=True):
-    """Where the bus is, and the file with the seed to show it; None for a bus that asks nobody."""
-
-    url: str
-    credentials: Path | None = None
 
 
 @asynccontextmanager

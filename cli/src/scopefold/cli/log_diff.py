@@ -130,6 +130,7 @@ def _show(found: Diff) -> None:
     for change in found.idps:
         for what, moved in (
             ("is asked for", change.union),
+            ("is asked no more for", change.pruned),
             ("needs", change.needed),
             ("needs no more", change.unneeded),
             ("leaves out", change.withheld),

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from scopefold.cli import endpoints
 from scopefold.cli.api import Api
-from scopefold.cli.connected import Reach
 from scopefold.cli.endpoints import DEFAULT_DATA, Endpoints
 from scopefold.cli.failure import usage
+from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import SUFFIX
 from scopefold.runtime.secret import Secret
 

@@ -35,12 +35,13 @@ class Moved(Struct, frozen=True):
 class IdpChange(Struct, frozen=True, kw_only=True):
     """How what an IdP is asked for has changed.
 
-    `union`: the scopes it gained; it loses none. `needed` and `unneeded`: what base scopes and connectors began and
-    ceased to need. `withheld` and `restored`: what logins leave out, and ask for again.
+    `union` and `pruned`: the scopes that its union gained and lost. `needed` and `unneeded`: what base scopes and
+    connectors began and ceased to need. `withheld` and `restored`: what logins leave out, and ask for again.
     """
 
     idp: str
     union: tuple[Moved, ...]
+    pruned: tuple[Moved, ...]
     needed: tuple[Moved, ...]
     unneeded: tuple[Moved, ...]
     withheld: tuple[Moved, ...]
@@ -122,6 +123,7 @@ def _idp_changes(before: State, after: State, moves: "_Moves") -> Iterable[IdpCh
             yield IdpChange(
                 idp=name,
                 union=came["union"],
+                pruned=went["union"],
                 needed=came["needed"],
                 unneeded=went["needed"],
                 withheld=came["withheld"],
