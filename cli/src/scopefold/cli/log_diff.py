@@ -8,9 +8,10 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import ANALYST, Reach, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.failure import usage
 from scopefold.cli.folded import Place, events, place
+from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.reconsent import connectors_of, scopes_of
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located

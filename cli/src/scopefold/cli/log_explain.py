@@ -6,9 +6,10 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import ANALYST, Reach, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.failure import usage
 from scopefold.cli.folded import Place, events, place
+from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.table import instant, plain
 from scopefold.cli.where import Where, as_json, at_option, located
 from scopefold.consent.story import Line, Present, Story, tell
