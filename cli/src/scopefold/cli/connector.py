@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from scopefold.cli.answers import ManagedResources, Manifest, Manifests
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.where import Where, as_json, as_of, at_option, located
 from scopefold.contracts.commands import ManagedResource
 
 RESOURCES = "/v1/managed-resources"
@@ -65,11 +65,12 @@ def show(where: Where, name: str, json_wanted: bool) -> None:
 
 
 @connector.command("provisioned")
+@at_option
 @as_json
 @located
-def provisioned(where: Where, json_wanted: bool) -> None:
+def provisioned(where: Where, at: str | None, json_wanted: bool) -> None:
     """List the connectors that are provisioned."""
-    reply = where.provisioner().call("GET", RESOURCES)
+    reply = where.provisioner().call("GET", RESOURCES, params=as_of(at))
     if json_wanted:
         click.echo(reply.body)
         return

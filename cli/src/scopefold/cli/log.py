@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from scopefold.cli.connected import connected
 from scopefold.cli.failure import refused
+from scopefold.cli.log_diff import diff
+from scopefold.cli.log_explain import explain
 from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.table import instant, show_table, table
 from scopefold.cli.where import Where, as_json, located
@@ -67,7 +69,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 @click.group()
 def log() -> None:
-    """Read the log, follow it, check it."""
+    """Read the log, follow it, check it; what changed in it, and how one grant came to be what it is."""
+
+
+for part in (diff, explain):
+    log.add_command(part)
 
 
 type_option = click.option("--type", "kind", metavar="TYPE", help="Such as token-stored, or token-stored.v1.")

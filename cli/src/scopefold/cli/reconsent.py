@@ -8,7 +8,7 @@ import msgspec
 from scopefold.cli.answers import ListedRow, Worklist
 from scopefold.cli.api import Api
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.where import Where, as_json, at_option, located
 from scopefold.consent.reconsent import Row
 
 PAGE = 500
@@ -18,9 +18,6 @@ MOST_PAGES = 20_000
 @click.group()
 def reconsent() -> None:
     """Who must consent again?"""
-
-
-at_option = click.option("--at", metavar="TIME|SEQ", help="As it was then: an RFC 3339 time, or a sequence number.")
 
 
 @reconsent.command("list")

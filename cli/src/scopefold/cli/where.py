@@ -176,3 +176,11 @@ def located(command: Callable[..., R]) -> Callable[..., R]:
 
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for programs.")
+at_option = click.option(
+    "--at", metavar="MOMENT", help="As it was then: a sequence of the log, an RFC 3339 time, or an event's id."
+)
+
+
+def as_of(at: str | None) -> dict[str, str]:
+    """The query of a request about this moment."""
+    return {} if at is None else {"at": at}

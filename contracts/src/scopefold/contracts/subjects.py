@@ -69,6 +69,11 @@ def idps_filter(tenant: str) -> str:
     return f"{LEDGER}.{tenant}.idp.>"
 
 
+def user_filter(tenant: str, user: str, idp: str) -> str:
+    """Matches everything that concerns a user at one IdP, and others of the same shard with it."""
+    return f"{LEDGER}.{tenant}.user.{shard_of(user)}.{idp}.>"
+
+
 def tenant_filter(tenant: str) -> str:
     """Matches everything in a tenant's log."""
     return f"{LEDGER}.{tenant}.>"

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
-from scopefold.contracts.recorded import Quarantined, examine
+from scopefold.contracts.recorded import Quarantined, Recorded, examine
 from scopefold.contracts.subjects import idps_filter
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
 from scopefold.ledger.log import Log, LogUnavailable, status
+from scopefold.ledger.moments import Moment, resolve
 from scopefold.ledger.read import read
 from scopefold.provisioner.core.decide import Answer, Command, Refused, decide, event_id_of
 from scopefold.provisioner.core.installed import EMPTY, State, fold
@@ -54,6 +55,24 @@ class Provisioning:
         async with self._alone():
             await self._catch_up(self._ledger())
             return self._state
+
+    async def at(self, moment: Moment) -> State:
+        """The state as the log had it at a moment, folded anew. Raises `NoSuchMoment`, and as `current`."""
+        ledger = self._ledger()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._folded(ledger, await resolve(ledger, moment, self._now()))
+        except TimeoutError:
+            raise _too_late() from None
+
+    async def _folded(self, ledger: Log, until: int) -> State:
+        state = EMPTY
+        async for messages in read(ledger, until=until, subject=self._filter):
+            for message in messages:
+                found = examine(message)
+                if isinstance(found, Recorded) and found.seq <= until:  # a filter passes by the end that was asked for
+                    state = fold(state, found)
+        return state
 
     async def handle(self, command: Command) -> Answer | Refused:
         """Make the command take effect once, and give its answer; sent again under its key, the same answer.
@@ -109,4 +128,8 @@ class Provisioning:
             async with asyncio.timeout(ANSWER_SECONDS), self._lock:
                 yield
         except TimeoutError:
-            raise LogUnavailable(f"the log gave no answer within {ANSWER_SECONDS:.0f} seconds") from None
+            raise _too_late() from None
+
+
+def _too_late() -> LogUnavailable:
+    return LogUnavailable(f"the log gave no answer within {ANSWER_SECONDS:.0f} seconds")

@@ -11,10 +11,12 @@ from starlette.responses import Response
 
 from scopefold.contracts.commands import DeprovisionConnector, IdempotencyKey, ManagedResource, ProvisionConnector
 from scopefold.contracts.words import ConnectorId, IdpId
+from scopefold.ledger.moments import parse
 from scopefold.provisioner.core.decide import not_provisioned, unknown_connector
 from scopefold.provisioner.core.manifest import Manifest
 from scopefold.provisioner.problems import FAILURES, granted, problem_of, refusal
 from scopefold.provisioner.provisioning import Provisioning
+from scopefold.runtime.moment import MomentQuery, moments_told
 from scopefold.runtime.secret import Secret
 from scopefold.runtime.web import (
     Endpoint,
@@ -24,6 +26,7 @@ from scopefold.runtime.web import (
     json_response,
     openapi,
     problem_response,
+    query,
     require_bearer,
     route,
 )
@@ -75,8 +78,12 @@ class Api:
         location = {"location": RESOURCE.format(connector=answer.resource.connector)} if answer.changed else {}
         return json_response(answer.resource, 201 if answer.changed else 200, location)
 
-    async def resources(self, _: Request) -> Response:
-        return json_response(ManagedResources((await self._provisioning.current()).resources))
+    async def resources(self, request: Request) -> Response:
+        asked = query(request, MomentQuery)
+        if asked.at is None:
+            return json_response(ManagedResources((await self._provisioning.current()).resources))
+        with moments_told():
+            return json_response(ManagedResources((await self._provisioning.at(parse(asked.at))).resources))
 
     async def resource(self, request: Request) -> Response:
         connector = request.path_params["connector"]
@@ -136,7 +143,7 @@ def _guarded(api: Api, admin_token: Secret) -> Sequence[Endpoint]:
         ),
         Endpoint(
             method="GET", path=RESOURCES, summary="List what is provisioned", handler=admin(api.resources),
-            answers={200: ManagedResources}, problems=(401, 503),
+            query=MomentQuery, answers={200: ManagedResources}, problems=(400, 401, 503),
         ),
         Endpoint(
             method="GET", path=RESOURCE, summary="Show one provisioned connector", handler=admin(api.resource),

@@ -16,6 +16,7 @@ from scopefold.auth.web import (
     worklist,
 )
 from scopefold.auth.web.service import Service
+from scopefold.runtime.moment import MomentQuery
 from scopefold.runtime.web import Endpoint, Handler, require_bearer
 
 Guard = Callable[[Handler], Handler]
@@ -44,16 +45,18 @@ def _idps(guard: Guard) -> list[Endpoint]:
             path="/v1/idps",
             summary="List the identity providers",
             handler=guard(admin.list_idps),
+            query=MomentQuery,
             answers={200: admin.IdpViews},
-            problems=(401, 503),
+            problems=(400, 401, 503),
         ),
         Endpoint(
             method="GET",
             path="/v1/idps/{idp}",
             summary="Show one identity provider: its union, and which connectors it is made of",
             handler=guard(admin.show_idp),
+            query=MomentQuery,
             answers={200: admin.IdpView},
-            problems=(401, 404, 503),
+            problems=(400, 401, 404, 503),
         ),
         Endpoint(
             method="GET",

@@ -1,20 +1,20 @@
 """`GET /v1/reconsent`: who must consent again, to what, since when and because of what; now, or as it was."""
 
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
-from scopefold.auth.store.history import NoSuchMoment
+from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
 from scopefold.auth.store.projection import Projection
+from scopefold.auth.web.moment import AsOf, standing
 from scopefold.auth.web.service import service_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why, why
 from scopefold.contracts.words import IdpId
+from scopefold.runtime.moment import At
 from scopefold.runtime.web import ProblemError, json_response, query
 from scopefold.scopes.canonical import canonical_name
 
@@ -25,14 +25,7 @@ class WorklistQuery(Struct, frozen=True, kw_only=True):
     idp: IdpId | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     cursor: Annotated[str, Meta(max_length=500)] | None = None
-    at: Annotated[str, Meta(max_length=40, description="An RFC 3339 time or a sequence of the log.")] | None = None
-
-
-class AsOf(Struct, frozen=True):
-    """The place in the log that an answer holds for."""
-
-    seq: int
-    at: datetime | None
+    at: At | None = None
 
 
 class ListedRow(Row, frozen=True, kw_only=True):
@@ -62,23 +55,16 @@ class Worklist(Struct, frozen=True, kw_only=True):
 async def reconsent(request: Request) -> Response:
     """`GET /v1/reconsent`"""
     service, asked = service_of(request), query(request, WorklistQuery)
-    bus = service.bus
     try:
         after = read_cursor(asked.cursor) if asked.cursor else None
-        moment = read_moment(asked.at) if asked.at else None
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
-    if moment is None:
-        return await _worklist(service.projection, asked, after, None)
-    try:
-        async with service.history.at(bus.log, moment) as (projection, at):
-            return await _worklist(projection, asked, after, at)
-    except NoSuchMoment as error:
-        raise ProblemError(400, "no-such-moment", "The log does not reach there", str(error)) from None
+    async with standing(service, asked.at) as (projection, as_of):
+        return await _worklist(projection, asked, after, as_of)
 
 
 async def _worklist(
-    projection: Projection, asked: WorklistQuery, after: tuple[str, str, str] | None, at: datetime | None
+    projection: Projection, asked: WorklistQuery, after: tuple[str, str, str] | None, as_of: AsOf
 ) -> Response:
     page = await projection.page(idp=asked.idp, after=after, limit=asked.limit)
     counts = _Counts(projection)
@@ -88,7 +74,7 @@ async def _worklist(
     ]
     return json_response(
         Worklist(
-            as_of=AsOf(projection.checkpoint.seq if projection.checkpoint else 0, at),
+            as_of=as_of,
             total=projection.count("missing", asked.idp),
             unknown=projection.count("unknown", asked.idp),
             items=tuple(rows),
