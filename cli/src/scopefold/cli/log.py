@@ -14,6 +14,7 @@ from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused
 from scopefold.cli.sealed import segments_option, store_at, told_plainly
 from scopefold.cli.segments import seal, segments
+from scopefold.cli.sql import sql
 from scopefold.cli.table import instant, show_table, table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import Event, name_of, tag_of
@@ -72,7 +73,7 @@ def log() -> None:
     """Read the log, follow it, check it."""
 
 
-for command in (seal, segments):
+for command in (seal, segments, sql):
     log.add_command(command)
 
 type_option = click.option("--type", "kind", metavar="TYPE", help="Such as token-stored, or token-stored.v1.")
