@@ -24,7 +24,7 @@ PLACE: Final = "DIR|nats://…|s3://…"
 
 def segments_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`--segments`, with what the command does with them."""
-    return click.option("--segments", "place", metavar=PLACE, envvar="SCOPEFOLD_SEGMENTS", help=what)
+    return click.option("--segments", "place", metavar=PLACE, help=what)
 
 
 @contextmanager

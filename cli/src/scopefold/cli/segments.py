@@ -30,7 +30,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 @click.command("seal")
-@click.option("--to", "place", metavar=PLACE, required=True, envvar="SCOPEFOLD_SEGMENTS", help="Where they go.")
+@click.option("--to", "place", metavar=PLACE, required=True, help="Where they go.")
 @click.option("--upto", type=click.IntRange(1), metavar="SEQ", help="Last sequence to seal. Default: the log's end.")
 @as_json
 @located
@@ -62,7 +62,7 @@ def seal(*, where: Where, place: str, upto: int | None, json_wanted: bool) -> No
 
 
 @click.command("segments")
-@click.argument("place", metavar=PLACE, envvar="SCOPEFOLD_SEGMENTS")
+@click.argument("place", metavar=PLACE)
 @as_json
 @located
 def segments(*, where: Where, place: str, json_wanted: bool) -> None:
