@@ -13,8 +13,8 @@ from scopefold.scopes.coverage import Grant
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.update import refreshed
 
-RENEWAL_SECONDS: Final = 30.0
-"""How long a renewal that somebody has begun keeps all others from it; longer than any takes."""
+LEASE: Final = 1.5
+"""How long a renewal that somebody has begun keeps all others from it, by how long it may take at most."""
 
 
 class Piece(Struct, frozen=True):
@@ -113,15 +113,15 @@ class StoredToken(Struct, frozen=True):
         return replace(self, access_token="", refresh_token=None, parts=(), renewing=None, cleared=why)
 
 
-def begun(token: StoredToken, by: str, now: datetime) -> StoredToken | None:
+def begun(token: StoredToken, by: str, now: datetime, seconds: float) -> StoredToken | None:
     """The row of one who is to renew it now; None where somebody else is at it.
 
-    A row that is stored under the revision it was read at is the lease and the fence in one: whoever comes too late,
-    or stays away longer than the lease, finds another revision.
+    `seconds` is how long the renewal may take at most. A row that is stored under the revision it was read at is the
+    lease and the fence in one: whoever comes too late, or stays away longer than the lease, finds another revision.
     """
     if token.renewing is not None and token.renewing.until > now:
         return None
-    return replace(token, renewing=Renewing(by, now + timedelta(seconds=RENEWAL_SECONDS)))
+    return replace(token, renewing=Renewing(by, now + timedelta(seconds=seconds * LEASE)))
 
 
 def given_back(token: StoredToken, *, answered: bool, now: datetime) -> StoredToken:

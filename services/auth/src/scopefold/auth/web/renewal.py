@@ -29,9 +29,8 @@ from scopefold.runtime.crash import crash_point
 from scopefold.runtime.logs import logger
 from scopefold.scopes.partition import partition
 
-ASK_SECONDS: Final = 20.0
-"""All tries of one renewal together; shorter than the lease, so that nobody else has begun one meanwhile."""
-WAIT_SECONDS: Final = 40.0
+PATIENCE: Final = 2.0
+"""How long others wait for a renewal, by how long it may take: past its lease, and a try of their own."""
 LOOK_AGAIN_SECONDS: Final = 0.25
 TRIES: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -75,7 +74,7 @@ async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: 
     """Renew it, or wait until somebody else has."""
     by = random_text()[:22]
     try:
-        async with asyncio.timeout(WAIT_SECONDS) as waiting:
+        async with asyncio.timeout(service.settings.renewal_seconds * PATIENCE) as waiting:
             while True:  # bounded by the timeout
                 found = await service.bus.vault.token(user, idp.idp)
                 if found is None:
@@ -88,7 +87,7 @@ async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: 
                     return row
                 if piece.refresh_token is None:
                     return row if piece.lives(now()) else await clear(service, user, idp.idp, found, "expired")
-                if (mine := begun(row, by, now())) is None:
+                if (mine := begun(row, by, now(), service.settings.renewal_seconds)) is None:
                     await asyncio.sleep(about(LOOK_AGAIN_SECONDS))
                     continue
                 if left := service.renewals.rest(user, idp.idp):
@@ -182,7 +181,8 @@ async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str
     """Ask for a renewal, and again where the answer may be another then. Raises `_NotBrought`."""
     failure, unsure = UpstreamFailed("token", "timeout"), False
     try:
-        async with asyncio.timeout(ASK_SECONDS):
+        # shorter than the lease, so that nobody else has begun one meanwhile
+        async with asyncio.timeout(service.settings.renewal_seconds):
             for turn in range(TRIES):
                 if turn:
                     await asyncio.sleep(about(FIRST_PAUSE_SECONDS * 2**turn))
