@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from scopefold.auth.core.login import clocks, read_grant
 from scopefold.auth.core.stored_token import (
     LEASE,
+    STALLED_SECONDS,
     Identity,
     Renewal,
     Renewing,
@@ -20,6 +21,7 @@ from scopefold.auth.core.stored_token import (
     begun,
     given_back,
     renewed,
+    stalled,
 )
 from scopefold.auth.core.tokens import token_of, tokens_in
 from scopefold.scopes.canonical import closure
@@ -260,3 +262,18 @@ PIECES: list[tuple[str, StoredToken, str, tuple[str, str | None] | None]] = [
 def test_the_piece_of_a_part(case: str, token: StoredToken, part: str, expected: tuple[str, str | None] | None) -> None:
     found = token.piece(part)
     assert expected == (found and (found.access_token, found.refresh_token))
+
+
+@pytest.mark.parametrize(("after_seconds", "waits"), [(0, True), (STALLED_SECONDS - 1, True), (STALLED_SECONDS, False)])
+def test_a_part_whose_idp_wants_the_user_waits_for_a_while_and_keeps_its_secrets(
+    after_seconds: float, waits: bool
+) -> None:
+    mine = begun(TWO, "me", NOW, SECONDS)
+    assert mine is not None
+    after, later = stalled(mine, GRAPH, NOW), NOW + timedelta(seconds=after_seconds)
+    assert (waits, False) == (after.wants_user(later, GRAPH) > 0, after.wants_user(later, OUTLOOK) > 0)
+    assert waits is (after.wants_user(later) > 0)
+    assert replace(TWO, renewing=None) == replace(after, stalled=())
+    assert after.stalled == stalled(stalled(after, OUTLOOK, NOW), OUTLOOK, NOW).stalled[:1]
+    brought = renewed(MICROSOFT, after, came(MICROSOFT, after, {"access_token": "x", "scope": "Mail.Read"}, GRAPH))
+    assert () == brought.stalled

@@ -12,10 +12,19 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
-from scopefold.auth.core.handout import is_dead, must_renew, why_ended
+from scopefold.auth.core.handout import is_dead, must_renew, needs_user, why_ended
 from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
-from scopefold.auth.core.stored_token import Piece, Renewal, StoredToken, begun, given_back, renewed
+from scopefold.auth.core.stored_token import (
+    STALLED_SECONDS,
+    Piece,
+    Renewal,
+    StoredToken,
+    begun,
+    given_back,
+    renewed,
+    stalled,
+)
 from scopefold.auth.core.tokens import token_of
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.web.browser import random_text
@@ -59,6 +68,10 @@ class NotRenewed(Exception):
         self.retry_after = max(1, round(retry_after))
 
 
+class WantsUser(NotRenewed):
+    """The IdP wants to see the user before it renews the token, which is not dead."""
+
+
 async def fresh(
     service: Service, user: str, idp: Idp, part: str, *, idle_before: datetime | None = None
 ) -> StoredToken | None:
@@ -90,6 +103,8 @@ async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: 
                 if (mine := begun(row, by, now(), service.settings.renewal_seconds)) is None:
                     await asyncio.sleep(about(LOOK_AGAIN_SECONDS))
                     continue
+                if left := row.wants_user(now(), piece.part):
+                    raise WantsUser("it wants to see the user", left)
                 if left := service.renewals.rest(user, idp.idp):
                     raise NotRenewed("it did not a moment ago", left)
                 try:
@@ -112,6 +127,12 @@ async def _ask(
         came = await _answer(service, idp, row, piece)
     except _NotBrought as nothing:
         failure, unsure = nothing.failure, nothing.unsure or begun_before
+        if needs_user(idp.profile, failure.error, failure.description):
+            log.warning("a token is renewed only after the user was seen", idp=idp.idp, error=failure.error)
+            with suppress(Taken):
+                waits = stalled(row, piece.part, now())
+                await service.bus.vault.put_token(user, idp.idp, waits, revision=revision)
+            raise WantsUser(failure.error, STALLED_SECONDS) from None
         if is_dead(idp.profile, failure.error, failure.description):
             held = await service.projection.held(idp.idp, user)
             known = held.generation if held is not None else 0
