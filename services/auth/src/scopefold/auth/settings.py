@@ -24,6 +24,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Read from the environment: `nats_url` from `SCOPEFOLD_NATS_URL`, and so on.
 
     `keep_alive_days`: upstream tokens that the IdP would end unused within so many days are renewed; 0: none.
+    `renewal_seconds`: how long the tries of one renewal at an IdP may take together. Half as long again, a replica that
+    died in the middle keeps the others from that user's token; the clocks of replicas must agree better than that half.
     `trusted_proxies` are networks, parted by commas, whose X-Forwarded-For is believed. The limits are per address, of
     failures also per client, and each replica counts for itself.
 
@@ -52,6 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     registration: Registration = "off"
     client_documents: bool = False
     egress_networks: str = ""
+    renewal_seconds: Annotated[int, Meta(ge=4, le=60)] = 20
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

@@ -146,6 +146,13 @@ class RefreshClock(Struct, frozen=True, forbid_unknown_fields=True):
             "counts only where the error's description has the words."
         ),
     ] = ()
+    user_errors: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Errors that say that the user must log in again, and the refresh token lives on. In the same "
+            "spelling; they are looked for before the others, so that `invalid_grant` may be one of them."
+        ),
+    ] = ()
     repeats_redirect_uri: Annotated[
         bool, Meta(description="A refresh must name the redirect_uri of the login again.")
     ] = False

@@ -18,6 +18,7 @@ from scopefold.auth.core.login import (
     reasons,
     worth_asking,
 )
+from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import form_parameters, query_parameters
 from scopefold.auth.oauth.resource import resources_of
@@ -77,6 +78,11 @@ def _will_do(asked: Asked, session: Session) -> bool:
     return asked.subject in (None, session.user) and not must_log_in(asked, session.authenticated_at, now())
 
 
+def _must_be_seen(token: StoredToken, parameters: Mapping[str, str]) -> bool:
+    """Does the IdP want to see the user, who comes for what a connector needs there?"""
+    return bool(resources_of(parameters)) and token.wants_user(now()) > 0
+
+
 def _user(session: Session | None) -> GrantedUser | None:
     return GrantedUser(session.user, session.idps[-1], session.authenticated_at, session.sid) if session else None
 
@@ -98,7 +104,7 @@ async def _go(
         found = await service.bus.vault.token(session.user, idp.idp)
         if found is not None:
             await heal(service, session.user, idp.idp, found[0])
-        if found is not None and not found[0].cleared:
+        if found is not None and not found[0].cleared and not _must_be_seen(found[0], parameters):
             held = await service.projection.held(idp.idp, session.user)
             scopes = taken_as_told(idp.profile, found[0].granted, found[0].requested)
             grant = present_grant(scopes, found[0].evidence, found[0].generation, held)
