@@ -192,7 +192,8 @@ def service_of(request: Request) -> Service:
     Raises `ProblemError` where there is no such organisation.
     """
     service: Service = request.app.state.service
-    issuer = getattr(request.state, "issuer", None) or issuer_of(service, request.path_params.get("org"))
+    state: dict[str, str] = request.scope.get("state", {})  # what `request.state` keeps, read without its wrapper
+    issuer = state.get("issuer") or issuer_of(service, request.path_params.get("org"))
     return service.speaking_as(issuer)
 
 
