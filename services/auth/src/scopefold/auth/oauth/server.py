@@ -54,8 +54,15 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.register_grant(RefreshGrant, _OF_REFRESH)
         self.register_grant(OwnGrant, _OF_OWN)
         self.register_grant(ExchangeGrant, _OF_EXCHANGE)
-        self.register_client_auth_method(METHOD, lambda *asked: PrivateKeyJwt(loaded)(*asked))
-        self.register_token_generator("default", lambda **asked: AccessToken(loaded)(**asked))
+
+        def by_key(query_client: Any, request: GrammarRequest) -> Any:
+            return PrivateKeyJwt(loaded)(query_client, request)
+
+        self.register_client_auth_method(METHOD, by_key)
+
+    def generate_token(self, *asked: Any, **named: Any) -> Any:
+        """One generator for all grants, made where a token is."""
+        return AccessToken(self.loaded)(*asked, **named)
 
     def query_client(self, client_id: str) -> RegisteredClient | None:
         client = self.loaded.client

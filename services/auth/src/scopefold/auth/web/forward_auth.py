@@ -133,7 +133,7 @@ def _proves(service: Service, client: Client, secret: str) -> bool:
 async def _subject(service: Service, request: Request, gateway: Client, resource: str) -> str:
     """The user whose access token the request carries. Raises `AccessRefused`."""
     scheme, token = presented(request.headers.get("authorization"))
-    told = await told_of_late(service, token)
+    told = await told_of_late(service, token, resource)
     claims = told.claims if told is not None and told.live else None
     if claims is None or claims.grant_id is None or not may_present(service.issuer, gateway, claims, resource):
         description = "The token is none of ours, is not for this gateway, is no user's, or has ended."
