@@ -103,7 +103,7 @@ def query(request: Request, kind: type[T]) -> T:
     """The query string as this frozen Struct; a parameter given twice is refused. Raises `ProblemError`."""
     text: bytes = request.scope["query_string"]
     read = _read_before if len(text) <= MOST_BYTES_REMEMBERED else _read_query
-    return cast("T", read(text, kind))
+    return cast("T", read(text, cast("Any", kind)))
 
 
 def _read_query(text: bytes, kind: type[Any]) -> Any:

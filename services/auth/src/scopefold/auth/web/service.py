@@ -12,6 +12,7 @@ from scopefold.auth.core.egress import networks
 from scopefold.auth.core.idps import discovery_address
 from scopefold.auth.oauth.keys import Keys
 from scopefold.auth.oauth.loaded import Loaded
+from scopefold.auth.oauth.valid_requests import ValidRequests
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
 from scopefold.auth.store.grants import Grants
@@ -91,6 +92,7 @@ class Service:
         self.registrations = Window()
         self.renewals = Renewals()
         self.told = Told()
+        self.valid_requests = ValidRequests()
         self.issuer = settings.issuer
         self.history = History(settings.tenant, settings.data_dir)
         self.connected: Connected | None = None
