@@ -1,6 +1,7 @@
 """What must each IdP be asked for, because of which connector, and where is each resource type routed?"""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final, assert_never
 
 from msgspec import Struct
@@ -90,12 +91,12 @@ class Idp(Struct, frozen=True):
             return PLAIN
 
 
-class State(Struct, frozen=True):
+class State(Struct, frozen=True, dict=True):  # dict: where cached_property keeps what it worked out
     """All IdPs of a tenant, by id."""
 
     idps: dict[str, Idp] = {}
 
-    @property
+    @cached_property
     def routes(self) -> Mapping[str, str]:
         """Resource type to the IdP that serves it."""
         return {kind: idp.idp for idp in self.idps.values() for kind in idp.connectors}

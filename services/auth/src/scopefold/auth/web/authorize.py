@@ -22,7 +22,6 @@ from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import form_parameters, query_parameters
 from scopefold.auth.oauth.resource import resources_of
-from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session, attempt_key
 from scopefold.auth.web.abandoned import note_abandoned
 from scopefold.auth.web.asked import asked_in, refused
@@ -52,7 +51,7 @@ async def authorize(request: Request) -> Response:
     known = await service.bus.sessions.find(session_cookie(request), now())
     loaded = service.loaded(await service.clients.get(parameters.get("client_id", "")))
     loaded.pushed = pushed
-    check_authorization_request(loaded, parameters, _user(known))
+    service.valid_requests.check(loaded, parameters, _user(known))
     asked = asked_in(service, parameters)
     session = known if known is not None and _will_do(asked, known) else None
     if session is None and asked.silent:

@@ -63,8 +63,8 @@ def build(service: Service) -> Starlette:
         made
         for prefix in ("", "/{org}")
         for made in (
-            *(Route(prefix + path, handler, methods=methods) for path, handler, methods in OAUTH),
             *(readable(prefix + path, handler, methods) for path, handler, methods in CROSS_ORIGIN),
+            *(Route(prefix + path, handler, methods=methods) for path, handler, methods in OAUTH),
         )
     ]
     routes = [
@@ -99,11 +99,11 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """A gateway may ask by the method of the user's own request."""
 
 OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
+    ("/forward-auth", forward_auth, list(METHODS)),
     ("/authorize", authorize, ["GET", "POST"]),
     ("/consent", consent, ["POST"]),
     ("/oauth2/callback", callback, ["GET"]),
     ("/oauth2/callback/{idp}", callback, ["GET"]),
-    ("/forward-auth", forward_auth, list(METHODS)),
     ("/forward-auth/{path:path}", forward_auth, list(METHODS)),
     ("/oauth2/introspect", introspection, ["POST"]),
     ("/oauth2/logout", logout, ["GET", "POST"]),
