@@ -19,6 +19,7 @@ from scopefold.cli.idp_scopes import restore, withhold
 from scopefold.cli.keys import keys
 from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
+from scopefold.cli.token import token
 from scopefold.cli.up import up
 from scopefold.cli.user import user
 from scopefold.cli.vault import vault
@@ -35,7 +36,7 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, log, bus, backup):
+for command in (up, demo, idp, connector, client, user, token, keys, vault, reconsent, log, bus, backup):
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)
