@@ -52,6 +52,7 @@ class EndpointOverrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Url | None,
         Meta(description="The issuer as that document names it; at Microsoft `{tenantid}` stands for any tenant."),
     ] = None
+    revocation: Annotated[Url | None, Meta(description="Where tokens are given back (RFC 7009).")] = None
 
 
 GroupsClaim = Annotated[

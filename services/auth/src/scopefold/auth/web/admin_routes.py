@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from scopefold.auth.core.clearing import ClearTokens
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.web import (
     admin,
+    clear_tokens,
     client_admin,
     doctor,
     registration,
@@ -26,7 +28,15 @@ CLIENTS = "/api/v1/organizations/{org}/clients"
 def admin_endpoints(service: Service) -> list[Endpoint]:
     """Every route of the admin API, each for operators alone."""
     guard = require_bearer(service.settings.admin_token)
-    return [*_idps(guard), *_clients(guard), *_users(guard), *_keys(guard), *vault_keys.endpoints(guard), *_log(guard)]
+    return [
+        *_idps(guard),
+        *_clients(guard),
+        *_users(guard),
+        *_tokens(guard),
+        *_keys(guard),
+        *vault_keys.endpoints(guard),
+        *_log(guard),
+    ]
 
 
 def _idps(guard: Guard) -> list[Endpoint]:
@@ -204,6 +214,20 @@ def _users(guard: Guard) -> list[Endpoint]:
             handler=guard(users.end_grants),
             answers={204: None},
             problems=(401, 404, 503),
+        ),
+    ]
+
+
+def _tokens(guard: Guard) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="POST",
+            path="/v1/tokens/clear",
+            summary="Clear users' upstream tokens, or preview it: they must consent again at their next visit",
+            handler=guard(clear_tokens.clear_tokens),
+            body=ClearTokens,
+            answers={200: clear_tokens.ClearedTokens},
+            problems=(400, 401, 415, 422, 503),
         ),
     ]
 

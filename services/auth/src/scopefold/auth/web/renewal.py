@@ -28,7 +28,8 @@ from scopefold.auth.core.stored_token import (
 from scopefold.auth.core.tokens import token_of
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.web.browser import random_text
-from scopefold.auth.web.login_log import cleared_event, stored_event, write
+from scopefold.auth.web.clearing import clear
+from scopefold.auth.web.login_log import stored_event, write
 from scopefold.auth.web.service import Service, callback_address, now
 from scopefold.auth.web.turns import RESTS, about
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, renew
@@ -229,20 +230,3 @@ async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str
 def _may_pass(failure: UpstreamFailed) -> bool:
     """Is it worth asking again at once? Not where the IdP says what is wrong with the request or the app."""
     return failure.status is None or failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR or failure.status == TOO_MANY
-
-
-async def clear(service: Service, user: str, idp: str, found: tuple[StoredToken, int], why: str) -> StoredToken | None:
-    """Take a token out of the vault for good, and tell the log; the row that says so.
-
-    What was stored meanwhile stays, and is returned; None where the row went altogether.
-    """
-    row, revision = found
-    gone = row.without_secrets(why)
-    try:
-        await service.bus.vault.put_token(user, idp, gone, revision=revision)
-    except Taken:
-        latest = await service.bus.vault.token(user, idp)
-        return latest[0] if latest is not None else None
-    log.warning("a token is gone: the user must consent again", idp=idp, why=why)
-    await write(service, cleared_event(service, user, idp, gone))
-    return gone

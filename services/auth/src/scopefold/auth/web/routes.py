@@ -16,6 +16,7 @@ from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.web import (
     account,
     answers,
+    connections,
     failures,
     metadata,
     protected,
@@ -113,6 +114,8 @@ OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     (step_up.CONNECTED, step_up.connected, ["GET"]),
     ("/account/sessions", account.sessions, ["GET"]),
     ("/account/sessions/{sid}/revoke", account.revoke_session, ["POST"]),
+    ("/account/connections", connections.connections, ["GET"]),
+    ("/account/connections/{idp}/disconnect", connections.disconnect, ["POST"]),
     ("/oauth2/register/{client_id}", registration.configure, ["GET", "PUT", "DELETE"]),
 )
 """What an issuer has for browsers to open and for servers to call: each for the service's own issuer, and for each
