@@ -65,7 +65,7 @@ async def _exchange(service: Service, asker: str, body: bytes) -> Answer:
         asked = None
     if asked is None:
         return _refused(400, "invalid_request", "The message is no ExchangeToken, as the contracts describe it.")
-    speaking, loaded = await _loaded(service, asker, asked.subject_token)
+    speaking, loaded = await _loaded(service, asker, asked)
     try:
         exchange = for_service(loaded, asked.resource, asked.scopes)
     except OAuth2Error as error:
@@ -73,13 +73,13 @@ async def _exchange(service: Service, asker: str, body: bytes) -> Answer:
     return await exchanged(speaking, exchange, (200, {"issued_token_type": ACCESS_TOKEN, "token_type": "Bearer"}, {}))
 
 
-async def _loaded(service: Service, asker: str, subject_token: str) -> tuple[Service, Loaded]:
+async def _loaded(service: Service, asker: str, asked: ExchangeToken) -> tuple[Service, Loaded]:
     """What decides, and the service as the issuer of the subject token: its own, or its organisation's."""
     organisation = service.speaking_as(issuer_of(service, service.settings.tenant))
     client = await service.clients.get(asker)
     for speaking in (service, organisation):
         loaded = speaking.loaded(client)
-        loaded.told = await told_of_late(speaking, subject_token)
+        loaded.told = await told_of_late(speaking, asked.subject_token, asked.resource)
         if loaded.told is not None:
             return speaking, loaded
     return service, service.loaded(client)
