@@ -15,7 +15,7 @@ from scopefold.cli.demo import demo
 from scopefold.cli.doctor import doctor
 from scopefold.cli.failure import Failure, defect, usage
 from scopefold.cli.idp import idp
-from scopefold.cli.idp_scopes import restore, withhold
+from scopefold.cli.idp_scopes import prune, restore, scopes_, withhold
 from scopefold.cli.keys import keys
 from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
@@ -37,7 +37,7 @@ def scopefold() -> None:
 
 for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, log, bus, backup):
     scopefold.add_command(command)
-for part in (doctor, withhold, restore):
+for part in (doctor, scopes_, withhold, restore, prune):
     idp.add_command(part)
 
 

@@ -294,6 +294,16 @@ class Projection:
         """What users were asked for in vain at an IdP the last time they came, by canonical name, and how many."""
         return {scope: users for (name, scope), users in sorted(self._ungiven.items()) if name == idp}
 
+    def sets(self, idp: str) -> list[GrantSet]:
+        """Every grant that somebody holds at an IdP."""
+        return [one for one in self._sets.values() if one.idp == idp]
+
+    async def users_of(self, held: GrantSet, after: str, limit: int) -> list[str]:
+        """Part of the users who hold a grant, in order, after this user."""
+        sql = "SELECT user FROM grants WHERE grant_set = ? AND user > ? ORDER BY user LIMIT ?"
+        async with self._turn:
+            return [user for (user,) in await self._db.execute_fetchall(sql, (held.id, after, limit))]
+
     async def page(self, *, idp: str | None, after: tuple[str, str, str] | None, limit: int) -> Page:
         """Part of the worklist, ordered by IdP, grant set and user, after the place that `after` names."""
         missing = sorted(
