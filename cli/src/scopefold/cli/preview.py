@@ -1,10 +1,12 @@
 """What would happen, before it does: asked of auth, and shown to people."""
 
+from datetime import datetime
+
 import click
 from msgspec import Struct
 
 from scopefold.cli.api import Api
-from scopefold.cli.table import show_table
+from scopefold.cli.table import instant, show_table
 from scopefold.consent.whatif import Counts, Hypothetical
 from scopefold.contracts.events import ConnectorDeprovisioned
 from scopefold.scopes.lint import Finding
@@ -34,6 +36,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     url_length: int
     url_limit: int
     findings: tuple[Finding, ...]
+    asked_from: datetime | None
     items: tuple[PreviewedUser, ...]
     next: str | None = None
 
@@ -67,6 +70,10 @@ def show(found: Preview) -> None:
         ("login's address", f"{found.url_length} characters; at most {found.url_limit} are sure to work"),
     ):
         click.echo(f"{label + ':':18}{value}")
+    if found.asked_from is not None:
+        click.echo(
+            f"{'asked for from:':18}{instant(found.asked_from)}, together with what else is installed until then"
+        )
     for one in found.findings:
         click.echo(f"{'wrong' if one.severity == 'hard' else 'doubtful'}: {one.says}")
     if found.items:

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from scopefold.consent.attribution import findings
+from scopefold.consent.attribution import new_findings
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
 from scopefold.contracts.recorded import Quarantined, Recorded, examine
 from scopefold.contracts.subjects import idps_filter
@@ -32,7 +32,8 @@ class Contended(RuntimeError):
 
 
 class Plan(Struct, frozen=True):
-    """What a command would append now (None: nothing), and what would then be wrong with all that its IdP is asked for.
+    """What a command would append now (None: nothing), and what would then newly be wrong with all that its IdP is
+    asked for.
 
     How many users it would concern, the auth service tells: `POST /v1/previews` there takes the event.
     """
@@ -90,8 +91,8 @@ class Provisioning:
             if isinstance(decision, Answer):
                 return Plan(None)
             recorded = Recorded(self._seq + 1, self._now(), self._tenant, event_id, PUBLISHER, decision.event)
-            after = fold(self._state, recorded).scopes.idps[decision.event.idp]
-            return Plan(decision.event, findings(after))
+            before, after = (one.scopes.idps[decision.event.idp] for one in (self._state, fold(self._state, recorded)))
+            return Plan(decision.event, new_findings(before, after))
 
     def _event_id(self, command: Command) -> str:
         key = command.idempotency_key

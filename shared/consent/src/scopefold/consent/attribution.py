@@ -44,6 +44,7 @@ def asks(idp: Idp, instead: Mapping[str, tuple[str, ...]] = {}) -> dict[str, tup
     return found
 
 
-def findings(idp: Idp) -> tuple[Finding, ...]:
-    """What is wrong with all that an IdP is asked for."""
-    return lint(idp.profile, asks(idp))
+def new_findings(before: Idp, after: Idp) -> tuple[Finding, ...]:
+    """What would be wrong with all that an IdP is asked for, and is not so already."""
+    known = {one.says for one in lint(before.profile, asks(before))}
+    return tuple(one for one in lint(after.profile, asks(after)) if one.says not in known)

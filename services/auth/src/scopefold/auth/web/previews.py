@@ -1,6 +1,7 @@
 """`POST /v1/previews`: what would become of an IdP and its users if an event were appended. Nothing is appended."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -17,9 +18,10 @@ from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.service import Service, callback_address, now, service_of
 from scopefold.auth.web.settling import folded, refusal
 from scopefold.auth.web.way import authorize_url, needs_nonce, way_to
-from scopefold.consent.attribution import findings
+from scopefold.consent.attribution import new_findings
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.whatif import Counts, Holding, Hypothetical, Verdict, WhatIf, what_if
+from scopefold.consent.window import waiting_until
 from scopefold.contracts.events import ScopesPruned
 from scopefold.contracts.recorded import PUBLISHERS, Recorded
 from scopefold.runtime.web import ProblemError, json_body, json_response
@@ -65,7 +67,11 @@ class Preview(Struct, frozen=True, kw_only=True):
     users: Counts
     url_length: Annotated[int, Meta(description="How long the address would be to which a login sends the browser.")]
     url_limit: int
-    findings: Annotated[tuple[Finding, ...], Meta(description="What would be wrong with all that is asked for.")]
+    findings: Annotated[tuple[Finding, ...], Meta(description="What would newly be wrong with all that is asked for.")]
+    asked_from: Annotated[
+        datetime | None,
+        Meta(description="From when it would send users who are logged in to consent by itself; null: at once."),
+    ]
     items: tuple[PreviewedUser, ...]
     next: Annotated[str | None, Meta(description="The cursor of the next users.")]
 
@@ -140,6 +146,7 @@ def _preview(
     service: Service, found: WhatIf, seq: int, items: tuple[PreviewedUser, ...], reached: Place | None
 ) -> Preview:
     idp, profile = found.after, found.after.profile
+    asked = [lack for one in found.verdicts for lack in one.asked]
     concerned = (*found.added, *found.removed, *found.released)
     return Preview(
         idp=idp.idp,
@@ -153,7 +160,8 @@ def _preview(
         users=found.counts,
         url_length=_url_length(service, idp),
         url_limit=profile.limits.url_length,
-        findings=findings(idp),
+        findings=new_findings(found.before, idp),
+        asked_from=waiting_until(idp, asked, service.consent_window, now()),
         items=items,
         next=write_cursor(reached) if reached else None,
     )

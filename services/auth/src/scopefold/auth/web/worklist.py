@@ -10,10 +10,11 @@ from starlette.responses import Response
 from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
 from scopefold.auth.store.history import NoSuchMoment
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.web.service import service_of
+from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why, why
+from scopefold.consent.window import waiting_until
 from scopefold.contracts.words import IdpId
 from scopefold.runtime.web import ProblemError, json_response, query
 from scopefold.scopes.canonical import canonical_name
@@ -47,6 +48,10 @@ class ListedRow(Row, frozen=True, kw_only=True):
             "cleared: the token is gone."
         ),
     ]
+    asked_from: Annotated[
+        datetime | None,
+        Meta(description="From when a login asks for it by itself, while installs are being gathered; null: already."),
+    ]
 
 
 class Worklist(Struct, frozen=True, kw_only=True):
@@ -69,21 +74,29 @@ async def reconsent(request: Request) -> Response:
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
     if moment is None:
-        return await _worklist(service.projection, asked, after, None)
+        return await _worklist(service, service.projection, asked, after, None)
     try:
         async with service.history.at(bus.log, moment) as (projection, at):
-            return await _worklist(projection, asked, after, at)
+            return await _worklist(service, projection, asked, after, at)
     except NoSuchMoment as error:
         raise ProblemError(400, "no-such-moment", "The log does not reach there", str(error)) from None
 
 
 async def _worklist(
-    projection: Projection, asked: WorklistQuery, after: tuple[str, str, str] | None, at: datetime | None
+    service: Service,
+    projection: Projection,
+    asked: WorklistQuery,
+    after: tuple[str, str, str] | None,
+    at: datetime | None,
 ) -> Response:
     page = await projection.page(idp=asked.idp, after=after, limit=asked.limit)
     counts = _Counts(projection)
     rows = [
-        ListedRow(**{name: getattr(row, name) for name in Row.__struct_fields__}, why=counts.why(row))
+        ListedRow(
+            **{name: getattr(row, name) for name in Row.__struct_fields__},
+            why=counts.why(row),
+            asked_from=waiting_until(projection.scopes.idps[row.idp], row.missing, service.consent_window, at or now()),
+        )
         for row in page.rows
     ]
     return json_response(
