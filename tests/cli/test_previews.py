@@ -33,7 +33,9 @@ def test_a_connector_comes_and_goes_and_its_scopes_are_pruned_each_told_before(u
     ran(up, "connector", *provision)
     assert told_before["preview"]["union"] == answered(up, "idp", "show", "atlassian")["union"]
     assert "nothing would change" in ran(up, "connector", *provision, "--dry-run")
-    assert f"out of the union: nothing\nwanted no more:   {LEFT}" in ran(up, "connector", *deprovision, "--dry-run")
+    shown = ran(up, "connector", *deprovision, "--dry-run")
+    (line,) = [one for one in shown.splitlines() if one.startswith("wanted no more: ")]
+    assert (True, True) == (LEFT in line, "out of the union: nothing" in shown)
     assert "there is nothing to prune" in ran(up, "idp", "prune", "atlassian")
     (line,) = [one for one in ran(up, "idp", "scopes", "atlassian").splitlines() if one.startswith(LEFT)]
     assert WIKI == line.split()[1]
@@ -48,7 +50,8 @@ def test_a_connector_comes_and_goes_and_its_scopes_are_pruned_each_told_before(u
     assert before == ran(up, "log", "verify")
     done = scopefold("idp", "prune", "atlassian", "--scope", "read:jira-work", "--yes", "--data", str(up.data))
     assert (1, True) == (done.returncode, "Somebody wants what would be pruned" in done.stderr)
-    assert f"Pruned {LEFT}" in ran(up, "idp", "prune", "atlassian", "--yes")
+    (line, _) = ran(up, "idp", "prune", "atlassian", "--yes").splitlines()
+    assert (True, True) == (line.startswith("Pruned "), LEFT in line)
     assert LEFT not in answered(up, "idp", "show", "atlassian")["union"]
 
 

@@ -15,6 +15,7 @@ from scopefold.consent.reconsent import grant_key, judge, replay, requirements, 
 from scopefold.consent.whatif import Counts, Holding, Hypothetical, WhatIf, what_if
 from scopefold.contracts.events import ConnectorProvisioned, Event
 from scopefold.contracts.recorded import Recorded
+from scopefold.scopes.coverage import carries
 from tests.support.logs import (
     BASE,
     IDPS,
@@ -40,7 +41,8 @@ GRANULAR = ("read:issue:jira", "read:project:jira")
 def holdings(state: reconsent.State, idp: str) -> list[Holding]:
     """The grant sets of an IdP."""
     users = Counter(held.grant for (name, _), held in state.grants.items() if name == idp)
-    return [Holding(grant_key(grant), grant, number) for grant, number in users.items()]
+    at_idp = state.scopes.idps.get(idp) or Idp(idp)
+    return [Holding(grant_key(grant), grant, number, judge(at_idp, grant)) for grant, number in users.items()]
 
 
 def foretold(log: list[Recorded], event: Hypothetical) -> tuple[WhatIf, list[Recorded]]:
@@ -88,6 +90,10 @@ def test_what_is_told_beforehand_is_what_happens(log: list[Recorded], event: Hyp
         unknown=len([grant for grant in held if judge(idp, grant).status == "unknown"]),
         serves=len([grant for grant in held if serves(idp, event, grant_key(grant), found)]),
     )
+    assert found.holders == {
+        scope: len([grant for grant in held if carries(found.before.profile, grant, scope)])
+        for scope in (*found.added, *found.removed, *found.released)
+    }
     assert users_in(found, after, "newly") == will.keys() - was.keys()
     assert users_in(found, after, "no-longer") == was.keys() - will.keys()
     asked = {user: told for user in will if (told := will[user] - was.get(user, set()))}

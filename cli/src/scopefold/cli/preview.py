@@ -64,7 +64,7 @@ def show(found: Preview) -> None:
         ("wanted no more", _counted(found, found.released)),
         ("users known", str(users.users)),
         ("must consent", f"{users.must_consent}: {users.newly} newly, {users.more} to more than now"),
-        ("need not any more", str(users.no_longer)),
+        ("need no longer", str(users.no_longer)),
         ("have all already", str(users.serves)),
         ("not known of", str(users.unknown)),
         ("login's address", f"{found.url_length} characters; at most {found.url_limit} are sure to work"),

@@ -15,27 +15,33 @@ from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Judgement, Lack, judge, requirements
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, ScopesPruned
 from scopefold.contracts.recorded import Recorded
-from scopefold.scopes.coverage import Grant
+from scopefold.scopes.canonical import canonical_name
+from scopefold.scopes.coverage import Grant, held
 
 Hypothetical = ConnectorProvisioned | ConnectorDeprovisioned | ScopesPruned
 Change = Literal["newly", "more", "no-longer", "same"]
 
 
 class Holding(Struct, frozen=True):
-    """A canonical grant at the IdP, the name of its grant set, and how many users hold it."""
+    """A canonical grant at the IdP, the name of its grant set, how many users hold it, and what it is worth now."""
 
     key: str
     grant: Grant
     users: int
+    judged: Judgement
 
 
 class Verdict(Struct, frozen=True):
-    """What a grant set is worth now, and what it would be worth. `serves`: it has all the connector needs already."""
+    """What a grant set would be worth. `serves`: it has all that the connector needs already."""
 
     holding: Holding
-    before: Judgement
     after: Judgement
     serves: bool
+
+    @property
+    def before(self) -> Judgement:
+        """What it is worth now."""
+        return self.holding.judged
 
     @property
     def asked(self) -> tuple[Lack, ...]:
@@ -91,6 +97,18 @@ class WhatIf(Struct, frozen=True):
         return tuple(scope for scope in unwanted(self.after) if scope not in already)
 
     @property
+    def holders(self) -> dict[str, int]:
+        """By each scope that is added, removed or released, how many users' grants carry it now."""
+        profile, concerned = self.before.profile, (*self.added, *self.removed, *self.released)
+        names = {scope: canonical_name(profile, scope) for scope in concerned}
+        found = dict.fromkeys(concerned, 0)
+        for one in self.verdicts:
+            carried = held(profile, one.holding.grant).carried
+            for scope, name in names.items():
+                found[scope] += one.holding.users if name in carried else 0
+        return found
+
+    @property
     def counts(self) -> Counts:
         """All users, counted."""
 
@@ -118,15 +136,14 @@ def what_if(state: State, holdings: Iterable[Holding], recorded: Recorded) -> Wh
         raise TypeError(f"{type(event).__name__} changes nothing that could be asked of users")
     before = state.idps.get(event.idp) or Idp(event.idp)
     after = idp_scopes.fold(state, recorded).idps.get(event.idp) or before
-    now, then = requirements(before), requirements(after)
+    needs = requirements(after)
     kind = event.resource_type if isinstance(event, ConnectorProvisioned) else None
     needed = requirements(after, kind) if kind is not None else None
 
     def verdict(one: Holding) -> Verdict:
         return Verdict(
             holding=one,
-            before=judge(before, one.grant, now),
-            after=judge(after, one.grant, then),
+            after=judge(after, one.grant, needs),
             serves=needed is not None and judge(after, one.grant, needed).status == "covered",
         )
 

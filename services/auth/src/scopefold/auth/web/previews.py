@@ -1,5 +1,6 @@
 """`POST /v1/previews`: what would become of an IdP and its users if an event were appended. Nothing is appended."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -87,10 +88,11 @@ async def preview(request: Request) -> Response:
     await folded(service)
     _check(service, asked.event)
     projection = service.projection
-    seq = projection.checkpoint.seq if projection.checkpoint else 0
-    sets = {one.key: one for one in projection.sets(asked.event.idp)}
-    holdings = [Holding(one.key, one.grant, one.users) for one in sets.values()]
-    found = what_if(service.scopes, holdings, _recorded(service, asked.event, seq + 1))
+    seq, state, held = await projection.sets(asked.event.idp)
+    sets = {one.key: one for one in held}
+    holdings = [Holding(one.key, one.grant, one.users, one.judgement) for one in held]
+    # In a thread: of an IdP with many thousands of grant sets this takes seconds, and logins go on meanwhile.
+    found = await asyncio.to_thread(what_if, state, holdings, _recorded(service, asked.event, seq + 1))
     told = [(sets[one.holding.key], scopes) for one in found.verdicts if (scopes := _scopes(one, asked.who))]
     items, reached = await _users(projection, told, after, asked.limit)
     return json_response(_preview(service, found, seq, items, reached))
@@ -147,7 +149,6 @@ def _preview(
 ) -> Preview:
     idp, profile = found.after, found.after.profile
     asked = [lack for one in found.verdicts for lack in one.asked]
-    concerned = (*found.added, *found.removed, *found.released)
     return Preview(
         idp=idp.idp,
         seq=seq,
@@ -156,7 +157,7 @@ def _preview(
         removed=found.removed,
         released=found.released,
         requested=requested_scopes(idp),
-        held={scope: service.projection.users_with(idp.idp, scope) for scope in concerned},
+        held=found.holders,
         users=found.counts,
         url_length=_url_length(service, idp),
         url_limit=profile.limits.url_length,
