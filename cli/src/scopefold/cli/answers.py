@@ -85,6 +85,7 @@ class ListedRow(Row, frozen=True):
     """One user on the worklist, and by scope why the grant lacks it."""
 
     why: dict[str, str] = {}
+    asked_from: datetime | None = None
 
 
 class Worklist(Struct, frozen=True):

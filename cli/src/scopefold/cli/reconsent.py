@@ -126,7 +126,8 @@ WHY: Final = {
 
 def why(row: ListedRow) -> str:
     """Why the grant lacks it, and so who can mend that."""
-    return ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
+    told = ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
+    return told if row.asked_from is None else f"{told}; asked for from {instant(row.asked_from)}"
 
 
 def connectors_of(row: Row) -> str:

@@ -16,6 +16,7 @@ from scopefold.contracts.events import (
     Event,
     GrantRevoked,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -57,6 +58,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         idp="atlassian", scopes=("write:jira-work",), by="operator", suspect="018f3c5e-7a34-7cc1-9d0a-0242ac120002"
     ),
     ScopesRestored(idp="atlassian", scopes=("write:jira-work",)),
+    ScopesPruned(idp="atlassian", scopes=("write:jira-work",), by="operator"),
     UserLoggedIn(user="u_7Jt0m1mX2bq4nV9c", idp="atlassian", client="playground"),
     TokenStored(
         user="u_7Jt0m1mX2bq4nV9c",

@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 from scopefold.auth.core.clearing import ClearTokens
 from scopefold.auth.core.idps import RegisterIdp
+from scopefold.auth.core.pruning import Prune
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.web import (
     admin,
     clear_tokens,
     client_admin,
     doctor,
+    previews,
+    pruning,
     registration,
     signing_keys,
     users,
@@ -30,6 +33,7 @@ def admin_endpoints(service: Service) -> list[Endpoint]:
     guard = require_bearer(service.settings.admin_token)
     return [
         *_idps(guard),
+        *_unions(guard),
         *_clients(guard),
         *_users(guard),
         *_tokens(guard),
@@ -94,6 +98,38 @@ def _idps(guard: Guard) -> list[Endpoint]:
             body=Restore,
             answers={201: admin.IdpView, 200: admin.IdpView},
             problems=(400, 401, 404, 415, 422, 503),
+        ),
+    ]
+
+
+def _unions(guard: Guard) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="GET",
+            path="/v1/idps/{idp}/scopes",
+            summary="Who wants each scope of an identity provider's union, since when; and what nobody wants any more",
+            handler=guard(pruning.list_scopes),
+            query=MomentQuery,
+            answers={200: pruning.ScopeViews},
+            problems=(400, 401, 404, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/idps/{idp}/pruned",
+            summary="Take scopes out of the union that nobody wants any more",
+            handler=guard(pruning.prune_scopes),
+            body=Prune,
+            answers={201: admin.IdpView, 200: admin.IdpView},
+            problems=(400, 401, 404, 415, 422, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/previews",
+            summary="What would become of an identity provider and its users if an event were appended",
+            handler=guard(previews.preview),
+            body=previews.PreviewRequest,
+            answers={200: previews.Preview},
+            problems=(400, 401, 415, 422, 503),
         ),
     ]
 

@@ -13,6 +13,7 @@ from scopefold.auth.core.login import (
     asked_before,
     authorize_parameters,
     choose_idp,
+    due,
     lacking,
     present_grant,
     reasons,
@@ -111,6 +112,7 @@ async def _go(
             ungiven = held.ungiven if held else ()
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
+            lacks = due(idp, lacks, resources_of(parameters), now=now(), window=service.consent_window)
             client_id = parameters["client_id"]
             if not lacks and await service.bus.sessions.note_client(session, client_id, service.issuer):
                 user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid)

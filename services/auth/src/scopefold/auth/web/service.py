@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
@@ -108,6 +108,11 @@ class Service:
         named = copy.copy(self)
         named.issuer = issuer
         return named
+
+    @property
+    def consent_window(self) -> timedelta:
+        """How long what connectors newly need is gathered before logins ask for it."""
+        return timedelta(hours=self.settings.consent_window_hours)
 
     @property
     def path(self) -> str:
