@@ -129,19 +129,26 @@ def _show(found: Diff) -> None:
         f"{totals.after}: {totals.entered} entered it, {totals.left} left it, {totals.changed} changed on it."
     )
     for change in found.idps:
-        for what, moved in (
-            ("is asked for", change.union),
-            ("is asked no more for", change.pruned),
-            ("needs", change.needed),
-            ("needs no more", change.unneeded),
-            ("leaves out", change.withheld),
-            ("asks again for", change.restored),
-        ):
-            for one in moved:
-                click.echo(f"{change.idp} {what} {one.scope}: {_reasons(one)}.")
+        _show_idp(change)
     _section("Entered", totals.entered, [_entered(row) for row in found.entered], ["lacks", "because of", "since"])
     _section("Left", totals.left, [_left(one) for one in found.left], ["lacked", "now", "because of"])
     _section("Changed", totals.changed, [_changed(one) for one in found.changed], ["lacked", "lacks", "because of"])
+
+
+def _show_idp(change: IdpChange) -> None:
+    for what, moved in (
+        ("is asked for", change.union),
+        ("is asked no more for", change.pruned),
+        ("needs", change.needed),
+        ("needs no more", change.unneeded),
+        ("leaves out", change.withheld),
+        ("asks again for", change.restored),
+    ):
+        by_reasons: dict[str, list[str]] = {}
+        for one in moved:
+            by_reasons.setdefault(_reasons(one), []).append(one.scope)
+        for reasons, scopes in by_reasons.items():
+            click.echo(f"{change.idp} {what} {' '.join(scopes)}: {reasons}.")
 
 
 def _section(title: str, total: int, rows: Sequence[list[str]], headers: Sequence[str]) -> None:
