@@ -28,6 +28,9 @@ class ConnectQuery(Struct, frozen=True, kw_only=True):
     """What the link is for."""
 
     resource: Annotated[str, Meta(max_length=600, description="A connector's resource type.")]
+    choose: Annotated[
+        bool, Meta(description="The user must choose at the identity provider, whatever was granted before.")
+    ] = False
 
 
 def own_client(issuers: Collection[str]) -> Client:
@@ -42,9 +45,13 @@ def own_client(issuers: Collection[str]) -> Client:
     )
 
 
-def step_up_address(service: Service, resource_type: str) -> str:
-    """The link for everything that a resource type's connector needs. It names no person: it is anybody's own."""
-    return f"{service.issuer}{CONNECT}?{urlencode({'resource': resource_type})}"
+def step_up_address(service: Service, resource_type: str, *, choose: bool = False) -> str:
+    """The link for everything that a resource type's connector needs. It names no person: it is anybody's own.
+
+    `choose`: to the identity provider whatever was granted, as where another site is to be chosen.
+    """
+    asked = {"resource": resource_type, **({"choose": "true"} if choose else {})}
+    return f"{service.issuer}{CONNECT}?{urlencode(asked)}"
 
 
 async def connect(request: Request) -> Response:
@@ -66,6 +73,7 @@ async def connect(request: Request) -> Response:
         "resource": asked.resource,
         "code_challenge": create_s256_code_challenge(random_text()),
         "code_challenge_method": "S256",
+        **({"prompt": "consent"} if asked.choose else {}),
     }
     return redirect(f"{service.issuer}/authorize?{urlencode(parameters)}")
 
