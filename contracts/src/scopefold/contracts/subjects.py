@@ -22,6 +22,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
     name_of,
 )
@@ -46,7 +47,7 @@ def subject_of(event: Event, tenant: str) -> str:
     match event:
         case IdpRegistered() | ConnectorProvisioned() | ConnectorDeprovisioned() | ScopesWithheld() | ScopesRestored():
             return f"{LEDGER}.{tenant}.idp.{event.idp}.{name}"
-        case UserLoggedIn() | TokenStored() | TokenInsufficient() | TokenCleared() | GrantRevoked():
+        case UserLoggedIn() | TokenStored() | TokenInsufficient() | TokenCleared() | GrantRevoked() | UserErased():
             return f"{LEDGER}.{tenant}.user.{shard_of(event.user)}.{event.idp}.{name}"
         case ConsentDeclined() | AuthorizationFailed():
             shard = shard_of(event.user or event.attempt)

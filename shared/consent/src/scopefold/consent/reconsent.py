@@ -29,6 +29,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
@@ -79,6 +80,8 @@ class UserGrant(Struct, frozen=True):
     ungiven: tuple[Ungiven, ...] = ()
     cleared: Cleared | None = None
     deadlines: Deadlines = Deadlines()
+    erased: Cause | None = None
+    """Nobody stands behind this user any more: nothing is judged, and whatever comes later changes nothing."""
 
 
 class Because(Struct, frozen=True):
@@ -151,7 +154,7 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
     """The (IdP, user) whose grant an event may change, if any."""
     event = recorded.event
     match event:
-        case TokenStored() | TokenInsufficient() | TokenCleared():
+        case TokenStored() | TokenInsufficient() | TokenCleared() | UserErased():
             return event.idp, event.user
         case (
             IdpRegistered()
@@ -171,6 +174,10 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
 def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -> UserGrant | None:
     """One user's grant at one IdP after one more event that concerns it."""
     event = recorded.event
+    if before is not None and before.erased is not None:
+        return before
+    if isinstance(event, UserErased):
+        return UserGrant(event.user, event.idp, Grant((), ()), 0, "", recorded.cause, erased=recorded.cause)
     if isinstance(event, TokenStored):
         return _stored(before, event, recorded.cause, profile)
     if isinstance(event, TokenInsufficient):
@@ -365,8 +372,8 @@ def worklist(state: State) -> Iterator[Row]:
         (grant_key(held.grant), held.idp): judge(state.scopes.idps.get(held.idp) or Idp(held.idp), held.grant)
         for held in state.grants.values()
     }
-    ordered = sorted(state.grants.values(), key=lambda held: (held.idp, grant_key(held.grant), held.user))
-    for held in ordered:
+    present = (held for held in state.grants.values() if held.erased is None)
+    for held in sorted(present, key=lambda held: (held.idp, grant_key(held.grant), held.user)):
         judgement = judged[grant_key(held.grant), held.idp]
         if judgement.status == "missing":
             yield row_of(held, judgement)

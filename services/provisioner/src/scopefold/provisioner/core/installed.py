@@ -18,6 +18,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
@@ -81,6 +82,7 @@ def fold(state: State, recorded: Recorded) -> State:
             | AuthorizationFailed()
             | GrantRevoked()
             | TokenCleared()
+            | UserErased()
         ):
             return State(scopes, state.answers)
     assert_never(event)
