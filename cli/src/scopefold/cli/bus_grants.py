@@ -65,7 +65,9 @@ def grants_of(service: Registered, tenant: str) -> Grants:
             return Grants(calls=(*declare, command_filter(tenant)), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
         case "auth":
             look = (LOOK_AT_LOG, f"{API}.STREAM.MSG.GET.{STREAM}")
-            written = (*_events(tenant, AUTH, None), *_keeping(buckets.NAMES))
+            # To erase users. Whoever writes the vault could empty it in any case.
+            erase = [f"{API}.STREAM.{verb}.KV_{buckets.VAULT}" for verb in ("PURGE", "MSG.DELETE")]
+            written = (*_events(tenant, AUTH, None), *_keeping(buckets.NAMES), *erase)
             hears, serves = (tenant_filter(tenant),), (exchange_filter(tenant),)
             return Grants(calls=(*look, *written), reads=(READ_LOG,), hears=hears, serves=serves)
         case "provisioner":

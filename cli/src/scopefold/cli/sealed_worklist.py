@@ -21,7 +21,7 @@ def sealed_worklist(
     as_of, state = asyncio.run(_state_at(place, where, at))
     judged: dict[tuple[str, str], str] = {}
     unknown = 0
-    for held in state.grants.values():
+    for held in state.present():
         key = (held.idp, grant_key(held.grant))
         if key not in judged:
             judged[key] = judge(state.scopes.idps.get(held.idp) or Idp(held.idp), held.grant).status

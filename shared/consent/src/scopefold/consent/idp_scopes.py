@@ -24,6 +24,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
@@ -205,7 +206,7 @@ def _folded(state: State, recorded: Recorded) -> State:
             return _with(state, _restored(state.idps.get(event.idp, Idp(event.idp)), event, recorded.cause))
         case AuthorizationFailed() | TokenStored():
             return _tried(state, event, recorded.cause)
-        case UserLoggedIn() | TokenInsufficient() | TokenCleared() | ConsentDeclined() | GrantRevoked():
+        case UserLoggedIn() | TokenInsufficient() | TokenCleared() | UserErased() | ConsentDeclined() | GrantRevoked():
             return state
     assert_never(event)
 

@@ -41,7 +41,7 @@ class Counts:
         self._sets: dict[tuple[str, str], tuple[Grant, int]] = {}
         self._without: Counter[tuple[str, str]] = Counter()
         self._found: dict[tuple[str, str], tuple[int, int]] = {}
-        for held in state.grants.values():
+        for held in state.present():
             key = (held.idp, grant_key(held.grant))
             self._sets[key] = (held.grant, self._sets.get(key, (held.grant, 0))[1] + 1)
             for one in held.ungiven:

@@ -30,6 +30,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
@@ -80,6 +81,8 @@ class UserGrant(Struct, frozen=True):
     ungiven: tuple[Ungiven, ...] = ()
     cleared: Cleared | None = None
     deadlines: Deadlines = Deadlines()
+    erased: Cause | None = None
+    """Nobody stands behind this user any more: nothing is judged, and whatever comes later changes nothing."""
 
 
 class Because(Struct, frozen=True):
@@ -126,6 +129,10 @@ class State(Struct, frozen=True):
     scopes: idp_scopes.State = idp_scopes.EMPTY
     grants: dict[tuple[str, str], UserGrant] = {}
 
+    def present(self) -> Iterator[UserGrant]:
+        """The grants of all users but those who were erased."""
+        return (held for held in self.grants.values() if held.erased is None)
+
 
 EMPTY: Final = State()
 
@@ -152,7 +159,7 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
     """The (IdP, user) whose grant an event may change, if any."""
     event = recorded.event
     match event:
-        case TokenStored() | TokenInsufficient() | TokenCleared():
+        case TokenStored() | TokenInsufficient() | TokenCleared() | UserErased():
             return event.idp, event.user
         case (
             IdpRegistered()
@@ -173,6 +180,10 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
 def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -> UserGrant | None:
     """One user's grant at one IdP after one more event that concerns it."""
     event = recorded.event
+    if before is not None and before.erased is not None:
+        return before
+    if isinstance(event, UserErased):
+        return UserGrant(event.user, event.idp, Grant((), ()), 0, "", recorded.cause, erased=recorded.cause)
     if isinstance(event, TokenStored):
         return _stored(before, event, recorded.cause, profile)
     if isinstance(event, TokenInsufficient):
@@ -365,10 +376,9 @@ def worklist(state: State) -> Iterator[Row]:
     """Everyone who must consent again, ordered by IdP, grant set and user."""
     judged = {
         (grant_key(held.grant), held.idp): judge(state.scopes.idps.get(held.idp) or Idp(held.idp), held.grant)
-        for held in state.grants.values()
+        for held in state.present()
     }
-    ordered = sorted(state.grants.values(), key=lambda held: (held.idp, grant_key(held.grant), held.user))
-    for held in ordered:
+    for held in sorted(state.present(), key=lambda held: (held.idp, grant_key(held.grant), held.user)):
         judgement = judged[grant_key(held.grant), held.idp]
         if judgement.status == "missing":
             yield row_of(held, judgement)

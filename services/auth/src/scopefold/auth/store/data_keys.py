@@ -27,6 +27,18 @@ MOST_COUNTED: Final = 20_000
 TRIES: Final = 5
 
 
+class Erased(Taken):
+    """The user was erased: nothing can be sealed for them any more."""
+
+
+class Erasure(Struct, frozen=True):
+    """That a user was erased, or is being. It says nothing of who it was, so it stays, and in the open."""
+
+    idps: tuple[str, ...]
+    at: datetime
+    done: bool = False
+
+
 class DataKey(Struct, frozen=True):
     """The key that an owner's rows are sealed with, and the one before it while there may be rows of that."""
 
@@ -59,6 +71,11 @@ def belongs(name: str) -> tuple[str, str]:
         case [_, owner, idp]:
             return owner, idp
     raise ValueError(f"{name} is no name of a row of the vault")
+
+
+def erasure_of(user: str) -> str:
+    """Where it stands that a user was erased. It is none of the user's rows."""
+    return f"erased.user.{user}"
 
 
 def rows_of(owner: str) -> tuple[str, ...]:
@@ -143,7 +160,7 @@ class DataKeys:
         return found
 
     async def _first(self, name: str, owner: str) -> DataKey:
-        """The key in a row, made where there is none."""
+        """The key in a row, made where there is none. Raises `Erased`."""
         for _ in range(TRIES):
             if (found := await self.bucket.get(name, Sealed)) is not None:
                 return self.opened(owner, found[0])
@@ -153,10 +170,20 @@ class DataKeys:
                 revision = await self.bucket.create(name, self._sealed(keks.sealing, owner, made))
             except Taken:
                 continue
+            if await self.bucket.get(erasure_of(owner), Erasure) is not None:  # whoever erases looks for a key after it
+                await self.destroy(owner)
+                await self.bucket.purge(name)
+                raise Erased(owner)
             if (now := (await self.keks())[0].sealing) != keks.sealing:  # a rotation that began may be past this row
                 await self.reseal(name, self._sealed(keks.sealing, owner, made), revision, now)
             return made
         raise Taken(name)
+
+    async def destroy(self, owner: str) -> None:
+        """Take away an owner's data key: what it sealed is nobody's to read from now on."""
+        self._known.pop(owner, None)
+        await self.bucket.erase(f"key.{owner}")
+        await self.bucket.drop(f"key.{owner}")  # so that whoever keeps what they read hears of it
 
     def opened(self, owner: str, sealed: Sealed) -> DataKey:
         """The data key in an owner's row. Raises `CannotOpen`."""

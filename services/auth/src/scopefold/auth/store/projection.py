@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from scopefold.auth.store.database import open_database
-from scopefold.auth.store.rows import GrantSet, Page, idle_end, packed, user_grant
+from scopefold.auth.store.rows import NOBODYS, GrantSet, Page, idle_end, packed, user_grant
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import (
@@ -183,7 +183,8 @@ class Projection:
         return held
 
     def _user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
-        return user_grant(idp, user, self._sets_by_id[number].grant, held)
+        grant = self._sets_by_id[number].grant if number != NOBODYS else Grant((), ())
+        return user_grant(idp, user, grant, held)
 
     async def _save_idps(self, changed: Iterable[str]) -> None:
         await self._db.executemany(
@@ -210,14 +211,16 @@ class Projection:
         for before, grant in moves:
             if before is grant:
                 continue
-            found = self._grant_set(grant)
-            touched[found.id] = found
-            if before is not None:
+            found = self._grant_set(grant) if grant.erased is None else None
+            if before is not None and before.erased is None:
                 left = self._sets[grant.idp, grant_key(before.grant)]
                 left.users -= 1
                 touched[left.id] = left
-            found.users += 1
-            rows.append((grant.idp, grant.user, found.id, packed(grant), idle_end(grant)))
+            if found is not None:
+                found.users += 1
+                touched[found.id] = found
+            number = found.id if found is not None else NOBODYS
+            rows.append((grant.idp, grant.user, number, packed(grant), idle_end(grant)))
             if grant.ungiven or (before is not None and before.ungiven):
                 self._count_ungiven(before, grant)
         for name in rejudge:
@@ -336,13 +339,14 @@ class Projection:
         return Page(tuple(rows), None)
 
     async def held(self, idp: str, user: str) -> UserGrant | None:
-        """What one user has granted at one IdP, as far as the log is folded."""
+        """What one user has granted at one IdP, as far as the log is folded. Who was erased has granted nothing."""
         key = (idp, user)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         async with self._turn:
-            self._kept[key] = (await self._held([key])).get(key)
+            found = (await self._held([key])).get(key)
+            self._kept[key] = found if found is None or found.erased is None else None
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return self._kept.get(key)
@@ -370,7 +374,7 @@ class Projection:
         for sql in (
             "SELECT idp, content FROM idps ORDER BY idp",
             "SELECT idp, key, content, users, status, judgement FROM grant_sets ORDER BY idp, key",
-            "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g JOIN grant_sets s ON s.id = g.grant_set"
+            "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g LEFT JOIN grant_sets s ON s.id = g.grant_set"
             " ORDER BY g.idp, g.user",
             "SELECT idp, scope, users FROM ungiven ORDER BY idp, scope",
             "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq",

@@ -1,5 +1,7 @@
 """What the rows of the projection hold."""
 
+from typing import Final
+
 import msgspec
 from msgspec import Struct
 
@@ -19,6 +21,7 @@ class Held(Struct, frozen=True, array_like=True):
     ungiven: tuple[Ungiven, ...]
     cleared: Cleared | None
     deadlines: Deadlines
+    erased: Cause | None = None
 
 
 class GrantSet(Struct):
@@ -39,6 +42,8 @@ class Page(Struct, frozen=True):
     next: tuple[str, str, str] | None
 
 
+NOBODYS: Final = 0
+"""In place of the grant set of a user who was erased."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Held).decode
 

@@ -11,6 +11,7 @@ from scopefold.auth.web import (
     clear_tokens,
     client_admin,
     doctor,
+    erasing,
     previews,
     pruning,
     registration,
@@ -242,6 +243,14 @@ def _users(guard: Guard) -> list[Endpoint]:
             body=users.UserGroups,
             answers={200: users.UserGroups},
             problems=(400, 401, 404, 415, 422, 503),
+        ),
+        Endpoint(
+            method="DELETE",
+            path="/v1/users/{user}",
+            summary="Erase a user for ever: nothing personal of them is left that anybody can read",
+            handler=guard(erasing.erase_user),
+            answers={200: erasing.ErasedUser},
+            problems=(401, 404, 503),
         ),
         Endpoint(
             method="DELETE",
