@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from scopefold.auth.core.seal import NONCE_BYTES, CannotOpen, Place, Sealed, UnknownKek, key_id, seal, unseal
 from scopefold.auth.store.buckets import VAULT, Bucket, Taken
+from scopefold.runtime.kept import Kept
 
 ROOT: Final = "root"
 SERVICE: Final = "service"
@@ -74,7 +75,7 @@ class DataKeys:
         self._tenant = tenant
         self._keks = {key_id(kek): kek for kek in keks}
         self.wanted = next(iter(self._keks))
-        self._known: dict[str, DataKey] = {}
+        self._known: Kept[str, DataKey] = Kept(KEPT)
 
     def place(self, owner: str, idp: str) -> Place:
         """Where a row belongs."""
@@ -137,9 +138,7 @@ class DataKeys:
     async def _read(self, owner: str) -> DataKey:
         """An owner's data key as it is now, made where there is none; kept in memory for a bounded number of them."""
         found = await self._first(f"key.{owner}", owner)
-        if owner not in self._known and len(self._known) >= KEPT:
-            self._known.pop(next(iter(self._known)))
-        self._known[owner] = found
+        self._known.keep(owner, found)
         return found
 
     async def _first(self, name: str, owner: str) -> DataKey:
@@ -165,7 +164,7 @@ class DataKeys:
     async def replace(self, owner: str, key: DataKey, before: Sealed, revision: int) -> None:
         """Put another data key into an owner's row, under the key-encryption key that it has. Raises `Taken`."""
         await self.bucket.update(f"key.{owner}", self._sealed(before.key_id, owner, key), revision=revision)
-        self._known.pop(owner, None)
+        self._known.forget(owner)
 
     async def reseal(self, name: str, sealed: Sealed, revision: int, to: str) -> bool:
         """Seal a key's row with this key-encryption key; False where it is so already.
