@@ -119,9 +119,10 @@ class DataKeys:
     async def to_open(self, owner: str, sealed: Sealed) -> bytes:
         """The data key that a row of this owner was sealed with. Raises `CannotOpen`."""
         known = self._known.get(owner)
-        if known is None or known.named(sealed.key_id) is None:
-            known = await self._read(owner)
-        if (key := known.named(sealed.key_id)) is None:
+        key = known.named(sealed.key_id) if known is not None else None
+        if key is None:
+            key = (await self._read(owner)).named(sealed.key_id)
+        if key is None:
             raise CannotOpen(f"a row of {owner} is sealed with data key {sealed.key_id}, which {owner} does not have")
         return key
 
