@@ -8,7 +8,11 @@ V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """At most so many values by key: where there are more, the one that was not used for longest is forgotten."""
+    """At most so many values by key: where there are more, the one that was not used for longest is forgotten.
+
+    Structs of which there may be very many have `gc=False`: else each full collection looks at all of them, for a
+    quarter of a second where 100,000 users are kept, in which nobody is answered. None of them may lead to itself.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
