@@ -65,7 +65,7 @@ class Deadlines(Struct, frozen=True):
     absolute: datetime | None = None
 
 
-class UserGrant(Struct, frozen=True):
+class UserGrant(Struct, frozen=True, gc=False):
     """What one user has granted at one IdP, how that is known, and which event made it so.
 
     A refresh raises the generation; `stored` stays the event that gave the grant its present extent.

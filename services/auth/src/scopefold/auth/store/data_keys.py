@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from scopefold.auth.core.seal import NONCE_BYTES, CannotOpen, Place, Sealed, UnknownKek, key_id, seal, unseal
 from scopefold.auth.store.buckets import VAULT, Bucket, Taken
+from scopefold.runtime.kept import Kept
 
 ROOT: Final = "root"
 SERVICE: Final = "service"
@@ -91,7 +92,7 @@ class DataKeys:
         self._tenant = tenant
         self._keks = {key_id(kek): kek for kek in keks}
         self.wanted = next(iter(self._keks))
-        self._known: dict[str, DataKey] = {}
+        self._known: Kept[str, DataKey] = Kept(KEPT)
 
     def place(self, owner: str, idp: str) -> Place:
         """Where a row belongs."""
@@ -135,9 +136,10 @@ class DataKeys:
     async def to_open(self, owner: str, sealed: Sealed) -> bytes:
         """The data key that a row of this owner was sealed with. Raises `CannotOpen`."""
         known = self._known.get(owner)
-        if known is None or known.named(sealed.key_id) is None:
-            known = await self._read(owner)
-        if (key := known.named(sealed.key_id)) is None:
+        key = known.named(sealed.key_id) if known is not None else None
+        if key is None:
+            key = (await self._read(owner)).named(sealed.key_id)
+        if key is None:
             raise CannotOpen(f"a row of {owner} is sealed with data key {sealed.key_id}, which {owner} does not have")
         return key
 
@@ -154,9 +156,7 @@ class DataKeys:
     async def _read(self, owner: str) -> DataKey:
         """An owner's data key as it is now, made where there is none; kept in memory for a bounded number of them."""
         found = await self._first(f"key.{owner}", owner)
-        if owner not in self._known and len(self._known) >= KEPT:
-            self._known.pop(next(iter(self._known)))
-        self._known[owner] = found
+        self._known.keep(owner, found)
         return found
 
     async def _first(self, name: str, owner: str) -> DataKey:
@@ -192,7 +192,7 @@ class DataKeys:
     async def replace(self, owner: str, key: DataKey, before: Sealed, revision: int) -> None:
         """Put another data key into an owner's row, under the key-encryption key that it has. Raises `Taken`."""
         await self.bucket.update(f"key.{owner}", self._sealed(before.key_id, owner, key), revision=revision)
-        self._known.pop(owner, None)
+        self._known.forget(owner)
 
     async def reseal(self, name: str, sealed: Sealed, revision: int, to: str) -> bool:
         """Seal a key's row with this key-encryption key; False where it is so already.

@@ -7,7 +7,7 @@ once, however many users hold it, so a provisioned connector costs one judgement
 import asyncio
 import contextlib
 import sqlite3
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,7 @@ from scopefold.consent.reconsent import (
 )
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
+from scopefold.runtime.kept import Kept
 from scopefold.runtime.logs import logger
 from scopefold.scopes.coverage import Grant, carries
 
@@ -64,7 +65,7 @@ class Projection:
         self._sets_by_id: dict[int, GrantSet] = {}
         self._next_set_id = 1
         self._ungiven: Counter[tuple[str, str]] = Counter()
-        self._kept: OrderedDict[tuple[str, str], UserGrant | None] = OrderedDict()
+        self._kept: Kept[tuple[str, str], tuple[UserGrant | None]] = Kept(KEPT)
         self._moved = asyncio.Condition()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
         self._db: aiosqlite.Connection
@@ -155,7 +156,7 @@ class Projection:
         await self._save_idps(changed)
         counted = dict(self._ungiven)
         for key in keys:
-            self._kept.pop(key, None)
+            self._kept.forget(key)
         await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
         await self._save_ungiven(counted)
         for one in aside:
@@ -341,15 +342,14 @@ class Projection:
     async def held(self, idp: str, user: str) -> UserGrant | None:
         """What one user has granted at one IdP, as far as the log is folded. Who was erased has granted nothing."""
         key = (idp, user)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        if (kept := self._kept.get(key)) is not None:
+            return kept[0]
         async with self._turn:
-            found = (await self._held([key])).get(key)
-            self._kept[key] = found if found is None or found.erased is None else None
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return self._kept.get(key)
+            held = (await self._held([key])).get(key)
+            if held is not None and held.erased is not None:
+                held = None
+            self._kept.keep(key, (held,))
+        return held
 
     async def lying_idle(self, before: float, limit: int) -> list[tuple[str, str]]:
         """(IdP, user) of tokens that die unused before this time, in seconds since 1970; the nearest first."""
