@@ -3,7 +3,8 @@
 import msgspec
 from msgspec import Struct
 
-from scopefold.consent.reconsent import Cleared, Deadlines, Judgement, Report, Row, UserGrant
+from scopefold.consent.deadlines import Deadlines
+from scopefold.consent.reconsent import Cleared, Judgement, Report, Row, UserGrant
 from scopefold.consent.ungiven import Ungiven
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.coverage import Grant
