@@ -23,7 +23,9 @@ import psutil
 
 from bench.filled_log import GRANT_SETS, NOW, SCOPES, fill, provisioned
 from bench.report import median_ms, tell
+from scopefold.auth.core.worklist import Place
 from scopefold.auth.store import buckets
+from scopefold.auth.store.listing import Chosen, page
 from scopefold.auth.store.projection import Projection
 from scopefold.cli.nats_server import NatsServer
 from scopefold.contracts.recorded import Recorded
@@ -103,11 +105,11 @@ async def measure(users: int) -> None:
             projection.count("missing", "atlassian")
 
         tell("fold", "count_ms", await median_ms(ROUNDS, count), "ms", users=users, counted=listed)
-        place: tuple[str, str, str] | None = None
+        place: Place | None = None
 
         async def turn(_: int) -> None:
             nonlocal place
-            place = (await projection.page(idp=None, after=place, limit=100)).next
+            place = (await page(projection, Chosen(), "idp", after=place, limit=100)).next
 
         tell("fold", "page_ms", await median_ms(ROUNDS, turn), "ms", users=users, rows=100, grant_sets=GRANT_SETS)
         await projection.close()

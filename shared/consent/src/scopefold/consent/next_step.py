@@ -13,13 +13,13 @@ SOON: Final = timedelta(days=14)
 
 Step = Literal["next-login", "send-link", "restore", "mend-app", "register-idp"]
 """next-login: the user is asked at the next login. send-link: the same, but do not wait for it: the token is gone, dies
-within 14 days, or the user said no before and should read why it is asked. The others wait for an operator. restore: it is
-withheld from logins, or was asked for twice in vain; mend-app: the provider gives it to nobody, so its app lacks it;
+within 14 days, or the user said no before and should read why it is asked. The others wait for an operator. restore: it
+is withheld from logins, or was asked for twice in vain; mend-app: the provider gives it to nobody, so its app lacks it;
 register-idp: nobody can log in there."""
 
 
 def next_steps(idp: Idp, row: Row, why: Mapping[str, Why], now: datetime) -> dict[str, Step]:
-    """What happens next, by scope. `why` says why the grant lacks each scope; `now` is the moment that is asked about."""
+    """What happens next, by scope. `why` says why the grant lacks each; `now` is the moment that is asked about."""
     if idp.registration is None:
         return dict.fromkeys((lack.scope for lack in row.missing), "register-idp")
     withheld = frozenset(canonical(idp.profile, idp.withheld))

@@ -6,7 +6,7 @@ from typing import Final
 
 import aiosqlite
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them
@@ -23,12 +23,16 @@ CREATE TABLE grant_sets (
 ) STRICT;
 CREATE TABLE grants (
     idp TEXT NOT NULL, user TEXT NOT NULL, grant_set INTEGER NOT NULL, held BLOB NOT NULL, idle_end REAL,
+    stored INTEGER NOT NULL, dies REAL NOT NULL,
     PRIMARY KEY (idp, user)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX grants_by_idle_end ON grants (idle_end) WHERE idle_end IS NOT NULL;
 CREATE INDEX grants_by_set ON grants (grant_set, user);
-CREATE TABLE ungiven (idp TEXT NOT NULL, scope TEXT NOT NULL, users INTEGER NOT NULL, PRIMARY KEY (idp, scope))
-    STRICT, WITHOUT ROWID;
+CREATE INDEX grants_by_age ON grants (grant_set, stored);
+CREATE INDEX grants_by_end ON grants (grant_set, dies, user);
+CREATE TABLE standings (
+    grant_set INTEGER NOT NULL, standing TEXT NOT NULL, users INTEGER NOT NULL, PRIMARY KEY (grant_set, standing)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE quarantine (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
 ) STRICT;

@@ -60,6 +60,11 @@ class History:
             kept[3].cleanup()
 
 
+async def sequence_at(log: Log, moment: Moment) -> int:
+    """The last sequence at a moment; 0 before the first. Raises `NoSuchMoment`, `LogUnavailable`."""
+    return await _seq_at(log, moment, (await status(log)).last_seq)
+
+
 async def _seq_at(log: Log, moment: Moment, last: int) -> int:
     """The last sequence at a moment; 0 before the first. The log's times never go back, so halving finds it."""
     if isinstance(moment, int):

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,19 +16,17 @@ import aiosqlite
 import msgspec
 
 from scopefold.auth.store.database import open_database
-from scopefold.auth.store.rows import GrantSet, Page, idle_end, packed, user_grant
+from scopefold.auth.store.rows import GrantSet, Standing, standing_of, stored_row, user_grant
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import (
     Judgement,
-    Row,
     UserGrant,
     fold_grant,
     grant_concerned,
     grant_key,
     judge,
     requirements,
-    row_of,
 )
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
@@ -37,6 +35,7 @@ from scopefold.scopes.coverage import Grant, carries
 
 KEPT: Final = 100_000
 """Users' grants that were asked for lately: every call for a user asks."""
+USUAL: Final = Standing()
 log = logger(__name__)
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -62,7 +61,6 @@ class Projection:
         self._sets: dict[tuple[str, str], GrantSet] = {}
         self._sets_by_id: dict[int, GrantSet] = {}
         self._next_set_id = 1
-        self._ungiven: Counter[tuple[str, str]] = Counter()
         self._kept: OrderedDict[tuple[str, str], UserGrant | None] = OrderedDict()
         self._moved = asyncio.Condition()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
@@ -101,8 +99,8 @@ class Projection:
             grant = msgspec.json.decode(content, type=Grant)
             judged = msgspec.json.decode(judgement, type=Judgement)
             self._remember(GrantSet(number, idp, key, grant, users, judged))
-        counted = await self._db.execute_fetchall("SELECT idp, scope, users FROM ungiven")
-        self._ungiven = Counter({(idp, scope): users for idp, scope, users in counted})
+        for number, standing, users in await self._db.execute_fetchall("SELECT * FROM standings"):
+            self._sets_by_id[number].standings[msgspec.json.decode(standing, type=Standing)] = users
         (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
         (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
 
@@ -152,11 +150,9 @@ class Projection:
         rejudge = {name for name in changed if _needs_differ(self.scopes.idps.get(name), scopes.idps[name])}
         self.scopes = scopes
         await self._save_idps(changed)
-        counted = dict(self._ungiven)
         for key in keys:
             self._kept.pop(key, None)
         await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
-        await self._save_ungiven(counted)
         for one in aside:
             log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)
         await self._db.executemany(
@@ -190,21 +186,24 @@ class Projection:
             [(name, _json.encode(self.scopes.idps[name])) for name in changed],
         )
 
-    async def _save_ungiven(self, before: Mapping[tuple[str, str], int]) -> None:
-        moved = {key: users for key, users in self._ungiven.items() if users != before.get(key, 0)}
-        await self._db.executemany(
-            "INSERT OR REPLACE INTO ungiven VALUES (?, ?, ?)", [(*key, users) for key, users in moved.items() if users]
-        )
-        await self._db.executemany(
-            "DELETE FROM ungiven WHERE idp = ? AND scope = ?", [key for key, users in moved.items() if not users]
-        )
-        self._ungiven = +self._ungiven
+    async def _save_standings(self, moved: Iterable[tuple[GrantSet, Standing]]) -> None:
+        kept, gone = [], []
+        for one, standing in moved:
+            place = (one.id, _json.encode(standing).decode())
+            if users := one.standings[standing]:
+                kept.append((*place, users))
+            else:
+                gone.append(place)
+                del one.standings[standing]
+        await self._db.executemany("INSERT OR REPLACE INTO standings VALUES (?, ?, ?)", kept)
+        await self._db.executemany("DELETE FROM standings WHERE grant_set = ? AND standing = ?", gone)
 
     async def _save_grants(
         self, moves: Sequence[tuple[UserGrant | None, UserGrant]], *, rejudge: Iterable[str]
     ) -> None:
         """Store the users that changed, count them over from set to set, and judge what must be judged."""
         touched: dict[int, GrantSet] = {}
+        moved: dict[tuple[int, Standing], GrantSet] = {}
         rows = []
         for before, grant in moves:
             if before is grant:
@@ -215,10 +214,14 @@ class Projection:
                 left = self._sets[grant.idp, grant_key(before.grant)]
                 left.users -= 1
                 touched[left.id] = left
+                if (stood := standing_of(before)) != USUAL:
+                    left.standings[stood] -= 1
+                    moved[left.id, stood] = left
             found.users += 1
-            rows.append((grant.idp, grant.user, found.id, packed(grant), idle_end(grant)))
-            if grant.ungiven or (before is not None and before.ungiven):
-                self._count_ungiven(before, grant)
+            if (stands := standing_of(grant)) != USUAL:
+                found.standings[stands] += 1
+                moved[found.id, stands] = found
+            rows.append(stored_row(grant, found.id))
         for name in rejudge:
             idp = self.scopes.idps[name]
             needs = requirements(idp)
@@ -227,18 +230,13 @@ class Projection:
                 touched[found.id] = found
         rows.sort()  # neighbours in the file are written together
         await self._db.executemany(
-            "INSERT INTO grants VALUES (?, ?, ?, ?, ?) ON CONFLICT (idp, user)"
-            " DO UPDATE SET grant_set = excluded.grant_set, held = excluded.held, idle_end = excluded.idle_end",
+            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idp, user)"
+            " DO UPDATE SET grant_set = excluded.grant_set, held = excluded.held, idle_end = excluded.idle_end,"
+            " stored = excluded.stored, dies = excluded.dies",
             rows,
         )
+        await self._save_standings([(one, standing) for (_, standing), one in moved.items()])
         await self._save_sets(touched.values())
-
-    def _count_ungiven(self, before: UserGrant | None, after: UserGrant) -> None:
-        """Count the user over, from what was asked for in vain to what is now."""
-        for one in before.ungiven if before is not None else ():
-            self._ungiven[after.idp, one.scope] -= 1
-        for one in after.ungiven:
-            self._ungiven[after.idp, one.scope] += 1
 
     def _grant_set(self, grant: UserGrant) -> GrantSet:
         """The set that this grant belongs to, a new one where it is the first of its kind."""
@@ -292,35 +290,40 @@ class Projection:
 
     def ungiven(self, idp: str) -> dict[str, int]:
         """What users were asked for in vain at an IdP the last time they came, by canonical name, and how many."""
-        return {scope: users for (name, scope), users in sorted(self._ungiven.items()) if name == idp}
+        counted: Counter[str] = Counter()
+        for one in self._sets.values():
+            for standing, users in one.standings.items() if one.idp == idp else ():
+                counted.update(dict.fromkeys(standing.ungiven, users))
+        return dict(sorted(counted.items()))
 
-    async def page(self, *, idp: str | None, after: tuple[str, str, str] | None, limit: int) -> Page:
-        """Part of the worklist, ordered by IdP, grant set and user, after the place that `after` names."""
-        missing = sorted(
-            (one for one in self._sets.values() if one.judgement.status == "missing" and idp in (None, one.idp)),
-            key=lambda one: (one.idp, one.key),
+    def grant_sets(self) -> list[GrantSet]:
+        """All grant sets, and what they are worth: nobody but this projection changes one."""
+        return list(self._sets.values())
+
+    async def grants_in(self, one: GrantSet, sql: str, parameters: Sequence[object]) -> list[UserGrant]:
+        """Users of a grant set: those whom `sql`, what comes after `WHERE grant_set = ?`, leaves, in its order."""
+        found = await self._db.execute_fetchall(
+            f"SELECT user, held FROM grants WHERE grant_set = ? {sql}",  # noqa: S608 (written in this package)
+            (one.id, *parameters),
         )
-        async with self._turn:
-            return await self._page(missing, after, limit)
+        return [self._user_grant(one.idp, user, one.id, held) for user, held in found]
 
-    async def _page(self, missing: Sequence[GrantSet], after: tuple[str, str, str] | None, limit: int) -> Page:
-        rows: list[Row] = []
-        reached = ("", "", "")
-        for one in missing:
-            place = (one.idp, one.key)
-            if after is not None and place < after[:2]:
-                continue
-            start = after[2] if after is not None and place == after[:2] else ""
-            found = await self._db.execute_fetchall(
-                "SELECT user, held FROM grants WHERE grant_set = ? AND user > ? ORDER BY user LIMIT ?",
-                (one.id, start, limit - len(rows) + 1),
-            )
-            for user, held in found:
-                if len(rows) == limit:
-                    return Page(tuple(rows), reached)
-                reached = (*place, user)
-                rows.append(row_of(self._user_grant(one.idp, user, one.id, held), one.judgement))
-        return Page(tuple(rows), None)
+    async def count_in(self, one: GrantSet, sql: str, parameters: Sequence[object]) -> int:
+        """How many users of a grant set `sql` leaves. It goes through all that it counts, in an index."""
+        (users,) = await self._one(f"SELECT count(*) FROM grants WHERE grant_set = ? {sql}", (one.id, *parameters))  # noqa: S608
+        return int(users)
+
+    async def held_by(self, users: Iterable[str]) -> list[UserGrant]:
+        """What these users have granted, at every IdP."""
+        users = list(users)
+        idps = {one.idp for one in self._sets.values()}
+        return list((await self._held([(idp, user) for idp in sorted(idps) for user in users])).values())
+
+    @contextlib.asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        """Nothing is folded meanwhile: what is read within holds for one moment."""
+        async with self._turn:
+            yield
 
     async def held(self, idp: str, user: str) -> UserGrant | None:
         """What one user has granted at one IdP, as far as the log is folded."""
@@ -359,7 +362,8 @@ class Projection:
             "SELECT idp, key, content, users, status, judgement FROM grant_sets ORDER BY idp, key",
             "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g JOIN grant_sets s ON s.id = g.grant_set"
             " ORDER BY g.idp, g.user",
-            "SELECT idp, scope, users FROM ungiven ORDER BY idp, scope",
+            "SELECT s.idp, s.key, t.standing, t.users FROM standings t JOIN grant_sets s ON s.id = t.grant_set"
+            " ORDER BY s.idp, s.key, t.standing",
             "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq",
         ):
             async with self._db.execute(sql) as cursor:

@@ -1,9 +1,12 @@
 """What the rows of the projection hold."""
 
-import msgspec
-from msgspec import Struct
+from collections import Counter
 
-from scopefold.consent.deadlines import Deadlines
+import msgspec
+from msgspec import Struct, field
+
+from scopefold.auth.core.worklist import NEVER
+from scopefold.consent.deadlines import Deadlines, dies
 from scopefold.consent.reconsent import Cleared, Judgement, Report, Row, UserGrant
 from scopefold.consent.ungiven import Ungiven
 from scopefold.contracts.recorded import Cause
@@ -22,6 +25,14 @@ class Held(Struct, frozen=True, array_like=True):
     deadlines: Deadlines
 
 
+class Standing(Struct, frozen=True, order=True, array_like=True):
+    """What of a user, beside the grant set, says why the grant lacks something. Most users stand by default."""
+
+    ungiven: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
+    cleared: bool = False
+
+
 class GrantSet(Struct):
     """A canonical grant that at least one user holds at an IdP, and what it is worth."""
 
@@ -31,13 +42,14 @@ class GrantSet(Struct):
     grant: Grant
     users: int
     judgement: Judgement
+    standings: Counter[Standing] = field(default_factory=Counter)
+    """How many of the users stand otherwise than by default, and how."""
 
-
-class Page(Struct, frozen=True):
-    """A part of the worklist, and where the next part begins (None: there is none)."""
-
-    rows: tuple[Row, ...]
-    next: tuple[str, str, str] | None
+    def standing(self) -> list[tuple[Standing, int]]:
+        """How all of its users stand, and how many so."""
+        found = [(standing, users) for standing, users in sorted(self.standings.items()) if users]
+        usual = self.users - sum(users for _, users in found)
+        return [(Standing(), usual), *found] if usual else found
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -53,6 +65,21 @@ def user_grant(idp: str, user: str, grant: Grant, held: bytes) -> UserGrant:
     """A user's grant, with the grant set's."""
     kept = _unpack(held)
     return UserGrant(user, idp, grant, **{name: getattr(kept, name) for name in Held.__struct_fields__})
+
+
+def standing_of(grant: UserGrant | Row) -> Standing:
+    """How a user stands."""
+    if not (grant.ungiven or grant.reports or grant.cleared):
+        return Standing()
+    reported = sorted({scope for report in grant.reports for scope in report.missing})
+    return Standing(tuple(one.scope for one in grant.ungiven), tuple(reported), grant.cleared is not None)
+
+
+def stored_row(grant: UserGrant, number: int) -> tuple[object, ...]:
+    """The row of `grants`, of the grant set with this number."""
+    end = dies(grant.deadlines, grant.grant.evidence)
+    ends = end.at.timestamp() if end is not None else NEVER
+    return grant.idp, grant.user, number, packed(grant), idle_end(grant), grant.stored.seq, ends
 
 
 def idle_end(grant: UserGrant) -> float | None:

@@ -243,7 +243,16 @@ def _log(guard: Guard) -> list[Endpoint]:
             handler=guard(worklist.reconsent),
             query=worklist.WorklistQuery,
             answers={200: worklist.Worklist},
-            problems=(400, 401, 503),
+            problems=(400, 401, 422, 503),
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/reconsent/counts",
+            summary="The worklist, counted by IdP, connector, scope, reason or group",
+            handler=guard(worklist.counts),
+            query=worklist.CountsQuery,
+            answers={200: worklist.Counts},
+            problems=(400, 401, 422, 503),
         ),
         Endpoint(
             method="GET",
