@@ -275,7 +275,7 @@ async def followed(apis: Apis, last_seq: int) -> list[Violation]:
     reached, told = 0, ""
     while time.monotonic() < deadline:
         try:
-            reached = ask(apis.auth, idp=None, at=None, limit=1).as_of.seq
+            reached = ask(apis.auth, limit="1").as_of.seq
         except Failure as failure:
             told = failure.problem.detail
         if reached >= last_seq:

@@ -1,16 +1,20 @@
 """`scopefold reconsent`: which users must consent again, to what, since when and because of what?"""
 
-from typing import Final
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
-from scopefold.cli.answers import ListedRow, Worklist
+from scopefold.cli.answers import Counts, ListedRow, Worklist
 from scopefold.cli.api import Api
-from scopefold.cli.table import instant, show_table
+from scopefold.cli.table import instant, plain, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.consent.reconsent import Row
 
+R = TypeVar("R")
+NARROWING: Final = ("idp", "connector", "scope", "user", "group", "since_after", "since_before", "at")
 PAGE = 500
 MOST_PAGES = 20_000
 
@@ -23,24 +27,43 @@ def reconsent() -> None:
 at_option = click.option("--at", metavar="TIME|SEQ", help="As it was then: an RFC 3339 time, or a sequence number.")
 
 
+def narrowed(command: Callable[..., R]) -> Callable[..., R]:
+    """Gives a command the flags that narrow the worklist, as its argument `asked`: parameters of a request."""
+
+    @click.option("--idp", help="At this identity provider alone.")
+    @click.option("--connector", metavar="ID|TYPE", help="Lacking something for this connector, or resource type.")
+    @click.option("--scope", help="Lacking this scope, however it is spelled.")
+    @click.option("--user", help="This user alone.")
+    @click.option("--group", help="Members of this group alone.")
+    @click.option("--since-after", metavar="TIME|SEQ", help="Lacking it since later than this.")
+    @click.option("--since-before", metavar="TIME|SEQ", help="Lacking it since no later than this.")
+    @at_option
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> R:
+        kwargs["asked"] = {name: value for name in NARROWING if (value := kwargs.pop(name)) is not None}
+        return command(*args, **kwargs)
+
+    return wrapped
+
+
 @reconsent.command("list")
-@click.option("--idp", help="At this identity provider alone.")
-@at_option
+@narrowed
+@click.option("--sort", type=click.Choice(["idp", "user", "since", "deadline"]), default="idp", show_default=True)
 @click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True, help="At most so many users.")
 @click.option("--all", "everyone", is_flag=True, help="All users, however many.")
 @as_json
 @located
-def list_(*, where: Where, idp: str | None, at: str | None, limit: int, everyone: bool, json_wanted: bool) -> None:
-    """List the users who must consent again: to what, because of which connector, since which event."""
-    auth = where.auth()
-    found = ask(auth, idp=idp, at=at, limit=PAGE if everyone else limit)
+def list_(*, where: Where, asked: dict[str, str], sort: str, limit: int, everyone: bool, json_wanted: bool) -> None:
+    """List the users who must consent again: to what, because of which connector, since when, and what is next."""
+    auth, asked = where.auth(), {**asked, "sort": sort}
+    found = ask(auth, **asked, limit=str(PAGE if everyone else limit))
     items = list(found.items)
     page = found
     for _ in range(MOST_PAGES):
         if not everyone or page.next is None:
             break
         # Later pages are asked for as of the first one, so that all of them tell of one moment.
-        page = ask(auth, idp=idp, at=at or str(found.as_of.seq), limit=PAGE, cursor=page.next)
+        page = ask(auth, **{"at": str(found.as_of.seq), **asked}, limit=str(PAGE), cursor=page.next)
         items += page.items
     found = msgspec.structs.replace(found, items=tuple(items), next=page.next)
     if json_wanted:
@@ -49,25 +72,49 @@ def list_(*, where: Where, idp: str | None, at: str | None, limit: int, everyone
         show(found)
 
 
-@reconsent.command("count")
+@reconsent.command("show")
+@click.argument("user")
 @click.option("--idp", help="At this identity provider alone.")
 @at_option
 @as_json
 @located
-def count(where: Where, idp: str | None, at: str | None, json_wanted: bool) -> None:
-    """Count the users who must consent again."""
-    found = ask(where.auth(), idp=idp, at=at, limit=1)
+def show_user(where: Where, user: str, idp: str | None, at: str | None, json_wanted: bool) -> None:
+    """Show all that is known of why one user must consent again, and what happens next."""
+    asked = {name: value for name, value in {"user": user, "idp": idp, "at": at}.items() if value is not None}
+    found = ask(where.auth(), **asked)
     if json_wanted:
-        counted = {"as_of": found.as_of, "total": found.total, "unknown": found.unknown}
-        click.echo(msgspec.json.encode(counted))
+        click.echo(msgspec.json.encode(found))
+        return
+    click.echo(summary(found))
+    for row in found.items:
+        for line in explained(row):
+            click.echo(plain(line))
+
+
+@reconsent.command("count")
+@narrowed
+@click.option("--by", type=click.Choice(["idp", "connector", "scope", "why", "group"]), help="Parted by this.")
+@as_json
+@located
+def count(where: Where, asked: dict[str, str], by: str | None, json_wanted: bool) -> None:
+    """Count the users who must consent again. Parted by what, it can be narrowed by --idp, --connector and --scope."""
+    if by is not None:
+        reply = where.auth().call("GET", "/v1/reconsent/counts", params={**asked, "by": by})
+        if json_wanted:
+            click.echo(reply.body)
+            return
+        counted = [[one.idp, one.name or "the IdP itself", str(one.users)] for one in reply.decoded(Counts).items]
+        show_table(["idp", by, "users"], counted, empty="Nobody must consent again.")
+        return
+    found = ask(where.auth(), **asked, limit="1")
+    if json_wanted:
+        click.echo(msgspec.json.encode({"as_of": found.as_of, "total": found.total, "unknown": found.unknown}))
     else:
         click.echo(summary(found))
 
 
-def ask(auth: Api, *, idp: str | None, at: str | None, limit: int, cursor: str | None = None) -> Worklist:
+def ask(auth: Api, **params: str) -> Worklist:
     """One page of the worklist."""
-    wanted = {"idp": idp, "at": at, "limit": str(limit), "cursor": cursor}
-    params = {name: value for name, value in wanted.items() if value is not None}
     return auth.call("GET", "/v1/reconsent", params=params).decoded(Worklist)
 
 
@@ -86,10 +133,14 @@ def show(found: Worklist) -> None:
         return
     click.echo()
     rows = [
-        [row.user, row.idp, scopes_of(row), connectors_of(row), why(row), instant(row.since.at), str(row.since.seq)]
+        [
+            *(row.user, row.idp, scopes_of(row), connectors_of(row), why(row), next_of(row)),
+            *(instant(row.since.at), str(row.since.seq), instant(row.dies.at) if row.dies else ""),
+        ]
         for row in found.items
     ]
-    show_table(["user", "idp", "missing scopes", "because of", "why", "since", "event"], rows, empty="")
+    headers = ["user", "idp", "missing scopes", "because of", "why", "next", "since", "event", "token dies"]
+    show_table(headers, rows, empty="")
     if found.next is not None:
         click.echo(f"\n{len(found.items)} of {found.total} shown; --all shows all.")
 
@@ -111,6 +162,53 @@ WHY: Final = {
 def why(row: ListedRow) -> str:
     """Why the grant lacks it, and so who can mend that."""
     return ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
+
+
+NEXT: Final = {
+    "next-login": "asked at the next login",
+    "send-link": "send a link",
+    "restore": "an operator must restore it",
+    "mend-app": "the provider's app must get it",
+    "register-idp": "the IdP must be registered",
+}
+KNOWN_BY: Final = {
+    "echoed": "the IdP said so",
+    "assumed": "the IdP did not say: taken as asked",
+    "probed": "it was looked up",
+    "disproved": "the IdP said so, and a call has shown otherwise",
+}
+DIES: Final = {
+    "idle": "unless it is used before",
+    "absolute": "whatever is done",
+    "access": "nothing came to renew it with",
+}
+
+
+def next_of(row: ListedRow) -> str:
+    """What happens next."""
+    return ", ".join(dict.fromkeys(NEXT.get(one, one) for one in row.next_steps.values()))
+
+
+def explained(row: ListedRow) -> Iterator[str]:
+    """Everything that is known of one row, a line each."""
+    yield ""
+    yield f"{row.user} at {row.idp}, since {instant(row.since.at)}, event {row.since.seq}"
+    for lack in row.missing:
+        yield f"  {lack.scope}: {WHY.get(row.why.get(lack.scope, ''), '?')}"
+        for because in lack.because:
+            who = f"{because.connector} {because.version or ''}".rstrip() if because.connector else "the IdP itself"
+            yield f"    needed by {who}, since {instant(because.cause.at)}, event {because.cause.seq}"
+        for report in row.reports:
+            if lack.scope in report.missing:
+                seen = f"since {instant(report.cause.at)}, event {report.cause.seq}"
+                yield f"    missed by {report.publisher} for {report.resource_type}, {seen}"
+        yield f"    next: {NEXT.get(row.next_steps.get(lack.scope, ''), '?')}"
+    granted = KNOWN_BY.get(row.known_by, row.known_by)
+    if row.cleared is not None:
+        granted = f"there is no token ({row.cleared.reason})"
+    yield f"  what is granted: {granted}, event {row.stored.seq} of {instant(row.stored.at)}"
+    if row.dies is not None:
+        yield f"  the token dies at {instant(row.dies.at)}, {DIES[row.dies.by]}"
 
 
 def connectors_of(row: Row) -> str:

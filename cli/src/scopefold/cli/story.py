@@ -82,7 +82,7 @@ class World:
 
     def worklist(self) -> Worklist:
         """Who must consent again at Atlassian now."""
-        return ask(self.auth, idp=IDP, at=None, limit=100)
+        return ask(self.auth, idp=IDP)
 
     def provision(self, name: str) -> int:
         """Provision a connector at Atlassian; the answer's status, 201 where that changed something."""

@@ -24,7 +24,7 @@ def next_steps(idp: Idp, row: Row, why: Mapping[str, Why], now: datetime) -> dic
         return dict.fromkeys((lack.scope for lack in row.missing), "register-idp")
     withheld = frozenset(canonical(idp.profile, idp.withheld))
     in_vain = given_up(idp, row.ungiven)
-    hurry = row.cleared is not None or (row.dies is not None and row.dies.at - now <= SOON)
+    hurry = row.cleared is not None or _dies_soon(row, now)
     found: dict[str, Step] = {}
     for lack in row.missing:
         name = canonical_name(idp.profile, lack.scope)
@@ -35,6 +35,11 @@ def next_steps(idp: Idp, row: Row, why: Mapping[str, Why], now: datetime) -> dic
         else:
             found[lack.scope] = "send-link" if hurry or why[lack.scope] == "not-allowed" else "next-login"
     return found
+
+
+def _dies_soon(row: Row, now: datetime) -> bool:
+    """Will what renews the token be dead? Where nothing does, the user has to come every few hours in any case."""
+    return row.dies is not None and row.dies.by != "access" and row.dies.at - now <= SOON
 
 
 def _restored_since(idp: Idp, row: Row, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from scopefold.auth.core.export import Line
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.web import (
@@ -14,6 +15,7 @@ from scopefold.auth.web import (
     vault_keys,
     withholding,
     worklist,
+    worklist_export,
 )
 from scopefold.auth.web.service import Service
 from scopefold.runtime.web import Endpoint, Handler, require_bearer
@@ -253,6 +255,15 @@ def _log(guard: Guard) -> list[Endpoint]:
             query=worklist.CountsQuery,
             answers={200: worklist.Counts},
             problems=(400, 401, 422, 503),
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/reconsent/export",
+            summary="The whole worklist as CSV, JSON Lines or Parquet; what is described here is a line of it",
+            handler=guard(worklist_export.export),
+            query=worklist_export.ExportQuery,
+            answers={200: Line},
+            problems=(400, 401, 422, 501, 503),
         ),
         Endpoint(
             method="GET",
