@@ -1,6 +1,5 @@
 """`scopefold reconsent export`: the worklist as a file, for spreadsheets and for programs."""
 
-import os
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +30,7 @@ def export(where: Where, asked: dict[str, str], kind: str, output: Path) -> None
     try:
         with part.open("wb") as file:
             write(file)
-        os.replace(part, output)  # a file that is there is whole
+        part.replace(output)  # a file that is there is whole
     except OSError as error:
         raise usage("The file cannot be written", f"{output}: {error.strerror}") from None
     finally:
