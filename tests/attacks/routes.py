@@ -49,6 +49,7 @@ JUDGED: Final = {
     "/forward-auth/{path:path}": (400,),
     "/account/connect": (400,),
     "/account/connected": (200,),  # says that something is done, and nothing of anybody
+    "/account/reconsent": (400,),
     "/account/logout": (403,),
     "/account/sessions": (401,),
     "/account/sessions/{sid}/revoke": (403,),

@@ -20,6 +20,7 @@ from scopefold.cli.keys import keys
 from scopefold.cli.log import log
 from scopefold.cli.reconsent import reconsent
 from scopefold.cli.reconsent_export import export
+from scopefold.cli.reconsent_links import link
 from scopefold.cli.up import up
 from scopefold.cli.user import user
 from scopefold.cli.vault import vault
@@ -40,7 +41,8 @@ for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, 
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)
-reconsent.add_command(export)
+for part in (export, link):
+    reconsent.add_command(part)
 
 
 def run(arguments: Sequence[str]) -> int:

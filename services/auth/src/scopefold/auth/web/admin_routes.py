@@ -9,6 +9,7 @@ from scopefold.auth.web import (
     admin,
     client_admin,
     doctor,
+    reconsent_link,
     registration,
     signing_keys,
     users,
@@ -255,6 +256,15 @@ def _log(guard: Guard) -> list[Endpoint]:
             query=worklist.CountsQuery,
             answers={200: worklist.Counts},
             problems=(400, 401, 422, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/reconsent/links",
+            summary="Make links that take users to the consent that is missing at an IdP; sending them is not ours",
+            handler=guard(reconsent_link.make_links),
+            body=reconsent_link.MakeLinks,
+            answers={201: reconsent_link.Links},
+            problems=(400, 401, 415, 422, 503),
         ),
         Endpoint(
             method="GET",
