@@ -15,8 +15,11 @@ from typing import Any, Final
 import aiosqlite
 import msgspec
 
-from scopefold.auth.store.database import open_database
-from scopefold.auth.store.rows import GrantSet, Standing, standing_of, stored_row, user_grant
+from scopefold.auth.store import standings
+from scopefold.auth.store.database import DUMP, open_database
+from scopefold.auth.store.moves import Move, Moves, of_user
+from scopefold.auth.store.rows import GrantSet, stored_row, user_grant
+from scopefold.auth.store.standings import USUAL, Standing, standing_of
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import (
@@ -35,7 +38,6 @@ from scopefold.scopes.coverage import Grant, carries
 
 KEPT: Final = 100_000
 """Users' grants that were asked for lately: every call for a user asks."""
-USUAL: Final = Standing()
 log = logger(__name__)
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -63,6 +65,7 @@ class Projection:
         self._next_set_id = 1
         self._kept: OrderedDict[tuple[str, str], UserGrant | None] = OrderedDict()
         self._moved = asyncio.Condition()
+        self._moves = Moves()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
         self._db: aiosqlite.Connection
 
@@ -99,9 +102,10 @@ class Projection:
             grant = msgspec.json.decode(content, type=Grant)
             judged = msgspec.json.decode(judgement, type=Judgement)
             self._remember(GrantSet(number, idp, key, grant, users, judged))
-        for number, standing, users in await self._db.execute_fetchall("SELECT * FROM standings"):
-            self._sets_by_id[number].standings[msgspec.json.decode(standing, type=Standing)] = users
+        for number, standing, users in await standings.load(self._db):
+            self._sets_by_id[number].standings[standing] = users
         (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
+        await self._moves.load(self._db)
         (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
 
     async def close(self) -> None:
@@ -137,22 +141,8 @@ class Projection:
     async def _apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
         ours = [one for one in batch if isinstance(one, Recorded) and one.tenant == self.tenant]
         aside = [one for one in batch if isinstance(one, Quarantined)]
-        keys = {key for one in ours if (key := grant_concerned(one)) is not None}
-        before = await self._held(keys)
-        after, scopes = dict(before), self.scopes
-        for recorded in ours:
-            scopes = idp_scopes.fold(scopes, recorded)
-            if (key := grant_concerned(recorded)) is not None:
-                profile = (scopes.idps.get(key[0]) or Idp(key[0])).profile
-                if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
-                    after[key] = grant
-        changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
-        rejudge = {name for name in changed if _needs_differ(self.scopes.idps.get(name), scopes.idps[name])}
-        self.scopes = scopes
-        await self._save_idps(changed)
-        for key in keys:
-            self._kept.pop(key, None)
-        await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
+        for part in self._moves.parts(ours):
+            await self._fold(part)
         for one in aside:
             log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)
         await self._db.executemany(
@@ -161,6 +151,44 @@ class Projection:
         )
         self.quarantined += len(aside)
         await self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (_json.encode(reached),))
+
+    async def _fold(self, ours: Sequence[Recorded]) -> None:
+        keys = {key for one in ours if (key := grant_concerned(one)) is not None}
+        before = await self._held(keys)
+        after, scopes = dict(before), self.scopes
+        turns: list[tuple[Recorded, UserGrant | None, UserGrant]] = []
+        for recorded in ours:
+            scopes = idp_scopes.fold(scopes, recorded)
+            if (key := grant_concerned(recorded)) is not None:
+                profile = (scopes.idps.get(key[0]) or Idp(key[0])).profile
+                if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
+                    if self._moves.keeps(recorded):
+                        turns.append((recorded, after.get(key), grant))
+                    after[key] = grant
+        changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
+        rejudge = {name for name in changed if _needs_differ(self.scopes.idps.get(name), scopes.idps[name])}
+        moves = [self._move_of(turn) for turn in turns]
+        lacked = {one.id: one.judgement.status == "missing" for one in self._sets.values() if one.idp in rejudge}
+        self.scopes = scopes
+        await self._save_idps(changed)
+        for key in keys:
+            self._kept.pop(key, None)
+        await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
+        if ours and self._moves.keeps(ours[-1]):
+            moves += self._moves.of_all(ours[-1], lacked, self._sets.values())
+            await self._moves.save(self._db, [one for one in moves if one is not None])
+
+    def _move_of(self, turn: tuple[Recorded, UserGrant | None, UserGrant]) -> Move | None:
+        """What an event did to one user; it did nothing to what is needed."""
+        recorded, before, after = turn
+        lacked = before is not None and self._judged(before).status == "missing"
+        lacks = self._judged(after).status == "missing"
+        return of_user(recorded, lacked=lacked, lacks=lacks, key=(after.idp, after.user))
+
+    def _judged(self, grant: UserGrant) -> Judgement:
+        """What a grant is worth, which nobody needs to hold."""
+        known = self._sets.get((grant.idp, grant_key(grant.grant)))
+        return known.judgement if known else judge(self.scopes.idps.get(grant.idp) or Idp(grant.idp), grant.grant)
 
     async def _held(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], UserGrant]:
         """The grants that are stored for these (IdP, user)."""
@@ -185,18 +213,6 @@ class Projection:
             "INSERT OR REPLACE INTO idps VALUES (?, ?)",
             [(name, _json.encode(self.scopes.idps[name])) for name in changed],
         )
-
-    async def _save_standings(self, moved: Iterable[tuple[GrantSet, Standing]]) -> None:
-        kept, gone = [], []
-        for one, standing in moved:
-            place = (one.id, _json.encode(standing).decode())
-            if users := one.standings[standing]:
-                kept.append((*place, users))
-            else:
-                gone.append(place)
-                del one.standings[standing]
-        await self._db.executemany("INSERT OR REPLACE INTO standings VALUES (?, ?, ?)", kept)
-        await self._db.executemany("DELETE FROM standings WHERE grant_set = ? AND standing = ?", gone)
 
     async def _save_grants(
         self, moves: Sequence[tuple[UserGrant | None, UserGrant]], *, rejudge: Iterable[str]
@@ -235,7 +251,9 @@ class Projection:
             " stored = excluded.stored, dies = excluded.dies",
             rows,
         )
-        await self._save_standings([(one, standing) for (_, standing), one in moved.items()])
+        await standings.save(self._db, {key: one.standings[key[1]] for key, one in moved.items()})
+        for one in moved.values():
+            one.standings = +one.standings
         await self._save_sets(touched.values())
 
     def _grant_set(self, grant: UserGrant) -> GrantSet:
@@ -243,8 +261,7 @@ class Projection:
         key = grant_key(grant.grant)
         if (known := self._sets.get((grant.idp, key))) is not None:
             return known
-        judged = judge(self.scopes.idps.get(grant.idp) or Idp(grant.idp), grant.grant)
-        made = GrantSet(self._next_set_id, grant.idp, key, grant.grant, 0, judged)
+        made = GrantSet(self._next_set_id, grant.idp, key, grant.grant, 0, self._judged(grant))
         self._next_set_id += 1
         self._remember(made)
         return made
@@ -319,6 +336,25 @@ class Projection:
         idps = {one.idp for one in self._sets.values()}
         return list((await self._held([(idp, user) for idp in sorted(idps) for user in users])).values())
 
+    async def keep_moves(self, told: int | None) -> int | None:
+        """Keep who enters the worklist and who leaves it, by events after those that were told; None: keep nothing.
+
+        The event after which all moves are known: it is a later one where others were folded without keeping any.
+        """
+        async with self._turn:
+            await self._moves.keep(self._db, told, self.checkpoint.seq if self.checkpoint else 0)
+            return self._moves.since
+
+    async def moves(self, after: int, *, until: int | None, limit: int) -> list[Move]:
+        """Who entered and who left, in the order of events."""
+        async with self._turn:
+            return await self._moves.after(self._db, after, until=until, limit=limit)
+
+    async def forget_moves(self, told: int) -> None:
+        """Remove what was told."""
+        async with self._turn:
+            await self._moves.forget(self._db, told)
+
     @contextlib.asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:
         """Nothing is folded meanwhile: what is read within holds for one moment."""
@@ -357,15 +393,7 @@ class Projection:
     async def dump(self) -> AsyncIterator[bytes]:
         """The whole projection in canonical form, a line at a time: equal logs give equal dumps."""
         yield _json.encode(self.checkpoint)
-        for sql in (
-            "SELECT idp, content FROM idps ORDER BY idp",
-            "SELECT idp, key, content, users, status, judgement FROM grant_sets ORDER BY idp, key",
-            "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g JOIN grant_sets s ON s.id = g.grant_set"
-            " ORDER BY g.idp, g.user",
-            "SELECT s.idp, s.key, t.standing, t.users FROM standings t JOIN grant_sets s ON s.id = t.grant_set"
-            " ORDER BY s.idp, s.key, t.standing",
-            "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq",
-        ):
+        for sql in DUMP:
             async with self._db.execute(sql) as cursor:
                 async for row in cursor:
                     yield _json.encode([part.decode() if isinstance(part, bytes) else part for part in row])

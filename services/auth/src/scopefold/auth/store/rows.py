@@ -6,8 +6,9 @@ import msgspec
 from msgspec import Struct, field
 
 from scopefold.auth.core.worklist import NEVER
+from scopefold.auth.store.standings import Standing
 from scopefold.consent.deadlines import Deadlines, dies
-from scopefold.consent.reconsent import Cleared, Judgement, Report, Row, UserGrant
+from scopefold.consent.reconsent import Cleared, Judgement, Report, UserGrant
 from scopefold.consent.ungiven import Ungiven
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.coverage import Grant
@@ -23,14 +24,6 @@ class Held(Struct, frozen=True, array_like=True):
     ungiven: tuple[Ungiven, ...]
     cleared: Cleared | None
     deadlines: Deadlines
-
-
-class Standing(Struct, frozen=True, order=True, array_like=True):
-    """What of a user, beside the grant set, says why the grant lacks something. Most users stand by default."""
-
-    ungiven: tuple[str, ...] = ()
-    reported: tuple[str, ...] = ()
-    cleared: bool = False
 
 
 class GrantSet(Struct):
@@ -65,14 +58,6 @@ def user_grant(idp: str, user: str, grant: Grant, held: bytes) -> UserGrant:
     """A user's grant, with the grant set's."""
     kept = _unpack(held)
     return UserGrant(user, idp, grant, **{name: getattr(kept, name) for name in Held.__struct_fields__})
-
-
-def standing_of(grant: UserGrant | Row) -> Standing:
-    """How a user stands."""
-    if not (grant.ungiven or grant.reports or grant.cleared):
-        return Standing()
-    reported = sorted({scope for report in grant.reports for scope in report.missing})
-    return Standing(tuple(one.scope for one in grant.ungiven), tuple(reported), grant.cleared is not None)
 
 
 def stored_row(grant: UserGrant, number: int) -> tuple[object, ...]:

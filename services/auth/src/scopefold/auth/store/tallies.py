@@ -9,7 +9,7 @@ from msgspec import Struct
 from scopefold.auth.core.worklist import Filters
 from scopefold.auth.store.listing import chosen_sets
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.rows import Standing, standing_of
+from scopefold.auth.store.standings import Standing, standing_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack, Row
 from scopefold.consent.ungiven import Why, why
