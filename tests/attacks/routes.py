@@ -79,7 +79,7 @@ def filled(path: str) -> str:
     """The path with something in place of its parameters."""
     for name, value in (("{org}", ORGANISATION), ("{path:path}", ORGANISATION), ("{client_id:path}", "nobody")):
         path = path.replace(name, value)
-    for name in ("idp", "sid", "client_id", "user", "kid", "kind", "connector"):
+    for name in ("idp", "sid", "client_id", "user", "kid", "kind", "connector", "message"):
         path = path.replace(f"{{{name}}}", f"{name}-of-nobody")
     assert "{" not in path, path
     return path

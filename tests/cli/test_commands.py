@@ -42,6 +42,8 @@ def test_a_newcomer_finds_atlassian_registered_with_jira(up: Up) -> None:
         (("reconsent", "export", "-o", "-"), '"user","idp","scope"'),
         (("reconsent", "link", "u_nobody001", "--idp", "atlassian"), "No link for u_nobody001: nothing is missing"),
         (("reconsent", "link", "--all", "--idp", "atlassian"), "There is no link to send"),
+        (("webhook", "dead"), "Every message was delivered"),
+        (("webhook", "retry", "--all"), "Every message was delivered"),
         (("keys", "list"), "EdDSA"),
         (("idp", "doctor", "atlassian"), "The token endpoint knows the app"),
         (("idp", "restore", "atlassian"), "Nothing was left out"),

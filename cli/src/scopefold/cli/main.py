@@ -24,6 +24,7 @@ from scopefold.cli.reconsent_links import link
 from scopefold.cli.up import up
 from scopefold.cli.user import user
 from scopefold.cli.vault import vault
+from scopefold.cli.webhook import webhook
 
 INTERRUPTED = 130
 
@@ -37,7 +38,7 @@ def scopefold() -> None:
     """
 
 
-for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, log, bus, backup):
+for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, webhook, log, bus, backup):
     scopefold.add_command(command)
 for part in (doctor, withhold, restore):
     idp.add_command(part)

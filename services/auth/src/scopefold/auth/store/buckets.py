@@ -22,6 +22,7 @@ DYNAMIC: Final = "dynamic_clients"
 CONSENTS: Final = "consents"
 FLOWS: Final = "flows"
 GRANTS: Final = "grants"
+WEBHOOK: Final = "webhook"
 SESSION_SECONDS: Final = 12 * 3600
 FLOW_SECONDS: Final = 600
 PROOFS: Final = "proofs"
@@ -55,6 +56,7 @@ _BUCKETS: Final = (
         ttl=CONSENT_SECONDS,
         max_bytes=_GIB // 4,
     ),
+    KeyValueConfig(bucket=WEBHOOK, description="What the webhook is to be told.", history=1, max_bytes=_GIB // 4),
     KeyValueConfig(
         bucket=SESSIONS, description="Browser sessions.", history=1, ttl=SESSION_SECONDS, max_bytes=4 * _GIB
     ),
@@ -353,6 +355,7 @@ class Buckets:
         grants: Bucket,
         flows: Bucket,
         proofs: Bucket,
+        webhook: Bucket,
     ) -> None:
         self.vault = vault
         self.sessions = sessions
@@ -362,6 +365,7 @@ class Buckets:
         self.flows = flows
         self.proofs = proofs
         self.grants = grants
+        self.webhook = webhook
 
 
 async def connect(js: JetStreamContext) -> Buckets:
@@ -381,6 +385,7 @@ async def connect(js: JetStreamContext) -> Buckets:
             "dynamic": DYNAMIC,
             "consents": CONSENTS,
             "grants": GRANTS,
+            "webhook": WEBHOOK,
         }
         found = {name: Bucket(await js.key_value(bucket), (js, bucket)) for name, bucket in names.items()}
         await remake()

@@ -9,26 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import aiosqlite
-from msgspec import Struct
 
+from scopefold.auth.core.webhook import Move
 from scopefold.auth.store.rows import GrantSet
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, IdpRegistered
 from scopefold.contracts.recorded import Recorded
 
 OF_ALL = (IdpRegistered, ConnectorProvisioned, ConnectorDeprovisioned)
 """The events that change what an IdP's users need."""
-
-
-class Move(Struct, frozen=True):
-    """An event put a user on the worklist of an IdP, or took one off. No user: it did so to as many as are counted."""
-
-    seq: int
-    idp: str
-    user: str
-    entered: int
-    left: int
-    at: datetime
-    event_id: str
 
 
 class Moves:

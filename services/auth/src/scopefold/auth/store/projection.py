@@ -15,9 +15,10 @@ from typing import Any, Final
 import aiosqlite
 import msgspec
 
+from scopefold.auth.core.webhook import Move
 from scopefold.auth.store import standings
 from scopefold.auth.store.database import DUMP, open_database
-from scopefold.auth.store.moves import Move, Moves, of_user
+from scopefold.auth.store.moves import Moves, of_user
 from scopefold.auth.store.rows import GrantSet, stored_row, user_grant
 from scopefold.auth.store.standings import USUAL, Standing, standing_of
 from scopefold.consent import idp_scopes

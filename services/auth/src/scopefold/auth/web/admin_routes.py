@@ -14,6 +14,7 @@ from scopefold.auth.web import (
     signing_keys,
     users,
     vault_keys,
+    webhook_admin,
     withholding,
     worklist,
     worklist_export,
@@ -239,6 +240,22 @@ def _keys(guard: Guard) -> list[Endpoint]:
 
 def _log(guard: Guard) -> list[Endpoint]:
     return [
+        Endpoint(
+            method="GET",
+            path="/v1/webhook/dead",
+            summary="The messages that the webhook did not take",
+            handler=guard(webhook_admin.list_dead),
+            answers={200: webhook_admin.DeadViews},
+            problems=(401, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/webhook/dead/{message}/retry",
+            summary="Send a message once more that the webhook did not take",
+            handler=guard(webhook_admin.retry_dead),
+            answers={204: None},
+            problems=(401, 404, 409, 502, 503),
+        ),
         Endpoint(
             method="GET",
             path="/v1/reconsent",
