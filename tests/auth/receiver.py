@@ -21,6 +21,10 @@ class Received(msgspec.Struct, frozen=True):
         return self.headers["webhook-id"]
 
     @property
+    def kind(self) -> Any:
+        return msgspec.json.decode(self.body)["type"]
+
+    @property
     def data(self) -> Any:
         return msgspec.json.decode(self.body)["data"]
 

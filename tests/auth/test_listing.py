@@ -18,6 +18,7 @@ from scopefold.auth.store.tallies import By, Reasons, Tally, tallies
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import next_steps
 from scopefold.consent.reconsent import Judgement, Row, State, UserGrant, grant_key, replay, row_of, worklist
+from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded
 from scopefold.scopes.canonical import canonical_name
 from tests.auth.test_projection import CROWDED, feed, opened
@@ -27,6 +28,7 @@ from tests.support.logs import (
     SCOPES,
     START,
     USERS,
+    cleared,
     insufficient,
     log_of,
     logs,
@@ -107,7 +109,9 @@ async def check(log: list[Recorded], chosen: Chosen, limit: int) -> None:
             for order in ORDERS:
                 assert expected_rows(state, chosen, order) == await rows_by(projection, chosen, order, limit)
             assert len(expected_rows(state, chosen, "idp")) == await count(projection, chosen)
-            check_tallies(projection, expected_rows(state, Chosen(filters=chosen.filters), "idp"), chosen.filters)
+            for filters in (Filters(), chosen.filters):
+                check_tallies(projection, expected_rows(state, Chosen(filters=filters), "idp"), filters)
+            check_in_vain(projection, state)
 
 
 def check_tallies(projection: Projection, rows: list[Row], filters: Filters) -> None:
@@ -124,6 +128,31 @@ def check_tallies(projection: Projection, rows: list[Row], filters: Filters) -> 
     for row in rows:
         idp = projection.scopes.idps.get(row.idp) or Idp(row.idp)
         assert {lack.scope for lack in row.missing} == set(next_steps(idp, row, reasons.of(row), START))
+
+
+def check_in_vain(projection: Projection, state: State) -> None:
+    for idp in {name for name, _ in state.grants}:
+        counted = Counter(one.scope for (name, _), held in state.grants.items() for one in held.ungiven if name == idp)
+        assert dict(sorted(counted.items())) == projection.ungiven(idp)
+
+
+async def test_who_stands_how_is_counted_over_when_users_move_on(tmp_path: Path) -> None:
+    """All share a grant; some were asked for more in vain, some give it later, one is reported, one cleared."""
+    users = [f"u_many{n:04}" for n in range(10)]
+    more = (*SCOPES[:3], "write:confluence-content")
+    events: list[Event] = [stored(user, SCOPES[:3], requested=more if n < 6 else None) for n, user in enumerate(users)]
+    events += [stored(user, more, generation=2) for user in users[:3]]
+    events += [insufficient(users[3], more[-1]), cleared(users[4]), stored(users[5], SCOPES[:3], generation=2)]
+    log = log_of(registered(), provisioned("wiki", more[-1:]), *events)
+    for size in (1, 100):
+        async with opened(tmp_path / f"{size}.db") as projection:
+            await feed(projection, log, size)
+            rows = expected_rows(replay(log), Chosen(), "idp")
+            check_tallies(projection, rows, Filters())
+            check_in_vain(projection, replay(log))
+            assert {"not-allowed": 2, "cleared": 1, "never-asked": 4} == {
+                one.name: one.users for one in tallies(projection, Filters(), "why")
+            }
 
 
 def connectors_of(row: Row) -> set[tuple[str, str]]:
@@ -189,3 +218,16 @@ async def test_since_when_of_disproved_scopes_is_looked_up_for_few_and_refused_f
         with pytest.raises(TooMany):
             await page(projection, Chosen(), "since", after=None, limit=3)
         assert 20 == len(await rows_by(projection, Chosen(), "user", 3)), "other orders need no such look"
+
+
+@pytest.mark.parametrize("log", [LONG, CROWDED], ids=["long", "crowded"])
+async def test_ages_part_the_list_at_every_event(tmp_path: Path, log: list[Recorded]) -> None:
+    state = replay(log)
+    events = {row.since.seq for row in worklist(state)}
+    async with opened(tmp_path / "p.db") as projection:
+        await feed(projection, log, 100)
+        for seq in sorted({near for event in events for near in (event - 1, event)}):
+            for chosen in (Chosen(after=seq), Chosen(before=seq)):
+                expected = expected_rows(state, chosen, "user")
+                assert expected == await rows_by(projection, chosen, "user", 1000)
+                assert len(expected) == await count(projection, chosen)

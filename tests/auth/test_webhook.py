@@ -139,6 +139,28 @@ async def test_of_two_replicas_one_tells_and_what_one_broke_off_the_other_tells_
         await nc.close()
 
 
+async def test_who_was_not_told_for_a_while_is_told_to_read_anew(world: World, tmp_path: Path, hook: Receiver) -> None:
+    async with told(world, tmp_path / "a", hook):
+        first, *_ = await company(world)
+        await come(hook, first, 1)
+    with auth(tmp_path / "a", nats_url=world.bus.url, issuer=world.auth.url) as without:
+        await until_ready(without)
+        silent, *_ = await company(world)
+        last = (await world.worklist())["as_of"]["seq"]
+
+        async def folded() -> bool:
+            async with without.client() as client:
+                return bool((await client.get("/v1/reconsent")).json()["as_of"]["seq"] >= last)
+
+        await until(folded)
+    async with told(world, tmp_path / "a", hook):
+        third, *_ = await company(world)
+        await come(hook, third, 1)
+    (anew,) = [one for one in hook.came if one.kind == "reconsent.resync"]
+    assert (True, []) == (anew.data["after"] < last <= anew.data["through"], hook.about(silent))
+    assert len(hook.came) == len({one.id for one in hook.came})
+
+
 def user_moves(count: int) -> list[Move]:
     return [Move(seq, "atlassian", f"u_many{seq:04}", 1, 0, START, f"event-{seq}") for seq in range(1, count + 1)]
 

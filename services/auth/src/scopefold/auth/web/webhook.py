@@ -7,6 +7,7 @@ move is told at least once, and a receiver knows by the id what it has had.
 
 import asyncio
 import random
+import sqlite3
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -166,7 +167,7 @@ async def keep_telling(service: Service) -> None:
             if not await one_pass(service, sender):
                 await asyncio.sleep(AGAIN_SECONDS)
                 seen = 0  # look again, though nothing may have been folded meanwhile
-        except LogUnavailable as error:
+        except (LogUnavailable, sqlite3.Error) as error:
             log.warning("the webhook is not told now", reason=str(error))
             await asyncio.sleep(AGAIN_SECONDS)
             seen = 0
