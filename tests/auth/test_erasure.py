@@ -11,7 +11,7 @@ import pytest
 from nats.js.api import KeyValueConfig
 
 from scopefold.auth.core.seal import Sealed
-from scopefold.auth.store import buckets
+from scopefold.auth.store import buckets, declared
 from scopefold.auth.store.data_keys import Erased
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.vault import Linked
@@ -46,7 +46,7 @@ async def keys_of(world: World, user: str) -> list[str]:
     nc = await nats.connect(world.bus.url)
     try:
         found = []
-        for name in set(buckets.NAMES) - {buckets.SESSIONS, buckets.CONSENTS}:
+        for name in set(declared.NAMES) - {declared.SESSIONS, declared.CONSENTS}:
             info = await nc.jetstream().stream_info(f"KV_{name}", subjects_filter=f"$KV.{name}.>")
             found += [subject for subject in info.state.subjects or {} if user in subject]
         return found

@@ -35,10 +35,11 @@ from scopefold.scopes.union import union
 
 
 class Need(Struct, frozen=True):
-    """A connector needs a scope, without interruption since `cause`."""
+    """A connector needs a scope, without interruption since `cause`, which provisioned it in this version."""
 
     scope: str
     cause: Cause
+    version: str = ""
 
 
 class Connector(Struct, frozen=True):
@@ -247,14 +248,17 @@ def _tried(state: State, event: AuthorizationFailed | TokenStored, cause: Cause)
 
 def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: Cause) -> Connector:
     """The connector now, keeping since when it has needed what it needed before."""
-    since = {need.scope: need.cause for need in before.needs} if before else {}
+    since = {need.scope: need for need in before.needs} if before else {}
     return Connector(
         resource_type=event.resource_type,
         connector=event.connector,
         version=event.connector_version,
         title=event.title,
         auth_mode=event.auth_mode,
-        needs=tuple(Need(scope, since.get(scope, cause)) for scope in dict.fromkeys(event.upstream_scopes)),
+        needs=tuple(
+            since.get(scope, Need(scope, cause, event.connector_version))
+            for scope in dict.fromkeys(event.upstream_scopes)
+        ),
         cause=cause,
         alternatives=event.alternatives,
     )

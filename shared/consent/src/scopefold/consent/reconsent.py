@@ -6,7 +6,6 @@ judgement, so a provisioned connector costs one judgement per grant set, however
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from functools import lru_cache
 from typing import Final, Literal, assert_never
 
@@ -15,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.consent import idp_scopes
-from scopefold.consent.idp_scopes import Connector, Idp
+from scopefold.consent.deadlines import Deadlines, Dies, dies
+from scopefold.consent.idp_scopes import Connector, Idp, Need
 from scopefold.consent.ungiven import Ungiven, asked_again
 from scopefold.contracts.events import (
     AuthorizationFailed,
@@ -56,15 +56,6 @@ class Cleared(Struct, frozen=True):
     cause: Cause
 
 
-class Deadlines(Struct, frozen=True):
-    """When a token dies by itself, as far as the provider's clocks are known."""
-
-    access: datetime | None = None
-    idle: datetime | None = None
-    """If nobody renews it before."""
-    absolute: datetime | None = None
-
-
 class UserGrant(Struct, frozen=True, gc=False):
     """What one user has granted at one IdP, how that is known, and which event made it so.
 
@@ -86,12 +77,15 @@ class UserGrant(Struct, frozen=True, gc=False):
 
 
 class Because(Struct, frozen=True):
-    """Who needs a scope and since which event. `connector` is None for an IdP's own base scopes."""
+    """Who needs a scope and since which event. `connector` is None for an IdP's own base scopes, and so is `version`,
+    else the connector's at that event.
+    """
 
     connector: str | None
     title: str
     resource_type: str | None
     cause: Cause
+    version: str | None = None
 
 
 class Lack(Struct, frozen=True):
@@ -121,6 +115,7 @@ class Row(Struct, frozen=True):
     ungiven: tuple[Ungiven, ...]
     cleared: Cleared | None
     deadlines: Deadlines
+    dies: Dies | None = None
 
 
 class State(Struct, frozen=True):
@@ -265,7 +260,7 @@ class Choice(Struct, frozen=True):
     """A connector that one of several lists of scopes serves. The first of `asked` is what the IdP is asked for."""
 
     because: Because
-    since: dict[str, Cause]
+    since: dict[str, Need]
     any_of: AnyOf
     asked: AnyOf
 
@@ -294,7 +289,7 @@ def requirements(idp: Idp, resource_type: str | None = None) -> Requirements:
                 choices.append(_choice(idp, connector))
             continue
         for need in connector.needs:
-            because = Because(connector.connector, connector.title, connector.resource_type, need.cause)
+            because = _because(connector, need)
             needs[need.scope] = (*needs.get(need.scope, ()), because)
     if resource_type is not None:
         wanted = idp.connectors[resource_type]
@@ -308,11 +303,15 @@ def _choice(idp: Idp, connector: Connector) -> Choice:
     clauses = (connector.upstream_scopes, *connector.alternatives)
     asked = tuple(clause for clause in clauses if set(clause) <= set(idp.union))
     return Choice(
-        because=Because(connector.connector, connector.title, connector.resource_type, connector.cause),
-        since={need.scope: need.cause for need in connector.needs},
+        because=_because(connector, Need("", connector.cause, connector.version)),
+        since={need.scope: need for need in connector.needs},
         any_of=AnyOf(clauses),
         asked=AnyOf(asked or clauses[:1]),
     )
+
+
+def _because(connector: Connector, need: Need) -> Because:
+    return Because(connector.connector, connector.title, connector.resource_type, need.cause, need.version)
 
 
 def judge(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgement:
@@ -329,7 +328,9 @@ def judge(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgemen
         coverage = _serves(idp, grant, choice)
         judged.append(coverage)
         for scope in _missing(coverage):
-            because = replace(choice.because, cause=choice.since.get(scope, choice.because.cause))
+            because = choice.because
+            if (need := choice.since.get(scope)) is not None:
+                because = replace(because, cause=need.cause, version=need.version)
             lacks[scope] = (*lacks.get(scope, needs.scopes.get(scope, ())), because)
     if lacks:
         return Judgement("missing", tuple(Lack(scope, because) for scope, because in lacks.items()))
@@ -359,6 +360,7 @@ def row_of(held: UserGrant, judgement: Judgement) -> Row:
         ungiven=held.ungiven,
         cleared=held.cleared,
         deadlines=held.deadlines,
+        dies=dies(held.deadlines, held.grant.evidence),
     )
 
 

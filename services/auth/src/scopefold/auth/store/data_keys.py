@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from scopefold.auth.core.seal import NONCE_BYTES, CannotOpen, Place, Sealed, UnknownKek, key_id, seal, unseal
-from scopefold.auth.store.buckets import VAULT, Bucket, Taken
+from scopefold.auth.store.buckets import Bucket, Taken
+from scopefold.auth.store.declared import VAULT
 from scopefold.runtime.kept import Kept
 
 ROOT: Final = "root"
@@ -181,7 +182,7 @@ class DataKeys:
 
     async def destroy(self, owner: str) -> None:
         """Take away an owner's data key: what it sealed is nobody's to read from now on."""
-        self._known.pop(owner, None)
+        self._known.forget(owner)
         await self.bucket.erase(f"key.{owner}")
         await self.bucket.drop(f"key.{owner}")  # so that whoever keeps what they read hears of it
 

@@ -49,6 +49,8 @@ class Vault:
         """Keys the hashes of client secrets."""
         self.csrf_key = b""
         """Keys the tokens that bind a form to the session of who it was shown to."""
+        self.reconsent_link_key = b""
+        """Keys the hashes that bind links to consent again."""
         self._subject_key = b""
 
     async def open(self) -> None:
@@ -58,6 +60,7 @@ class Vault:
         self.dpop_nonce_key = derive(root, "dpop nonce")
         self.client_secret_key = derive(root, "client secret")
         self.csrf_key = derive(root, "form")
+        self.reconsent_link_key = derive(root, "reconsent link")
         self._subject_key = derive(root, "upstream subject")
 
     async def knows(self, user: str) -> bool:

@@ -54,6 +54,20 @@ def step_up_address(service: Service, resource_type: str, *, choose: bool = Fals
     return f"{service.issuer}{CONNECT}?{urlencode(asked)}"
 
 
+def own_login(service: Service, **asked: str) -> str:
+    """Where a login of this server's own client begins. `asked` are further parameters of the request."""
+    parameters = {
+        "response_type": "code",
+        "client_id": ACCOUNT,
+        "redirect_uri": f"{service.issuer}{CONNECTED}",
+        "scope": "openid",
+        "code_challenge": create_s256_code_challenge(random_text()),
+        "code_challenge_method": "S256",
+        **asked,
+    }
+    return f"{service.issuer}/authorize?{urlencode(parameters)}"
+
+
 async def connect(request: Request) -> Response:
     """`GET /account/connect`"""
     service, asked = service_of(request), query(request, ConnectQuery)
@@ -65,17 +79,8 @@ async def connect(request: Request) -> Response:
             "Nothing is connected under the name in this link. Ask whoever sent it to you for a new one.",
             code="unknown_resource",
         )
-    parameters = {
-        "response_type": "code",
-        "client_id": ACCOUNT,
-        "redirect_uri": f"{service.issuer}{CONNECTED}",
-        "scope": "openid",
-        "resource": asked.resource,
-        "code_challenge": create_s256_code_challenge(random_text()),
-        "code_challenge_method": "S256",
-        **({"prompt": "consent"} if asked.choose else {}),
-    }
-    return redirect(f"{service.issuer}/authorize?{urlencode(parameters)}")
+    prompt = {"prompt": "consent"} if asked.choose else {}
+    return redirect(own_login(service, resource=asked.resource, **prompt))
 
 
 async def connected(request: Request) -> Response:
