@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scopefold.auth.core.webhook import Move
-from scopefold.auth.store.moves import OF_ALL
+from scopefold.auth.store.moves import may_move_many
 from scopefold.auth.store.projection import Projection
 from scopefold.consent.reconsent import EMPTY, fold, worklist
 from scopefold.contracts.recorded import Recorded
@@ -27,7 +27,7 @@ def expected_moves(log: Sequence[Recorded], since: int) -> list[Move]:
         before = after
         if recorded.seq <= since:
             continue
-        if isinstance(recorded.event, OF_ALL):
+        if may_move_many(recorded):
             counts = {
                 idp: (len([1 for one, _ in entered if one == idp]), len([1 for one, _ in left if one == idp]))
                 for idp in {one for one, _ in entered | left}

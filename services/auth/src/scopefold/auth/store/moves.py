@@ -7,16 +7,18 @@ numbers are kept.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 import aiosqlite
 
 from scopefold.auth.core.webhook import Move
 from scopefold.auth.store.rows import GrantSet
-from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, IdpRegistered, ScopesPruned
+from scopefold.consent.reconsent import grant_concerned
+from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, GrantRevoked, UserLoggedIn
 from scopefold.contracts.recorded import Recorded
 
-OF_ALL = (IdpRegistered, ConnectorProvisioned, ConnectorDeprovisioned, ScopesPruned)
-"""The events that change what an IdP's users need."""
+OF_NOBODY: Final = (UserLoggedIn, ConsentDeclined, AuthorizationFailed, GrantRevoked)
+"""Of the events that are about no grant, those that never change what an IdP's users need."""
 
 
 class Moves:
@@ -49,7 +51,7 @@ class Moves:
         """The batch, cut so that an event which moves many stands alone: before and after it everybody is counted."""
         start, kept = 0, bool(batch) and self.keeps(batch[-1])
         for place, recorded in enumerate(batch):
-            if kept and isinstance(recorded.event, OF_ALL):
+            if kept and may_move_many(recorded):
                 yield from (part for part in (batch[start:place], batch[place : place + 1]) if part)
                 start = place + 1
         if start < len(batch):
@@ -87,6 +89,11 @@ class Moves:
     async def forget(self, db: aiosqlite.Connection, told: int) -> None:
         """Remove what was told."""
         await db.execute("DELETE FROM moves WHERE seq <= ?", (told,))
+
+
+def may_move_many(recorded: Recorded) -> bool:
+    """May an event change what is needed, and so move users whom it does not name?"""
+    return grant_concerned(recorded) is None and not isinstance(recorded.event, OF_NOBODY)
 
 
 def of_user(recorded: Recorded, *, lacked: bool, lacks: bool, key: tuple[str, str]) -> Move | None:
