@@ -10,9 +10,10 @@ import msgspec
 import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, Header, KeyValueConfig, StorageType, StreamConfig
+from nats.js.api import Header, KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
+from scopefold.auth.store.erasable import erasable
 from scopefold.ledger.log import CALL_SECONDS, LogUnavailable
 
 VAULT: Final = "vault"
@@ -95,26 +96,9 @@ async def declare(js: JetStreamContext, *, replicas: int = 1, only: StorageType 
             await js.key_value(config.bucket)
         except nats.js.errors.NotFoundError:
             if config.bucket == VAULT:
-                await js.add_stream(_erasable(config, replicas))
+                await js.add_stream(erasable(config, replicas))
             else:
                 await js.create_key_value(config.evolve(replicas=replicas))
-
-
-def _erasable(config: KeyValueConfig, replicas: int) -> StreamConfig:
-    """A bucket of which one entry can be written over on disk, as the client library's own cannot."""
-    return StreamConfig(
-        name=f"KV_{config.bucket}",
-        description=config.description,
-        subjects=[f"$KV.{config.bucket}.>"],
-        storage=StorageType.FILE,
-        max_msgs_per_subject=config.history,
-        max_bytes=config.max_bytes,
-        num_replicas=replicas,
-        discard=DiscardPolicy.NEW,
-        allow_rollup_hdrs=True,
-        allow_msg_ttl=True,
-        deny_delete=False,
-    )
 
 
 def hashed(secret: str) -> str:
@@ -310,42 +294,6 @@ class Bucket:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
         finally:
             self._changed(key)
-
-    async def drop(self, key: str) -> None:
-        """Delete an entry, whatever it is now. Whoever keeps reads of it hears of that."""
-        try:
-            await self._kv.delete(key)
-        except _AWAY as error:
-            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-        finally:
-            self._changed(key)
-
-    async def erase(self, key: str) -> None:
-        """Remove an entry and, where the bucket allows it, have it written over on disk, its key and all."""
-        js, name = self._place
-        try:
-            found = await js.get_msg(f"KV_{name}", subject=f"$KV.{name}.{key}")
-            assert found.seq is not None
-            await js.delete_msg(f"KV_{name}", found.seq)
-        except nats.js.errors.NotFoundError:
-            return
-        except nats.js.errors.APIError:  # a bucket that was made before this could be, or another was faster
-            await self.purge(key)
-        except _AWAY as error:
-            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-        finally:
-            self._changed(key)
-
-    async def purge(self, pattern: str) -> None:
-        """Remove all entries whose keys match, and the marks that deletions left: even the keys are gone.
-
-        Nobody hears of it, so entries are dropped before.
-        """
-        js, name = self._place
-        try:
-            await js.purge_stream(f"KV_{name}", subject=f"$KV.{name}.{pattern}")
-        except _AWAY as error:
-            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
 
     async def next(self, pattern: str, *, after: int) -> Row | None:
         """The first entry after a revision whose key matches, as the leader knows it; None where there is none.
