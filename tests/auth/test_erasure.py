@@ -11,7 +11,7 @@ import pytest
 from nats.js.api import KeyValueConfig
 
 from scopefold.auth.core.seal import Sealed
-from scopefold.auth.store import buckets, declared
+from scopefold.auth.store import buckets, declared, removal
 from scopefold.auth.store.data_keys import Erased
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.vault import Linked
@@ -204,8 +204,8 @@ async def test_in_a_bucket_of_before_an_entry_is_removed_if_not_written_over(own
     try:
         for key in ("a.row", "another.row"):
             await bucket.put(key, Linked("somebody"))
-        await bucket.erase("a.row")
-        await bucket.erase("none.such")
+        await removal.erase(bucket, "a.row")
+        await removal.erase(bucket, "none.such")
         assert ["another.row"] == await bucket.keys()
     finally:
         await js.delete_key_value(name)

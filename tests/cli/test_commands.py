@@ -373,3 +373,10 @@ def test_clearing_tokens_counts_asks_and_says_what_it_did(up: Up) -> None:
     assert "Cleared 0 tokens of 0 users." in scopefold(*line, "--yes").stdout
     refused = scopefold(*line[:2], *line[4:], "--yes", "--json")
     assert (1, "Nothing says which tokens") == (refused.returncode, problem_of(refused).title)
+
+
+def test_erasing_a_user_asks_first_and_knows_whom_it_does_not_know(up: Up) -> None:
+    line = ("user", "erase", "u_7Jt0m1mX2bq4nV9c", "--data", str(up.data))
+    assert (2, "Give --yes" in scopefold(*line).stderr) == (scopefold(*line).returncode, True)
+    refused = scopefold(*line, "--yes", "--json")
+    assert (1, "There is no such user") == (refused.returncode, problem_of(refused).title)

@@ -228,42 +228,6 @@ class Bucket:
         finally:
             self._changed(key)
 
-    async def drop(self, key: str) -> None:
-        """Delete an entry, whatever it is now. Whoever keeps reads of it hears of that."""
-        try:
-            await self._kv.delete(key)
-        except _AWAY as error:
-            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-        finally:
-            self._changed(key)
-
-    async def erase(self, key: str) -> None:
-        """Remove an entry and, where the bucket allows it, have it written over on disk, its key and all."""
-        js, name = self._place
-        try:
-            found = await js.get_msg(f"KV_{name}", subject=f"$KV.{name}.{key}")
-            assert found.seq is not None
-            await js.delete_msg(f"KV_{name}", found.seq)
-        except nats.js.errors.NotFoundError:
-            return
-        except nats.js.errors.APIError:  # a bucket that was made before this could be, or another was faster
-            await self.purge(key)
-        except _AWAY as error:
-            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-        finally:
-            self._changed(key)
-
-    async def purge(self, pattern: str) -> None:
-        """Remove all entries whose keys match, and the marks that deletions left: even the keys are gone.
-
-        Nobody hears of it, so entries are dropped before.
-        """
-        js, name = self._place
-        try:
-            await js.purge_stream(f"KV_{name}", subject=f"$KV.{name}.{pattern}")
-        except _AWAY as error:
-            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
-
     async def next(self, pattern: str, *, after: int) -> Row | None:
         """The first entry after a revision whose key matches, as the leader knows it; None where there is none.
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from scopefold.auth.core.seal import NONCE_BYTES, CannotOpen, Place, Sealed, UnknownKek, key_id, seal, unseal
 from scopefold.auth.store.buckets import Bucket, Taken
 from scopefold.auth.store.declared import VAULT
+from scopefold.auth.store.removal import drop, erase, purge
 from scopefold.runtime.kept import Kept
 
 ROOT: Final = "root"
@@ -173,7 +174,7 @@ class DataKeys:
                 continue
             if await self.bucket.get(erasure_of(owner), Erasure) is not None:  # whoever erases looks for a key after it
                 await self.destroy(owner)
-                await self.bucket.purge(name)
+                await purge(self.bucket, name)
                 raise Erased(owner)
             if (now := (await self.keks())[0].sealing) != keks.sealing:  # a rotation that began may be past this row
                 await self.reseal(name, self._sealed(keks.sealing, owner, made), revision, now)
@@ -183,8 +184,8 @@ class DataKeys:
     async def destroy(self, owner: str) -> None:
         """Take away an owner's data key: what it sealed is nobody's to read from now on."""
         self._known.forget(owner)
-        await self.bucket.erase(f"key.{owner}")
-        await self.bucket.drop(f"key.{owner}")  # so that whoever keeps what they read hears of it
+        await erase(self.bucket, f"key.{owner}")
+        await drop(self.bucket, f"key.{owner}")  # so that whoever keeps what they read hears of it
 
     def opened(self, owner: str, sealed: Sealed) -> DataKey:
         """The data key in an owner's row. Raises `CannotOpen`."""

@@ -4,7 +4,9 @@ from typing import Final
 
 import nats.js.errors
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, KeyValueConfig, StorageType, StreamConfig
+from nats.js.api import KeyValueConfig, StorageType
+
+from scopefold.auth.store.erasable import erasable
 
 VAULT: Final = "vault"
 SESSIONS: Final = "sessions"
@@ -87,23 +89,6 @@ async def declare(js: JetStreamContext, *, replicas: int = 1, only: StorageType 
             await js.key_value(config.bucket)
         except nats.js.errors.NotFoundError:
             if config.bucket == VAULT:
-                await js.add_stream(_erasable(config, replicas))
+                await js.add_stream(erasable(config, replicas))
             else:
                 await js.create_key_value(config.evolve(replicas=replicas))
-
-
-def _erasable(config: KeyValueConfig, replicas: int) -> StreamConfig:
-    """A bucket of which one entry can be written over on disk, as the client library's own cannot."""
-    return StreamConfig(
-        name=f"KV_{config.bucket}",
-        description=config.description,
-        subjects=[f"$KV.{config.bucket}.>"],
-        storage=StorageType.FILE,
-        max_msgs_per_subject=config.history,
-        max_bytes=config.max_bytes,
-        num_replicas=replicas,
-        discard=DiscardPolicy.NEW,
-        allow_rollup_hdrs=True,
-        allow_msg_ttl=True,
-        deny_delete=False,
-    )

@@ -15,6 +15,7 @@ from scopefold.auth.core.seal import NONCE_BYTES, Sealed, derive, keyed_hash, se
 from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.store.buckets import Bucket, Taken
 from scopefold.auth.store.data_keys import SERVICE, DataKeys, Erasure, belongs, erasure_of, rows_of
+from scopefold.auth.store.removal import drop, erase, purge
 
 T = TypeVar("T", bound=Struct)
 
@@ -117,19 +118,19 @@ class Vault:
         name = self._link(idp, subject)
         found = await self._bucket.get(name, Linked)
         if found is not None and found[0].user == user:
-            await self._bucket.erase(name)
+            await erase(self._bucket, name)
 
     async def destroy(self, user: str) -> None:
         """Destroy a user's data key, then delete all that it sealed. Links are not found after this."""
         await self.keys.destroy(user)
         for pattern in rows_of(user):
             for name in await self._bucket.keys(pattern):
-                await self._bucket.drop(name)
+                await drop(self._bucket, name)
 
     async def leave_no_trace(self, user: str) -> None:
         """Remove what deletions left behind, once everybody has heard of them."""
         for pattern in rows_of(user):
-            await self._bucket.purge(pattern)
+            await purge(self._bucket, pattern)
 
     def _link(self, idp: str, subject: str) -> str:
         return f"identity.{idp}.{keyed_hash(self._subject_key, subject)}"

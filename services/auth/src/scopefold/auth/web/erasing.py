@@ -15,6 +15,7 @@ from starlette.responses import Response
 from scopefold.auth.core.login import user_erased_id
 from scopefold.auth.core.seal import CannotOpen
 from scopefold.auth.store.data_keys import Erased, Erasure
+from scopefold.auth.store.removal import drop
 from scopefold.auth.web.ending import end_sessions
 from scopefold.auth.web.login_log import write
 from scopefold.auth.web.revoking import Outcome, revoke
@@ -90,7 +91,7 @@ async def _end_all(service: Service, user: str) -> int:
     ended = await end_sessions(service, [(user, session.sid) for session in found])
     consents = service.bus.buckets.consents
     for key in await consents.keys(f"{user}.*"):
-        await consents.drop(key)
+        await drop(consents, key)
     return len(ended)
 
 
