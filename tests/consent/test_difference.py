@@ -46,7 +46,8 @@ def test_applied_to_the_first_worklist_it_gives_the_second(log: list[Recorded], 
     assert now == applied(was, change)
     assert len(change.entered) - len(change.left) == len(now) - len(was)
     assert all(one.was != one.now for one in change.changed)
-    assert first != second or Difference((), (), (), ()) == change
+    assert len(was) == sum(change.before.values())
+    assert first != second or Difference(change.before, (), (), (), ()) == change
 
 
 @given(logs(), st.data())
