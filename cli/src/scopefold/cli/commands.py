@@ -16,6 +16,7 @@ COMMANDS: Final = (
     "connector",
     "client",
     "user",
+    "token",
     "keys",
     "vault",
     "reconsent",

@@ -15,6 +15,7 @@ from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
 from scopefold.ledger.read import LogGap
 
 CONNECT_SECONDS: Final = 5
+CLOSE_SECONDS: Final = 3
 
 
 @asynccontextmanager
@@ -47,7 +48,7 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
     try:
         await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
     except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
-        await nc.close()  # what was refused is still open
+        await _close(nc)  # what was refused is still open
         why = str(met[-1] if met else error) or "no answer"
         raise unreachable("Cannot reach the bus", f"{url}: {why}. Is it running? Try: scopefold up") from None
     try:
@@ -59,6 +60,12 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
     except LogGap as error:
         raise refused("The log is damaged", f"{error}. Restore its storage from a replica or a backup") from None
     finally:
-        # Whatever cut this short, the command ends: a connection in disorder may take for ever to close.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(nc.close(), CONNECT_SECONDS)
+        await _close(nc)
+
+
+async def _close(nc: Client) -> None:
+    """Whatever went wrong, the command ends: a connection in disorder may take for ever to close, as one does whose
+    certificate was not believed.
+    """
+    with suppress(TimeoutError):
+        await asyncio.wait_for(nc.close(), CLOSE_SECONDS)

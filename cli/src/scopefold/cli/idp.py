@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from scopefold.cli.answers import Idp, Idps
 from scopefold.cli.doctor import doctor
 from scopefold.cli.failure import usage
-from scopefold.cli.idp_scopes import restore, withhold
+from scopefold.cli.idp_scopes import prune, restore, scopes_, withhold
 from scopefold.cli.stand_ins import StandIn, allow_callback, stand_in_for
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, as_of, at_option, located
@@ -60,7 +60,7 @@ def idp() -> None:
     """Register and look at identity providers."""
 
 
-for part in (doctor, withhold, restore):
+for part in (doctor, scopes_, withhold, restore, prune):
     idp.add_command(part)
 
 

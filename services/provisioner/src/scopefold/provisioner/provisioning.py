@@ -6,6 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
+from msgspec import Struct
+
+from scopefold.consent.attribution import new_findings
+from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
 from scopefold.contracts.recorded import Quarantined, Recorded, examine
 from scopefold.contracts.subjects import idps_filter
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
@@ -16,6 +20,7 @@ from scopefold.provisioner.core.decide import Answer, Command, Refused, decide, 
 from scopefold.provisioner.core.installed import EMPTY, State, fold
 from scopefold.provisioner.core.manifest import Manifest
 from scopefold.runtime.logs import logger
+from scopefold.scopes.lint import Finding
 
 PUBLISHER: Final = "provisioner"
 TRIES: Final = 8
@@ -25,6 +30,17 @@ log = logger(__name__)
 
 class Contended(RuntimeError):
     """Other writers were faster at every try."""
+
+
+class Plan(Struct, frozen=True):
+    """What a command would append now (None: nothing), and what would then newly be wrong with all that its IdP is
+    asked for.
+
+    How many users it would concern, the auth service tells: `POST /v1/previews` there takes the event.
+    """
+
+    event: ConnectorProvisioned | ConnectorDeprovisioned | None
+    findings: tuple[Finding, ...] = ()
 
 
 class Provisioning:
@@ -79,10 +95,27 @@ class Provisioning:
 
         Raises `LogUnavailable` (it may have taken effect), `LogNotDeclared`, `LogFull`, `AppendRefused`, `Contended`.
         """
-        key = command.idempotency_key
-        event_id = self._new_id() if key is None else event_id_of(self._tenant, key)
+        event_id = self._event_id(command)
         async with self._alone():
             return await self._settle(self._ledger(), command, event_id)
+
+    async def plan(self, command: Command) -> Plan | Refused:
+        """What the command would lead to now. Appends nothing. Raises `LogUnavailable`, `LogNotDeclared`."""
+        event_id = self._event_id(command)
+        async with self._alone():
+            await self._catch_up(self._ledger())
+            decision = decide(self._state, self.manifests, command, event_id)
+            if isinstance(decision, Refused):
+                return decision
+            if isinstance(decision, Answer):
+                return Plan(None)
+            recorded = Recorded(self._seq + 1, self._now(), self._tenant, event_id, PUBLISHER, decision.event)
+            before, after = (one.scopes.idps[decision.event.idp] for one in (self._state, fold(self._state, recorded)))
+            return Plan(decision.event, new_findings(before, after))
+
+    def _event_id(self, command: Command) -> str:
+        key = command.idempotency_key
+        return self._new_id() if key is None else event_id_of(self._tenant, key)
 
     async def _settle(self, ledger: Log, command: Command, event_id: str) -> Answer | Refused:
         for attempt in range(TRIES):

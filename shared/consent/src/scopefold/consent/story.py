@@ -27,6 +27,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -145,6 +146,9 @@ def _says(recorded: Recorded, user: str, before: _Standing, now: _Standing) -> s
             return f"Logins leave out {_list(event.scopes)} for now: {by} decided so."
         case ScopesRestored():
             return f"Logins ask for {_list(event.scopes)} again, of everybody who lacks them."
+        case ScopesPruned():
+            pruned = [scope for scope in before.idp.union if scope not in now.idp.union]
+            return f"An operator took {_list(pruned)} out of what logins ask for: nobody wanted it." if pruned else ""
         case UserLoggedIn():
             return f"The user was logged in to {event.client}."
         case TokenStored() | TokenInsufficient() | TokenCleared():

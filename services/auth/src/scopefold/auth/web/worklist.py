@@ -1,5 +1,6 @@
 """`GET /v1/reconsent`: who must consent again, to what, since when and because of what; now, or as it was."""
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -9,14 +10,15 @@ from starlette.responses import Response
 from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.moment import AsOf, standing
-from scopefold.auth.web.service import service_of
+from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reasons import reasons
 from scopefold.consent.reconsent import Row
-from scopefold.consent.ungiven import Why, why
+from scopefold.consent.ungiven import Why
+from scopefold.consent.window import waiting_until
 from scopefold.contracts.words import IdpId
 from scopefold.runtime.moment import At
 from scopefold.runtime.web import ProblemError, json_response, query
-from scopefold.scopes.canonical import canonical_name
 
 
 class WorklistQuery(Struct, frozen=True, kw_only=True):
@@ -40,6 +42,10 @@ class ListedRow(Row, frozen=True, kw_only=True):
             "cleared: the token is gone."
         ),
     ]
+    asked_from: Annotated[
+        datetime | None,
+        Meta(description="From when a login asks for it by itself, while installs are being gathered; null: already."),
+    ]
 
 
 class Worklist(Struct, frozen=True, kw_only=True):
@@ -60,16 +66,26 @@ async def reconsent(request: Request) -> Response:
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
     async with standing(service, asked.at) as (projection, as_of):
-        return await _worklist(projection, asked, after, as_of)
+        return await _worklist(service, projection, asked, after, as_of)
 
 
 async def _worklist(
-    projection: Projection, asked: WorklistQuery, after: tuple[str, str, str] | None, as_of: AsOf
+    service: Service,
+    projection: Projection,
+    asked: WorklistQuery,
+    after: tuple[str, str, str] | None,
+    as_of: AsOf,
 ) -> Response:
     page = await projection.page(idp=asked.idp, after=after, limit=asked.limit)
     counts = _Counts(projection)
     rows = [
-        ListedRow(**{name: getattr(row, name) for name in Row.__struct_fields__}, why=counts.why(row))
+        ListedRow(
+            **{name: getattr(row, name) for name in Row.__struct_fields__},
+            why=counts.why(row),
+            asked_from=waiting_until(
+                projection.scopes.idps[row.idp], row.missing, service.consent_window, as_of.at or now()
+            ),
+        )
         for row in page.rows
     ]
     return json_response(
@@ -93,20 +109,11 @@ class _Counts:
     def why(self, row: Row) -> dict[str, Why]:
         """By scope, why this user's grant lacks it."""
         profile = (self._projection.scopes.idps.get(row.idp) or Idp(row.idp)).profile
-        told: dict[str, Why] = {}
-        if row.cleared is not None:
-            return dict.fromkeys((lack.scope for lack in row.missing), "cleared")
-        for lack in row.missing:
-            name = canonical_name(profile, lack.scope)
-            if (counted := self._users.get((row.idp, name))) is None:
+
+        def counted(name: str) -> tuple[int, int]:
+            if (row.idp, name) not in self._users:
                 users_without = self._projection.ungiven(row.idp).get(name, 0)
-                counted = self._users[row.idp, name] = (self._projection.users_with(row.idp, name), users_without)
-            told[lack.scope] = why(
-                profile,
-                lack.scope,
-                row.ungiven,
-                reported=[scope for report in row.reports for scope in report.missing],
-                users_with=counted[0],
-                users_without=counted[1],
-            )
-        return told
+                self._users[row.idp, name] = (self._projection.users_with(row.idp, name), users_without)
+            return self._users[row.idp, name]
+
+        return reasons(row, profile, counted)
