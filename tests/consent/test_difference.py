@@ -91,7 +91,7 @@ def test_who_leaves_by_a_consent_and_who_by_a_deprovisioning_are_told_apart() ->
     ]
     assert ((), ()) == (change.entered, change.changed)
     (idp,) = change.idps
-    assert [READ] == [one.scope for one in idp.unneeded]
+    assert [(READ, [7])] == [(one.scope, [reason.cause.seq for reason in one.because]) for one in idp.unneeded]
     assert () == idp.union, "the union keeps what nobody needs any more"
 
 
