@@ -15,7 +15,7 @@ from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.reconsent import connectors_of, scopes_of
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
-from scopefold.consent.difference import Changed, Difference, IdpChange, Left, Moved, Reason, difference, rows_of
+from scopefold.consent.difference import Changed, Difference, IdpChange, Left, Moved, Reason, difference
 from scopefold.consent.reconsent import EMPTY, Row, State, replay
 from scopefold.contracts.recorded import Recorded
 from scopefold.contracts.subjects import OF_IDPS
@@ -81,7 +81,7 @@ async def _diff(reach: Reach, tenant: str, first: str, second: str | None, idp: 
         before, _ = await _folded(log, tenant, EMPTY, 0, begin.seq)
         after, between = await _folded(log, tenant, before, begin.seq, end.seq)
     found = _at(idp, difference(before, after, between))
-    on_it = sum(idp in (None, at) for at, _ in rows_of(before))
+    on_it = sum(found.before.values())
     return Diff(
         first=begin,
         second=end,
@@ -115,6 +115,7 @@ def _at(idp: str | None, found: Difference) -> Difference:
     if idp is None:
         return found
     return Difference(
+        before={name: count for name, count in found.before.items() if name == idp},
         entered=tuple(row for row in found.entered if row.idp == idp),
         left=tuple(one for one in found.left if one.was.idp == idp),
         changed=tuple(one for one in found.changed if one.now.idp == idp),

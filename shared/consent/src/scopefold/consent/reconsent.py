@@ -376,9 +376,11 @@ def _lacking_since(held: UserGrant, lack: Lack) -> Cause:
 
 def worklist(state: State) -> Iterator[Row]:
     """Everyone who must consent again, ordered by IdP, grant set and user."""
+    sets = {(grant_key(held.grant), held.idp): held.grant for held in state.present()}
+    needs = {idp: requirements(state.scopes.idps.get(idp) or Idp(idp)) for idp in {idp for _, idp in sets}}
     judged = {
-        (grant_key(held.grant), held.idp): judge(state.scopes.idps.get(held.idp) or Idp(held.idp), held.grant)
-        for held in state.present()
+        (key, idp): judge(state.scopes.idps.get(idp) or Idp(idp), grant, needs[idp])
+        for (key, idp), grant in sets.items()
     }
     for held in sorted(state.present(), key=lambda held: (held.idp, grant_key(held.grant), held.user)):
         judgement = judged[grant_key(held.grant), held.idp]
