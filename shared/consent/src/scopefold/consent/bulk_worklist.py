@@ -1,0 +1,193 @@
+"""What the bulk fold's columns answer: the counts and the pages of the worklist, a row made only when it is shown."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.compute as pc
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scopefold.consent.bulk import Bulk
+from scopefold.consent.facts import Number, Whole
+from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reconsent import (
+    Judgement,
+    Requirements,
+    Row,
+    State,
+    UserGrant,
+    grant_key,
+    judge,
+    requirements,
+    row_of,
+)
+from scopefold.consent.shapes import with_causes
+from scopefold.contracts.recorded import Cause
+from scopefold.scopes.coverage import Grant, carries
+
+Causes = Callable[[frozenset[int]], Mapping[int, Cause]]
+"""Looks up the causes at these sequences of the log."""
+
+TOGETHER: Final = 1000
+
+
+class GrantSet(Struct, frozen=True):
+    """A canonical grant that users hold at an IdP, how many do, and what it is worth."""
+
+    idp: str
+    key: str
+    grant: Grant
+    users: int
+    judgement: Judgement
+
+
+class BulkWorklist:
+    """The worklist at the moment up to which `bulk` is folded. `users` are their ids, by number: an Arrow array.
+
+    Holds good until `bulk` goes on.
+    """
+
+    def __init__(self, bulk: Bulk, users: Any) -> None:
+        self._bulk = bulk
+        self._users = users
+        numbers: dict[tuple[str, str], int] = {}
+        grants: list[UserGrant] = []
+
+        def number_of(held: UserGrant) -> int:
+            number = numbers.setdefault((held.idp, grant_key(held.grant)), len(numbers))
+            if number == len(grants):
+                grants.append(held)
+            return number
+
+        of_shape = np.array([-1 if shape is None else number_of(shape) for shape in bulk.shapes], np.int32)
+        held = bulk.shape[: bulk.count]
+        self._set: Number = of_shape[held]
+        for place, grant in bulk.apart.items():
+            self._set[place] = number_of(grant)
+        counts = np.bincount(self._set[self._set >= 0], minlength=len(grants)).tolist()
+        needs: dict[str, tuple[Idp, Requirements]] = {}
+        self._sets: dict[int, GrantSet] = {}
+        for (name, key), number in sorted(numbers.items()):
+            if counts[number]:
+                if name not in needs:
+                    idp = bulk.scopes.idps.get(name) or Idp(name)
+                    needs[name] = idp, requirements(idp)
+                judged = judge(needs[name][0], grants[number].grant, needs[name][1])
+                self._sets[number] = GrantSet(name, key, grants[number].grant, counts[number], judged)
+        self._order: Whole = np.argsort(self._set, kind="stable")
+        self._ordered = self._set[self._order]
+        self._sorted: dict[int, tuple[Any, Whole]] = {}
+
+    @property
+    def sets(self) -> tuple[GrantSet, ...]:
+        """Every grant set that somebody holds, ordered by IdP and key."""
+        return tuple(self._sets.values())
+
+    def count(self, status: str, idp: str | None = None) -> int:
+        """How many users stand at this status (`missing`, `unknown`, `covered`), at one IdP or at all."""
+        return sum(one.users for one in self.sets if one.judgement.status == status and idp in (None, one.idp))
+
+    def users_with(self, idp: str, scope: str) -> int:
+        """How many users' grants at an IdP carry a scope."""
+        profile = (self._bulk.scopes.idps.get(idp) or Idp(idp)).profile
+        return sum(one.users for one in self.sets if one.idp == idp and carries(profile, one.grant, scope))
+
+    def ungiven(self, idp: str) -> dict[str, int]:
+        """What users were asked for in vain at an IdP the last time they came, by canonical name, and how many."""
+        bulk = self._bulk
+        held = np.bincount(bulk.shape[: bulk.count], minlength=len(bulk.shapes)).tolist()
+        grants = [(shape, users) for shape, users in zip(bulk.shapes, held, strict=True) if shape is not None]
+        counted: Counter[str] = Counter()
+        for grant, users in [*grants, *((one, 1) for one in bulk.apart.values())]:
+            if grant.idp == idp:
+                counted.update({one.scope: users for one in grant.ungiven})
+        return {scope: users for scope, users in sorted(counted.items()) if users}
+
+    def page(
+        self, causes: Causes, *, idp: str | None = None, after: tuple[str, str, str] | None = None, limit: int
+    ) -> tuple[tuple[Row, ...], tuple[str, str, str] | None]:
+        """Rows, ordered by IdP, grant set and user, after the place that `after` names; and where the next part
+        begins, None where there is none.
+        """
+        found: list[tuple[UserGrant, GrantSet]] = []
+        for number, one in self._missing(idp):
+            place = (one.idp, one.key)
+            if after is not None and place < after[:2]:
+                continue
+            names, places = self._members(number)
+            start = bisect_right(names, after[2], key=_text) if after is not None and place == after[:2] else 0
+            end = start + limit + 1 - len(found)
+            for name, at in zip(names[start:end].to_pylist(), places[start:end].tolist(), strict=True):
+                found.append((self._held(at, name), one))
+            if len(found) > limit:
+                last, of = found[limit - 1]
+                return tuple(_shown(found[:limit], causes)), (of.idp, of.key, last.user)
+        return tuple(_shown(found, causes)), None
+
+    def rows(self, causes: Causes, idp: str | None = None) -> Iterator[Row]:
+        """The whole worklist, in the order of its pages."""
+        for number, one in self._missing(idp):
+            names, places = self._members(number)
+            for start in range(0, len(places), TOGETHER):
+                part = slice(start, start + TOGETHER)
+                pairs = zip(names[part].to_pylist(), places[part].tolist(), strict=True)
+                yield from _shown([(self._held(at, name), one) for name, at in pairs], causes)
+
+    def state(self, causes: Causes) -> State:
+        """All of it as the fold one by one has it: an object for every user."""
+        found = []
+        for number in self._sets:
+            names, places = self._members(number)
+            found += [self._held(at, name) for name, at in zip(names.to_pylist(), places.tolist(), strict=True)]
+        known = causes(frozenset(seq for one in found for seq in _sequences(one)))
+        grants = {(one.idp, one.user): _explained(one, known) for one in found}
+        return State(self._bulk.scopes, grants)
+
+    def _missing(self, idp: str | None) -> Iterator[tuple[int, GrantSet]]:
+        for number, one in self._sets.items():
+            if one.judgement.status == "missing" and idp in (None, one.idp):
+                yield number, one
+
+    def _members(self, number: int) -> tuple[Any, Whole]:
+        """The users who hold a grant set, in the order of their ids: these, and their places."""
+        if number not in self._sorted:
+            begin, end = np.searchsorted(self._ordered, [number, number + 1])
+            places = self._order[begin:end]
+            names = self._users.take(self._bulk.user[places])
+            order = pc.sort_indices(names)
+            self._sorted[number] = names.take(order), places[order.to_numpy()]
+        return self._sorted[number]
+
+    def _held(self, place: int, user: str) -> UserGrant:
+        grant = self._bulk.grant(place, user)
+        assert grant is not None
+        return replace(grant, user=user)
+
+
+def _shown(found: Iterable[tuple[UserGrant, GrantSet]], causes: Causes) -> Iterator[Row]:
+    held = list(found)
+    known = causes(frozenset(seq for grant, _ in held for seq in _sequences(grant)))
+    for grant, one in held:
+        yield row_of(_explained(grant, known), one.judgement)
+
+
+def _sequences(grant: UserGrant) -> set[int]:
+    met: set[int] = set()
+
+    def noted(cause: Cause) -> Cause:
+        met.add(cause.seq)
+        return cause
+
+    with_causes(grant, noted)
+    return met
+
+
+def _explained(grant: UserGrant, known: Mapping[int, Cause]) -> UserGrant:
+    return with_causes(grant, lambda cause: known[cause.seq])
+
+
+def _text(scalar: Any) -> str:
+    return str(scalar.as_py())

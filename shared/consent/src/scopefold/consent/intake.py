@@ -1,0 +1,117 @@
+"""From Arrow tables with the log's columns (`contracts.columns`) to what the bulk fold reads."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, get_args
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from scopefold.consent.facts import NEVER, NO_NUMBER, NOBODY, Facts, Number, Said, Whole, firsts_of
+from scopefold.contracts.columns import CLOCKS, ELSEWHERE, QUARANTINED, Row, message_in
+from scopefold.contracts.events import Event, tag_of
+from scopefold.contracts.recorded import Recorded
+
+Exactly = Callable[[int], Recorded]
+
+_SAYING: Final = ("type", "idp", "publisher", "detail")
+_TAGS: Final = frozenset(tag_of(kind) for kind in get_args(Event))
+_OWN_COLUMN: Final = frozenset({"idp", "user", "generation", *CLOCKS})
+
+
+class Intake:
+    """Reads tables of one tenant's log. `users` are the ids of those who have a number already: an Arrow array, in
+    which the number is the place. Who is met without a number gets the next one.
+    """
+
+    def __init__(self, tenant: str, users: Any = None) -> None:
+        self._tenant = tenant
+        self._said: dict[tuple[str, ...], Said] = {}
+        self._numbered = pa.array([], pa.string()) if users is None else users
+        self._met: dict[str, int] = {}
+
+    @property
+    def users(self) -> Any:
+        """All users' ids, by number."""
+        return pa.concat_arrays([self._numbered, pa.array(self._met, pa.string())])
+
+    def facts(self, table: Any, exactly: Exactly | None = None) -> Facts:
+        """The table's rows, which are in the log's order. `exactly` is needed where it lacks columns that explain."""
+        exactly = exactly or partial(self._recorded, table)
+        at = _whole(table["at"].cast(pa.int64()))
+        expires = np.full((len(CLOCKS), len(at)), NEVER, np.int64)
+        for number, column in enumerate(CLOCKS.values()):
+            told = _valid(table[column])
+            expires[number, told] = at[told] + _whole(table[column].fill_null(0))[told]
+        said, sayings = self._sayings(table, exactly)
+        return Facts(
+            seq=_whole(table["seq"].cast(pa.int64())),
+            said=said,
+            sayings=sayings,
+            user=self._users(table["user"]),
+            generation=_whole(table["generation"].cast(pa.int64()).fill_null(NO_NUMBER)),
+            expires=expires,
+            exactly=exactly,
+        )
+
+    def _recorded(self, table: Any, place: int) -> Recorded:
+        (row,) = table.slice(place, 1).to_pylist()
+        found = message_in(Row(**{name: row[name] for name in Row._fields}), self._tenant)
+        assert isinstance(found, Recorded)
+        return found
+
+    def _sayings(self, table: Any, exactly: Exactly) -> tuple[Number, tuple[Said, ...]]:
+        """What each row says, as a place among the different things that are said."""
+        code: Whole = np.zeros(table.num_rows, np.int64)
+        keys: list[tuple[str, ...]] = [()]
+        for name in _SAYING:
+            places, different = _encoded(table[name])
+            values = different.to_pylist()
+            code, pairs = _encoded(pa.array(code * len(values) + places))
+            keys = [(*keys[one // len(values)], values[one % len(values)]) for one in pairs.to_pylist()]
+        said = code.astype(np.int32)
+        for key, first in zip(keys, firsts_of(said, len(keys)).tolist(), strict=True):
+            if key not in self._said:
+                self._said[key] = _said(key, partial(exactly, first))
+        return said, tuple(self._said[key] for key in keys)
+
+    def _users(self, column: Any) -> Number:
+        if pa.types.is_integer(column.type):
+            return _whole(column.cast(pa.int64()).fill_null(NOBODY)).astype(np.int32)
+        places, different = _encoded(column)
+        numbers = pc.index_in(different, value_set=self._numbered).to_pylist()
+        for place, user in enumerate(different.to_pylist()):
+            if numbers[place] is None:
+                numbers[place] = self._met.setdefault(user, len(self._numbered) + len(self._met))
+        return np.array([*numbers, NOBODY], np.int32)[places]
+
+
+def _said(key: tuple[str, ...], example: Callable[[], Recorded]) -> Said:
+    """What rows of one type, IdP, publisher and detail say, of which there is an example."""
+    kind, *_, detail = key
+    if kind in (QUARANTINED, ELSEWHERE):
+        return Said(None)
+    beyond = _OWN_COLUMN.intersection(msgspec.json.decode(detail, type=dict[str, Any]))
+    return Said(example(), alike=kind in _TAGS and not beyond)
+
+
+def _encoded(column: Any) -> tuple[Whole, Any]:
+    """Each row's place among the column's different values, and those; -1 where there is none."""
+    if isinstance(column, pa.ChunkedArray):
+        column = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).unify_dictionaries()
+        column = column.combine_chunks()
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return _whole(encoded.indices.cast(pa.int64()).fill_null(-1)), encoded.dictionary
+
+
+def _whole(column: Any) -> Whole:
+    return np.asarray(
+        column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy(), np.int64
+    )
+
+
+def _valid(column: Any) -> NDArray[np.bool_]:
+    return np.asarray(column.is_valid(), np.bool_)
