@@ -14,6 +14,11 @@ def test_both_folds_say_the_same_at_every_cut(log: Log, cuts: list[int], slots: 
     assert disagreements(log, cuts, slots=slots, many_rounds=many_rounds) == []
 
 
+@given(hard_logs(90), st.lists(st.integers(0, 90), max_size=3))
+def test_a_fold_that_was_kept_goes_on_alike(log: Log, cuts: list[int]) -> None:
+    assert disagreements(log, cuts, slots=2, keeping=True) == []
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_both_folds_say_the_same_of_a_long_log(seed: int) -> None:
     random = Random(seed)

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from scopefold.consent.bulk import Bulk
 from scopefold.consent.bulk_worklist import BulkWorklist
 from scopefold.consent.intake import Intake
+from scopefold.consent.kept import kept, restored
 from scopefold.consent.reconsent import EMPTY, Row, State, judge, replay, worklist
-from scopefold.consent.shapes import EPOCH
 from scopefold.contracts.columns import COLUMNS, row_of
 from scopefold.contracts.events import TokenStored
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
@@ -80,11 +80,11 @@ def ours(log: Log) -> list[Recorded]:
 
 
 def disagreements(
-    log: Log, cuts: Sequence[int], *, slots: int = 4, many_rounds: int = 64, whole: bool = False
+    log: Log, cuts: Sequence[int], *, slots: int = 4, many_rounds: int = 64, keeping: bool = False
 ) -> list[str]:
     """Where the two folds say different things of a log, whose parts between the cuts are folded at once.
 
-    They are compared after each part. `whole` says that the columns explain nothing: ids are looked up.
+    They are compared after each part. With `keeping`, the bulk fold goes on from bytes after each part.
     """
     intake, bulk = Intake("default"), Bulk(slots=slots, many_rounds=many_rounds)
     causes = {one.seq: one.cause for one in ours(log)}
@@ -94,6 +94,9 @@ def disagreements(
         bulk.fold(intake.facts(table_of(part)))
         expected = replay(ours(part), expected)
         begun = end
+        if keeping:
+            bulk = restored(kept(bulk, f"up to {end}"), f"up to {end}")
+            intake = Intake("default", intake.users)
         found += [f"after {end} events: {what}" for what in _differ(expected, BulkWorklist(bulk, intake.users), causes)]
     return found
 
@@ -127,8 +130,3 @@ def _differ(expected: State, actual: BulkWorklist, causes: dict[int, Cause]) -> 
         "unknown": unknown == actual.count("unknown", None),
     }
     return [what for what, holds in same.items() if not holds]
-
-
-def blank(cause: Cause) -> Cause:
-    """A cause of which only the sequence is known."""
-    return Cause(cause.seq, EPOCH, "")

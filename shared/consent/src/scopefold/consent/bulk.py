@@ -268,6 +268,30 @@ class Bulk:
         self.generation = _grown(self.generation, count, 0)
         self.expires, self.slots = _grown(self.expires, count, NEVER), _grown(self.slots, count, 0)
 
+    def take(
+        self,
+        *,
+        names: Sequence[str],
+        idp: Number,
+        user: Number,
+        shapes: Sequence[UserGrant],
+        shape: Number,
+        generation: Whole,
+        expires: Whole,
+        slots: Whole,
+    ) -> None:
+        """Take over what was kept of such a fold. `idp` is each place's, by its number among `names`."""
+        self.count = len(user)
+        self.user, self.shape, self.generation = user, shape, generation
+        self.expires, self.slots = expires, slots
+        self.shapes = [None, None, *shapes]
+        self._shape_numbers = {one: number for number, one in enumerate(shapes, start=len(self.shapes) - len(shapes))}
+        for number, name in enumerate(names):
+            places = np.flatnonzero(idp == number).astype(np.int32)
+            known = np.full(int(user[places].max(initial=-1)) + 1, -1, np.int32)
+            known[user[places]] = places
+            self._places[name] = known
+
     @property
     def places(self) -> dict[str, Number]:
         """By IdP and user's number: the place, or -1."""
