@@ -15,6 +15,11 @@ def test_both_folds_say_the_same_at_every_cut(log: Log, cuts: list[int], slots: 
 
 
 @given(hard_logs(90), st.lists(st.integers(0, 90), max_size=3))
+def test_tables_that_explain_nothing_are_folded_alike(log: Log, cuts: list[int]) -> None:
+    assert disagreements(log, cuts, bare=True) == []
+
+
+@given(hard_logs(90), st.lists(st.integers(0, 90), max_size=3))
 def test_a_fold_that_was_kept_goes_on_alike(log: Log, cuts: list[int]) -> None:
     assert disagreements(log, cuts, slots=2, keeping=True) == []
 

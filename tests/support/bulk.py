@@ -1,11 +1,12 @@
 """Logs with everything that a log may hold, as tables for the bulk fold; and what both folds say, to be compared."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from scopefold.consent.bulk_worklist import BulkWorklist
 from scopefold.consent.intake import Intake
 from scopefold.consent.kept import kept, restored
 from scopefold.consent.reconsent import EMPTY, Row, State, judge, replay, worklist
-from scopefold.contracts.columns import COLUMNS, row_of
+from scopefold.contracts.columns import COLUMNS, EXPLAINING, row_of
 from scopefold.contracts.events import TokenStored
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
 from tests.support.logs import canonical_dump, random_log, registered
@@ -80,18 +81,22 @@ def ours(log: Log) -> list[Recorded]:
 
 
 def disagreements(
-    log: Log, cuts: Sequence[int], *, slots: int = 4, many_rounds: int = 64, keeping: bool = False
+    log: Log, cuts: Sequence[int], *, slots: int = 4, many_rounds: int = 64, keeping: bool = False, bare: bool = False
 ) -> list[str]:
     """Where the two folds say different things of a log, whose parts between the cuts are folded at once.
 
-    They are compared after each part. With `keeping`, the bulk fold goes on from bytes after each part.
+    They are compared after each part. With `keeping`, the bulk fold goes on from bytes after each part. `bare`
+    tables number their users and lack what only explains.
     """
-    intake, bulk = Intake("default"), Bulk(slots=slots, many_rounds=many_rounds)
+    bulk = Bulk(slots=slots, many_rounds=many_rounds)
+    users = list(dict.fromkeys(one.event.user for one in ours(log) if getattr(one.event, "user", None))) if bare else []
+    intake = Intake("default", pa.array(users, pa.string()))
     causes = {one.seq: one.cause for one in ours(log)}
     expected, begun, found = EMPTY, 0, []
     for end in [*sorted(min(cut, len(log)) for cut in cuts), len(log)]:
         part = log[begun:end]
-        bulk.fold(intake.facts(table_of(part)))
+        table = table_of(part)
+        bulk.fold(intake.facts(_bare(table, users), _at(part)) if bare else intake.facts(table))
         expected = replay(ours(part), expected)
         begun = end
         if keeping:
@@ -99,6 +104,20 @@ def disagreements(
             intake = Intake("default", intake.users)
         found += [f"after {end} events: {what}" for what in _differ(expected, BulkWorklist(bulk, intake.users), causes)]
     return found
+
+
+def _bare(table: Any, users: Sequence[str]) -> Any:
+    numbers = pc.index_in(table["user"], value_set=pa.array(users, pa.string()))
+    return table.drop_columns([*EXPLAINING, "user"]).append_column("user", numbers)
+
+
+def _at(part: Log) -> Callable[[int], Recorded]:
+    def exactly(place: int) -> Recorded:
+        found = part[place]
+        assert isinstance(found, Recorded)
+        return found
+
+    return exactly
 
 
 def _differ(expected: State, actual: BulkWorklist, causes: dict[int, Cause]) -> list[str]:

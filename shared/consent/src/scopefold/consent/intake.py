@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from scopefold.consent.facts import NEVER, NO_NUMBER, NOBODY, Facts, Number, Said, Whole, firsts_of
-from scopefold.contracts.columns import CLOCKS, ELSEWHERE, QUARANTINED, Row, message_in
+from scopefold.contracts.columns import CLOCKS, ELSEWHERE, QUARANTINED, REFS, Row, message_in
 from scopefold.contracts.events import Event, tag_of
 from scopefold.contracts.recorded import Recorded
 
@@ -19,6 +19,11 @@ Exactly = Callable[[int], Recorded]
 
 _SAYING: Final = ("type", "idp", "publisher", "detail")
 _TAGS: Final = frozenset(tag_of(kind) for kind in get_args(Event))
+_WITH_FINGERPRINT: Final = frozenset(
+    tag_of(kind) for kind in get_args(Event) if "fingerprint" in kind.__struct_fields__
+)
+_WITH_REF: Final = frozenset(tag for tag in _TAGS if tag.partition(".")[0] in REFS)
+_BLANK: Final[dict[str, Any]] = {**dict.fromkeys(Row._fields), "event_id": ""}
 _OWN_COLUMN: Final = frozenset({"idp", "user", "generation", *CLOCKS})
 
 
@@ -58,8 +63,9 @@ class Intake:
         )
 
     def _recorded(self, table: Any, place: int) -> Recorded:
+        """The event at a place; without columns that explain, one that says the same."""
         (row,) = table.slice(place, 1).to_pylist()
-        found = message_in(Row(**{name: row[name] for name in Row._fields}), self._tenant)
+        found = message_in(Row(**_BLANK | _explained(row)), self._tenant)
         assert isinstance(found, Recorded)
         return found
 
@@ -75,7 +81,8 @@ class Intake:
         said = code.astype(np.int32)
         for key, first in zip(keys, firsts_of(said, len(keys)).tolist(), strict=True):
             if key not in self._said:
-                self._said[key] = _said(key, partial(exactly, first))
+                example = partial(self._recorded, table) if key[0] in _TAGS else exactly
+                self._said[key] = _said(key, partial(example, first))
         return said, tuple(self._said[key] for key in keys)
 
     def _users(self, column: Any) -> Number:
@@ -87,6 +94,14 @@ class Intake:
             if numbers[place] is None:
                 numbers[place] = self._met.setdefault(user, len(self._numbered) + len(self._met))
         return np.array([*numbers, NOBODY], np.int32)[places]
+
+
+def _explained(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, with something in place of what such an event must have and the row does not."""
+    kind = row["type"]
+    blank = {"fingerprint": "" if kind in _WITH_FINGERPRINT else None, "ref": "" if kind in _WITH_REF else None}
+    told = {name: value for name, value in row.items() if name in _BLANK}
+    return blank | told | ({"user": ""} if isinstance(row["user"], int) else {})
 
 
 def _said(key: tuple[str, ...], example: Callable[[], Recorded]) -> Said:
