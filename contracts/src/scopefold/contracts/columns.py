@@ -100,18 +100,39 @@ class BadRow(ValueError):
 
 
 class _Kind:
-    """How events of one type are taken apart."""
+    """How events of one type are taken apart, quickly: a log has millions."""
 
     def __init__(self, kind: type[Struct]) -> None:
+        names = kind.__struct_fields__
         self.tag = sys.intern(tag_of(kind))
-        self.ref = REFS.get(self.tag.partition(".")[0], "")
-        self.rest = tuple(name for name in kind.__struct_fields__ if name not in _OWN_COLUMN and name != self.ref)
-        self.said: Callable[[Event], tuple[object, ...]] = (
-            attrgetter(*self.rest) if len(self.rest) > 1 else lambda event: tuple(getattr(event, n) for n in self.rest)
+        ref = REFS.get(self.tag.partition(".")[0], "")
+        self.rest = tuple(name for name in names if name not in _OWN_COLUMN and name != ref)
+        self.said = _tuple_of(self.rest)
+        self.user, self.generation, self.fingerprint, self.predecessor, self.ref = (
+            attrgetter(name) if name in names else _none
+            for name in ("user", "generation", "fingerprint", "predecessor", ref)
         )
-        self.has_clocks = any(name in CLOCKS for name in kind.__struct_fields__)
+        self.clocks = _tuple_of(tuple(CLOCKS)) if any(name in CLOCKS for name in names) else None
         self.repeats = kind not in OF_IDPS
         """What is said of users repeats; what is said of IdPs hardly does, and not all of it can be hashed."""
+
+
+def _none(_: object) -> Any:
+    return None
+
+
+def _tuple_of(names: tuple[str, ...]) -> Callable[[Event], tuple[Any, ...]]:
+    """What these members of an event say. `attrgetter` gives a tuple only of two and more."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    if not names:
+        return lambda _: ()
+    one = attrgetter(names[0])
+    return lambda event: (one(event),)
+
+
+def _after(at: datetime, expires: datetime | None) -> int | None:
+    return None if expires is None else (expires - at) // _MICROSECOND
 
 
 _KINDS: Final[Mapping[type, _Kind]] = {kind: _Kind(kind) for kind in get_args(Event)}
@@ -134,16 +155,17 @@ def row_of(one: Recorded | Quarantined, tenant: str) -> Row:
     event, at = one.event, one.at
     kind = _KINDS[type(event)]
     said = kind.said(event)
-    generation: int | None = getattr(event, "generation", None)
+    detail = _detail(kind.rest, said) if kind.repeats else _written(kind.rest, said)
     beyond: dict[str, object] = {}
+    generation = kind.generation(event)
     if generation is not None and generation > MAX_GENERATION:
         beyond["generation"], generation = generation, None
     access = idle = absolute = None
-    if kind.has_clocks:
-        clocks = [getattr(event, name) for name in CLOCKS]
-        access, idle, absolute = [None if expires is None else (expires - at) // _MICROSECOND for expires in clocks]
-        beyond |= {name: at for name, at in zip(CLOCKS, clocks, strict=True) if at is not None and at.tzinfo is not UTC}
-    detail = _detail(kind.rest, said) if kind.repeats else _written(kind.rest, said)
+    if kind.clocks is not None:
+        clocks = kind.clocks(event)
+        access, idle, absolute = [_after(at, expires) for expires in clocks]
+        if not all(expires is None or expires.tzinfo is UTC for expires in clocks):
+            beyond |= {name: when for name, when in zip(CLOCKS, clocks, strict=True) if when is not None}
     if beyond:
         detail = _written((*kind.rest, *beyond), (*said, *beyond.values()))
     return Row(
@@ -152,15 +174,15 @@ def row_of(one: Recorded | Quarantined, tenant: str) -> Row:
         one.event_id,
         kind.tag,
         event.idp,
-        getattr(event, "user", None),
+        kind.user(event),
         one.publisher,
         generation,
-        getattr(event, "fingerprint", None),
-        getattr(event, "predecessor", None),
+        kind.fingerprint(event),
+        kind.predecessor(event),
         access,
         idle,
         absolute,
-        getattr(event, kind.ref) if kind.ref else None,
+        kind.ref(event),
         detail,
     )
 

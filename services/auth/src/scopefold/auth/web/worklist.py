@@ -7,14 +7,14 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.worklist import BadCursor, read_cursor, read_moment, write_cursor
-from scopefold.auth.store.history import NoSuchMoment
+from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.service import service_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why, why
 from scopefold.contracts.words import IdpId
+from scopefold.ledger.moments import BadMoment, NoSuchMoment, parse
 from scopefold.runtime.web import ProblemError, json_response, query
 from scopefold.scopes.canonical import canonical_name
 
@@ -65,8 +65,8 @@ async def reconsent(request: Request) -> Response:
     bus = service.bus
     try:
         after = read_cursor(asked.cursor) if asked.cursor else None
-        moment = read_moment(asked.at) if asked.at else None
-    except BadCursor as error:
+        moment = parse(asked.at) if asked.at is not None else None
+    except (BadCursor, BadMoment) as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
     if moment is None:
         return await _worklist(service.projection, asked, after, None)
