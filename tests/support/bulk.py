@@ -1,6 +1,6 @@
 """Logs with everything that a log may hold, as tables for the bulk fold; and what both folds say, to be compared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 from typing import Any, Final
@@ -89,14 +89,19 @@ def disagreements(
     tables number their users and lack what only explains.
     """
     bulk = Bulk(slots=slots, many_rounds=many_rounds)
-    users = list(dict.fromkeys(one.event.user for one in ours(log) if getattr(one.event, "user", None))) if bare else []
+    met = dict.fromkeys(user for one in ours(log) if (user := getattr(one.event, "user", None)) is not None)
+    users: list[str] = list(met) if bare else []
     intake = Intake("default", pa.array(users, pa.string()))
     causes = {one.seq: one.cause for one in ours(log)}
     expected, begun, found = EMPTY, 0, []
     for end in [*sorted(min(cut, len(log)) for cut in cuts), len(log)]:
         part = log[begun:end]
         table = table_of(part)
-        bulk.fold(intake.facts(_bare(table, users), _at(part)) if bare else intake.facts(table))
+        if bare:
+            told = _bare(table, users)
+            bulk.fold(intake.facts(told, table.select(EXPLAINING).take(intake.wanting(told))))
+        else:
+            bulk.fold(intake.facts(table))
         expected = replay(ours(part), expected)
         begun = end
         if keeping:
@@ -111,27 +116,15 @@ def _bare(table: Any, users: Sequence[str]) -> Any:
     return table.drop_columns([*EXPLAINING, "user"]).append_column("user", numbers)
 
 
-def _at(part: Log) -> Callable[[int], Recorded]:
-    def exactly(place: int) -> Recorded:
-        found = part[place]
-        assert isinstance(found, Recorded)
-        return found
-
-    return exactly
-
-
 def _differ(expected: State, actual: BulkWorklist, causes: dict[int, Cause]) -> list[str]:
-    def known(asked: frozenset[int]) -> dict[int, Cause]:
-        return {seq: causes[seq] for seq in asked}
-
-    state = actual.state(known)
+    state = actual.state(causes)
     rows = list(worklist(expected))
     pages: list[Row] = []
     after = None
     for _ in range(len(rows) + 1):
-        page, after = actual.page(known, after=after, limit=3)
-        pages += page
-        if after is None:
+        page = actual.page(after=after, limit=3)
+        pages += page.rows({seq: causes[seq] for seq in page.sequences})
+        if (after := page.next) is None:
             break
     judged = [
         judge(expected.scopes.idps[one.idp], one.grant)
@@ -143,7 +136,7 @@ def _differ(expected: State, actual: BulkWorklist, causes: dict[int, Cause]) -> 
         "idps": expected.scopes == state.scopes,
         "grants": expected.grants == state.grants,
         "dump": canonical_dump(expected) == canonical_dump(state),
-        "rows": rows == list(actual.rows(known)),
+        "rows": rows == [row for part in actual.parts() for row in part.rows(causes)],
         "pages": rows == pages,
         "count": len(rows) == actual.count("missing"),
         "unknown": unknown == actual.count("unknown", None),

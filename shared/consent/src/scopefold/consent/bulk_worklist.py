@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -28,8 +28,8 @@ from scopefold.consent.shapes import with_causes
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.coverage import Grant, carries
 
-Causes = Callable[[frozenset[int]], Mapping[int, Cause]]
-"""Looks up the causes at these sequences of the log."""
+Place = tuple[str, str, str]
+"""IdP, grant set, user."""
 
 TOGETHER: Final = 1000
 
@@ -42,6 +42,22 @@ class GrantSet(Struct, frozen=True):
     grant: Grant
     users: int
     judgement: Judgement
+
+
+class Part(Struct, frozen=True):
+    """A part of the worklist, and where the next part begins (None: there is none)."""
+
+    held: tuple[tuple[UserGrant, GrantSet], ...]
+    next: Place | None
+
+    @property
+    def sequences(self) -> frozenset[int]:
+        """The sequences of the causes that the rows tell, of which nothing else is known here."""
+        return frozenset(seq for grant, _ in self.held for seq in _sequences(grant))
+
+    def rows(self, causes: Mapping[int, Cause]) -> tuple[Row, ...]:
+        """The rows. `causes` has the cause at each of `sequences`."""
+        return tuple(row_of(_explained(grant, causes), one.judgement) for grant, one in self.held)
 
 
 class BulkWorklist:
@@ -106,12 +122,8 @@ class BulkWorklist:
                 counted.update({one.scope: users for one in grant.ungiven})
         return {scope: users for scope, users in sorted(counted.items()) if users}
 
-    def page(
-        self, causes: Causes, *, idp: str | None = None, after: tuple[str, str, str] | None = None, limit: int
-    ) -> tuple[tuple[Row, ...], tuple[str, str, str] | None]:
-        """Rows, ordered by IdP, grant set and user, after the place that `after` names; and where the next part
-        begins, None where there is none.
-        """
+    def page(self, *, idp: str | None = None, after: Place | None = None, limit: int) -> Part:
+        """Rows, ordered by IdP, grant set and user, after the place that `after` names."""
         found: list[tuple[UserGrant, GrantSet]] = []
         for number, one in self._missing(idp):
             place = (one.idp, one.key)
@@ -119,31 +131,26 @@ class BulkWorklist:
                 continue
             names, places = self._members(number)
             start = bisect_right(names, after[2], key=_text) if after is not None and place == after[:2] else 0
-            end = start + limit + 1 - len(found)
-            for name, at in zip(names[start:end].to_pylist(), places[start:end].tolist(), strict=True):
-                found.append((self._held(at, name), one))
+            found += self._held(one, names, places, slice(start, start + limit + 1 - len(found)))
             if len(found) > limit:
                 last, of = found[limit - 1]
-                return tuple(_shown(found[:limit], causes)), (of.idp, of.key, last.user)
-        return tuple(_shown(found, causes)), None
+                return Part(tuple(found[:limit]), (of.idp, of.key, last.user))
+        return Part(tuple(found), None)
 
-    def rows(self, causes: Causes, idp: str | None = None) -> Iterator[Row]:
+    def parts(self, idp: str | None = None) -> Iterator[Part]:
         """The whole worklist, in the order of its pages."""
         for number, one in self._missing(idp):
             names, places = self._members(number)
             for start in range(0, len(places), TOGETHER):
-                part = slice(start, start + TOGETHER)
-                pairs = zip(names[part].to_pylist(), places[part].tolist(), strict=True)
-                yield from _shown([(self._held(at, name), one) for name, at in pairs], causes)
+                yield Part(tuple(self._held(one, names, places, slice(start, start + TOGETHER))), None)
 
-    def state(self, causes: Causes) -> State:
+    def state(self, causes: Mapping[int, Cause]) -> State:
         """All of it as the fold one by one has it: an object for every user."""
-        found = []
-        for number in self._sets:
+        grants = {}
+        for number, one in self._sets.items():
             names, places = self._members(number)
-            found += [self._held(at, name) for name, at in zip(names.to_pylist(), places.tolist(), strict=True)]
-        known = causes(frozenset(seq for one in found for seq in _sequences(one)))
-        grants = {(one.idp, one.user): _explained(one, known) for one in found}
+            for held, _ in self._held(one, names, places, slice(None)):
+                grants[held.idp, held.user] = _explained(held, causes)
         return State(self._bulk.scopes, grants)
 
     def _missing(self, idp: str | None) -> Iterator[tuple[int, GrantSet]]:
@@ -161,17 +168,13 @@ class BulkWorklist:
             self._sorted[number] = names.take(order), places[order.to_numpy()]
         return self._sorted[number]
 
-    def _held(self, place: int, user: str) -> UserGrant:
-        grant = self._bulk.grant(place, user)
-        assert grant is not None
-        return replace(grant, user=user)
-
-
-def _shown(found: Iterable[tuple[UserGrant, GrantSet]], causes: Causes) -> Iterator[Row]:
-    held = list(found)
-    known = causes(frozenset(seq for grant, _ in held for seq in _sequences(grant)))
-    for grant, one in held:
-        yield row_of(_explained(grant, known), one.judgement)
+    def _held(self, one: GrantSet, names: Any, places: Whole, part: slice) -> list[tuple[UserGrant, GrantSet]]:
+        found = []
+        for name, place in zip(names[part].to_pylist(), places[part].tolist(), strict=True):
+            grant = self._bulk.grant(place, name)
+            assert grant is not None
+            found.append((replace(grant, user=name), one))
+        return found
 
 
 def _sequences(grant: UserGrant) -> set[int]:

@@ -1,5 +1,6 @@
 """From Arrow tables with the log's columns (`contracts.columns`) to what the bulk fold reads."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, get_args
@@ -11,19 +12,29 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from scopefold.consent.facts import NEVER, NO_NUMBER, NOBODY, Facts, Number, Said, Whole, firsts_of
-from scopefold.contracts.columns import CLOCKS, ELSEWHERE, QUARANTINED, REFS, Row, message_in
-from scopefold.contracts.events import Event, tag_of
+from scopefold.contracts.columns import CLOCKS, ELSEWHERE, EXPLAINING, QUARANTINED, REFS, Row, message_in
+from scopefold.contracts.events import (
+    ConsentDeclined,
+    Event,
+    GrantRevoked,
+    TokenCleared,
+    TokenInsufficient,
+    TokenStored,
+    UserLoggedIn,
+    tag_of,
+)
 from scopefold.contracts.recorded import Recorded
 
-Exactly = Callable[[int], Recorded]
-
+_EXPLAIN_NOTHING: Final = (TokenStored, TokenInsufficient, TokenCleared, UserLoggedIn, ConsentDeclined, GrantRevoked)
+"""Of these, folds keep no more than the sequence, by which the rest is found when it is shown."""
 _SAYING: Final = ("type", "idp", "publisher", "detail")
 _TAGS: Final = frozenset(tag_of(kind) for kind in get_args(Event))
 _WITH_FINGERPRINT: Final = frozenset(
     tag_of(kind) for kind in get_args(Event) if "fingerprint" in kind.__struct_fields__
 )
 _WITH_REF: Final = frozenset(tag for tag in _TAGS if tag.partition(".")[0] in REFS)
-_BLANK: Final[dict[str, Any]] = {**dict.fromkeys(Row._fields), "event_id": ""}
+_FIELDS: Final = frozenset(Row._fields)
+_BARE: Final = frozenset(tag_of(kind) for kind in _EXPLAIN_NOTHING) | {QUARANTINED, ELSEWHERE}
 _OWN_COLUMN: Final = frozenset({"idp", "user", "generation", *CLOCKS})
 
 
@@ -43,9 +54,17 @@ class Intake:
         """All users' ids, by number."""
         return pa.concat_arrays([self._numbered, pa.array(self._met, pa.string())])
 
-    def facts(self, table: Any, exactly: Exactly | None = None) -> Facts:
-        """The table's rows, which are in the log's order. `exactly` is needed where it lacks columns that explain."""
-        exactly = exactly or partial(self._recorded, table)
+    def wanting(self, table: Any) -> Whole:
+        """The rows of which the fold must know what the columns `EXPLAINING` say: few, and in order."""
+        places, different = _encoded(table["type"])
+        wanted = np.array([one not in _BARE for one in different.to_pylist()], np.bool_)
+        return np.flatnonzero(wanted[places])
+
+    def facts(self, table: Any, explained: Any = None) -> Facts:
+        """The table's rows, which are in the log's order. Where it lacks the columns `EXPLAINING`, `explained` has
+        them, a row for each of `wanting`.
+        """
+        exactly = partial(self._recorded, table, explained, [] if explained is None else self.wanting(table).tolist())
         at = _whole(table["at"].cast(pa.int64()))
         expires = np.full((len(CLOCKS), len(at)), NEVER, np.int64)
         for number, column in enumerate(CLOCKS.values()):
@@ -62,14 +81,22 @@ class Intake:
             exactly=exactly,
         )
 
-    def _recorded(self, table: Any, place: int) -> Recorded:
-        """The event at a place; without columns that explain, one that says the same."""
+    def _recorded(self, table: Any, explained: Any, wanting: list[int], place: int) -> Recorded:
+        """The event at a place; with blanks for what would explain it where that is not wanted."""
         (row,) = table.slice(place, 1).to_pylist()
-        found = message_in(Row(**_BLANK | _explained(row)), self._tenant)
-        assert isinstance(found, Recorded)
-        return found
+        at = bisect_left(wanting, place)
+        if wanting[at : at + 1] == [place]:
+            (ids,) = explained.slice(at, 1).to_pylist()
+            row |= {name: ids[name] for name in EXPLAINING}
+        if isinstance(row["user"], int):
+            row["user"] = self._numbered[row["user"]].as_py()
+        recorded = message_in(
+            Row(**_blank(row["type"]) | {name: row[name] for name in _FIELDS & row.keys()}), self._tenant
+        )
+        assert isinstance(recorded, Recorded)
+        return recorded
 
-    def _sayings(self, table: Any, exactly: Exactly) -> tuple[Number, tuple[Said, ...]]:
+    def _sayings(self, table: Any, exactly: Callable[[int], Recorded]) -> tuple[Number, tuple[Said, ...]]:
         """What each row says, as a place among the different things that are said."""
         code: Whole = np.zeros(table.num_rows, np.int64)
         keys: list[tuple[str, ...]] = [()]
@@ -81,8 +108,7 @@ class Intake:
         said = code.astype(np.int32)
         for key, first in zip(keys, firsts_of(said, len(keys)).tolist(), strict=True):
             if key not in self._said:
-                example = partial(self._recorded, table) if key[0] in _TAGS else exactly
-                self._said[key] = _said(key, partial(example, first))
+                self._said[key] = _said(key, partial(exactly, first))
         return said, tuple(self._said[key] for key in keys)
 
     def _users(self, column: Any) -> Number:
@@ -96,12 +122,10 @@ class Intake:
         return np.array([*numbers, NOBODY], np.int32)[places]
 
 
-def _explained(row: dict[str, Any]) -> dict[str, Any]:
-    """The row, with something in place of what such an event must have and the row does not."""
-    kind = row["type"]
+def _blank(kind: str) -> dict[str, Any]:
+    """Something in place of what an event of this type must have."""
     blank = {"fingerprint": "" if kind in _WITH_FINGERPRINT else None, "ref": "" if kind in _WITH_REF else None}
-    told = {name: value for name, value in row.items() if name in _BLANK}
-    return blank | told | ({"user": ""} if isinstance(row["user"], int) else {})
+    return {**dict.fromkeys(Row._fields), "event_id": "", **blank}
 
 
 def _said(key: tuple[str, ...], example: Callable[[], Recorded]) -> Said:
