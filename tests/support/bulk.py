@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from scopefold.consent.bulk import Bulk
 from scopefold.consent.bulk_worklist import BulkWorklist
-from scopefold.consent.intake import Intake
+from scopefold.consent.intake import EXPLAINED, Intake
 from scopefold.consent.kept import kept, restored
 from scopefold.consent.reconsent import EMPTY, Row, State, judge, replay, worklist
 from scopefold.contracts.columns import COLUMNS, EXPLAINING, row_of
@@ -99,7 +99,7 @@ def disagreements(
         table = table_of(part)
         if bare:
             told = _bare(table, users)
-            bulk.fold(intake.facts(told, table.select(EXPLAINING).take(intake.wanting(told))))
+            bulk.fold(intake.facts(told, table.select(EXPLAINED).take(intake.wanting(told))))
         else:
             bulk.fold(intake.facts(table))
         expected = replay(ours(part), expected)

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 
 from scopefold.consent.bulk import Bulk
 from scopefold.consent.bulk_worklist import BulkWorklist, Part
-from scopefold.consent.intake import Intake
+from scopefold.consent.intake import EXPLAINED, Intake
 from scopefold.consent.kept import Unusable, kept, restored
 from scopefold.consent.reconsent import Row
 from scopefold.consent.shapes import EPOCH
-from scopefold.contracts.columns import EXPLAINING, row_of
+from scopefold.contracts.columns import row_of
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
 from scopefold.ledger.segment import Part as PartFile
 from scopefold.ledger.segment import Seal, SegmentFault, sha256, stem
-from scopefold.ledger.segment_file import LOGICAL, read_users
+from scopefold.ledger.segment_file import LOGICAL
 from scopefold.ledger.segments import Segments, part_of
 
 FEW_VALUES: Final = ["type", "idp", "publisher", "detail"]
@@ -76,7 +76,7 @@ async def folded(
         if not whole and until is not None:
             table = table.slice(0, until - seal.first_seq + 1)
         wanting = intake.wanting(table)
-        explained = await _taken(segments, seal, seal.ids, EXPLAINING, wanting) if len(wanting) else None
+        explained = await _taken(segments, seal, seal.ids, EXPLAINED, wanting) if len(wanting) else None
         bulk.fold(intake.facts(table, explained))
         if keep and whole:
             await segments.store.put(stem(seal.first_seq, seal.last_seq) + SUFFIX, kept(bulk, sha256(seal.content)))
@@ -103,7 +103,8 @@ async def _facts(segments: Segments, seal: Seal) -> Any:
 
 
 async def _users(segments: Segments, seal: Seal) -> Any:
-    return pa.array(read_users(await part_of(segments.store, seal, seal.new_users)), pa.string())
+    content = await part_of(segments.store, seal, seal.new_users)
+    return pq.read_table(pa.BufferReader(content))["user"].combine_chunks()
 
 
 async def _taken(segments: Segments, seal: Seal, part: PartFile, columns: Sequence[str], places: Any) -> Any:

@@ -19,7 +19,7 @@ from scopefold.consent import idp_scopes
 from scopefold.consent.facts import NEVER, NO_NUMBER, Facts, Number, Role, Said, Whole, firsts_of, role_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Deadlines, UserGrant, fold_grant
-from scopefold.consent.shapes import EPOCH, NEWER, NO_GENERATION, SAME, Step, grant_of, shape_of, step
+from scopefold.consent.shapes import EPOCH, NEWER, NO_GENERATION, SAME, Step, grant_of, shape_of, step, width
 from scopefold.contracts.events import TokenStored
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.profile import Profile
@@ -178,7 +178,7 @@ class Bulk:
             return ABSENT
         if (known := self._shape_numbers.get(shape)) is not None:
             return known
-        if len(shape_of(shape)[1]) > len(self.slots) or len(self.shapes) >= MOST_SHAPES:
+        if width(shape) > len(self.slots) or len(self.shapes) >= MOST_SHAPES:
             return APART
         self.shapes.append(shape)
         self._shape_numbers[shape] = len(self.shapes) - 1

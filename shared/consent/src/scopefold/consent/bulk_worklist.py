@@ -24,7 +24,7 @@ from scopefold.consent.reconsent import (
     requirements,
     row_of,
 )
-from scopefold.consent.shapes import with_causes
+from scopefold.consent.shapes import sequences, with_causes
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.coverage import Grant, carries
 
@@ -53,7 +53,7 @@ class Part(Struct, frozen=True):
     @property
     def sequences(self) -> frozenset[int]:
         """The sequences of the causes that the rows tell, of which nothing else is known here."""
-        return frozenset(seq for grant, _ in self.held for seq in _sequences(grant))
+        return frozenset(seq for grant, _ in self.held for seq in sequences(grant))
 
     def rows(self, causes: Mapping[int, Cause]) -> tuple[Row, ...]:
         """The rows. `causes` has the cause at each of `sequences`."""
@@ -175,17 +175,6 @@ class BulkWorklist:
             assert grant is not None
             found.append((replace(grant, user=name), one))
         return found
-
-
-def _sequences(grant: UserGrant) -> set[int]:
-    met: set[int] = set()
-
-    def noted(cause: Cause) -> Cause:
-        met.add(cause.seq)
-        return cause
-
-    with_causes(grant, noted)
-    return met
 
 
 def _explained(grant: UserGrant, known: Mapping[int, Cause]) -> UserGrant:

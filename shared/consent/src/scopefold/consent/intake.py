@@ -1,6 +1,5 @@
 """From Arrow tables with the log's columns (`contracts.columns`) to what the bulk fold reads."""
 
-from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, get_args
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from scopefold.consent.facts import NEVER, NO_NUMBER, NOBODY, Facts, Number, Said, Whole, firsts_of
-from scopefold.contracts.columns import CLOCKS, ELSEWHERE, EXPLAINING, QUARANTINED, REFS, Row, message_in
+from scopefold.contracts.columns import CLOCKS, ELSEWHERE, QUARANTINED, REFS, Row, message_in
 from scopefold.contracts.events import (
     ConsentDeclined,
     Event,
@@ -27,6 +26,7 @@ from scopefold.contracts.recorded import Recorded
 
 _EXPLAIN_NOTHING: Final = (TokenStored, TokenInsufficient, TokenCleared, UserLoggedIn, ConsentDeclined, GrantRevoked)
 """Of these, folds keep no more than the sequence, by which the rest is found when it is shown."""
+EXPLAINED: Final = ("event_id", "ref")
 _SAYING: Final = ("type", "idp", "publisher", "detail")
 _TAGS: Final = frozenset(tag_of(kind) for kind in get_args(Event))
 _WITH_FINGERPRINT: Final = frozenset(
@@ -55,16 +55,16 @@ class Intake:
         return pa.concat_arrays([self._numbered, pa.array(self._met, pa.string())])
 
     def wanting(self, table: Any) -> Whole:
-        """The rows of which the fold must know what the columns `EXPLAINING` say: few, and in order."""
+        """The rows of which the fold must know what the columns `EXPLAINED` say: few, and in order."""
         places, different = _encoded(table["type"])
         wanted = np.array([one not in _BARE for one in different.to_pylist()], np.bool_)
         return np.flatnonzero(wanted[places])
 
     def facts(self, table: Any, explained: Any = None) -> Facts:
-        """The table's rows, which are in the log's order. Where it lacks the columns `EXPLAINING`, `explained` has
-        them, a row for each of `wanting`.
+        """The table's rows, which are in the log's order. Where it lacks columns that explain, `explained` has those of
+        `EXPLAINED`, a row for each of `wanting`.
         """
-        exactly = partial(self._recorded, table, explained, [] if explained is None else self.wanting(table).tolist())
+        exactly = partial(self._recorded, table, self._wanted(table, explained))
         at = _whole(table["at"].cast(pa.int64()))
         expires = np.full((len(CLOCKS), len(at)), NEVER, np.int64)
         for number, column in enumerate(CLOCKS.values()):
@@ -81,15 +81,20 @@ class Intake:
             exactly=exactly,
         )
 
-    def _recorded(self, table: Any, explained: Any, wanting: list[int], place: int) -> Recorded:
+    def _wanted(self, table: Any, explained: Any) -> dict[int, dict[str, Any]]:
+        """The rows that are wanted whole, by their place."""
+        if explained is None:
+            return {}
+        places = self.wanting(table)
+        rows = zip(table.take(pa.array(places)).to_pylist(), explained.to_pylist(), strict=True)
+        return {place: told | ids for place, (told, ids) in zip(places.tolist(), rows, strict=True)}
+
+    def _recorded(self, table: Any, wanted: dict[int, dict[str, Any]], place: int) -> Recorded:
         """The event at a place; with blanks for what would explain it where that is not wanted."""
-        (row,) = table.slice(place, 1).to_pylist()
-        at = bisect_left(wanting, place)
-        if wanting[at : at + 1] == [place]:
-            (ids,) = explained.slice(at, 1).to_pylist()
-            row |= {name: ids[name] for name in EXPLAINING}
+        if (row := wanted.get(place)) is None:
+            (row,) = table.slice(place, 1).to_pylist()
         if isinstance(row["user"], int):
-            row["user"] = self._numbered[row["user"]].as_py()
+            row = row | {"user": self._numbered[row["user"]].as_py()}
         recorded = message_in(
             Row(**_blank(row["type"]) | {name: row[name] for name in _FIELDS & row.keys()}), self._tenant
         )

@@ -59,7 +59,7 @@ def step(before: UserGrant | None, said: Recorded, profile: Profile, relation: i
     recorded = replace(said, seq=NEW, at=EPOCH, event_id="", event=replace(event, **stand_ins))
     grant = fold_grant(before, recorded, profile)
     if grant is before:
-        return Step(before, False, "kept", tuple(range(width(before))))
+        return Step(before, False, "kept", ())
     assert grant is not None
     if grant.generation not in (_HELD, _GENERATIONS[relation]):
         raise NotAlike(f"a generation that is neither held nor told: {grant.generation}")
@@ -101,7 +101,19 @@ def grant_of(
 
 def width(shape: UserGrant | None) -> int:
     """How many different causes a shape has."""
-    return len(shape_of(shape)[1]) if shape is not None else 0
+    return len(sequences(shape)) if shape is not None else 0
+
+
+def sequences(grant: UserGrant) -> frozenset[int]:
+    """The sequences of a grant's causes."""
+    met: set[int] = set()
+
+    def noted(cause: Cause) -> Cause:
+        met.add(cause.seq)
+        return cause
+
+    with_causes(grant, noted)
+    return frozenset(met)
 
 
 def with_causes(value: UserGrant, change: Callable[[Cause], Cause]) -> UserGrant:
@@ -115,7 +127,7 @@ def _with_causes(value: object, change: Callable[[Cause], Cause]) -> object:
     match value:
         case Cause():
             return change(value)
-        case tuple():
+        case tuple() if value and not isinstance(value[0], str):
             return tuple([_with_causes(one, change) for one in value])
         case Struct():
             fields = {name: getattr(value, name) for name in value.__struct_fields__}
