@@ -13,10 +13,11 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from scopefold.consent import idp_scopes
-from scopefold.consent.facts import NEVER, NO_NUMBER, Facts, Number, Role, Said, Whole, firsts_of, role_of
+from scopefold.consent.facts import NEVER, NO_NUMBER, Facts, Number, Role, Said, Whole, distinct, firsts_of, role_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Deadlines, UserGrant, fold_grant
 from scopefold.consent.shapes import EPOCH, NEWER, NO_GENERATION, SAME, Step, grant_of, shape_of, step, width
@@ -126,11 +127,9 @@ class Bulk:
         """Fold one event of each of these users."""
         told, held = facts.generation[rows], self.generation[places]
         relation = np.where(told == NO_NUMBER, NO_GENERATION, SAME + np.sign(told - held))
-        codes, which = np.unique(
-            (self.shape[places].astype(np.int64) * len(self._kind_of) + kinds) * (NEWER + 1) + relation,
-            return_inverse=True,
-        )
-        steps = [self._step(int(code)) for code in codes]
+        codes = (self.shape[places].astype(np.int64) * len(self._kind_of) + kinds) * (NEWER + 1) + relation
+        which, different = distinct(pa.array(codes))
+        steps = [self._step(code) for code in different.to_pylist()]
         after = np.array([number for _, number in steps], np.int32)[which]
         takes = np.array([one.takes_generation for one, _ in steps])[which]
         moves = np.array([("kept", "taken", "gone").index(one.deadlines) for one, _ in steps])[which]

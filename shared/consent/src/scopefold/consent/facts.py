@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, assert_never
+from typing import Any, Final, Literal, assert_never
 
 import numpy as np
+import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -65,6 +66,22 @@ def firsts_of(numbers: Number, count: int) -> Whole:
     firsts = np.full(count, -1, np.int64)
     firsts[numbers[::-1]] = np.arange(len(numbers) - 1, -1, -1)
     return firsts
+
+
+def distinct(column: Any) -> tuple[Whole, Any]:
+    """Each row's place among the column's different values, and those; -1 where there is none."""
+    if isinstance(column, pa.ChunkedArray):
+        column = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).unify_dictionaries()
+        column = column.combine_chunks()
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return whole_numbers(encoded.indices.cast(pa.int64()).fill_null(-1)), encoded.dictionary
+
+
+def whole_numbers(column: Any) -> Whole:
+    """An Arrow column of whole numbers without nulls, as an array."""
+    return np.asarray(
+        column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy(), np.int64
+    )
 
 
 Role = Literal["none", "grant", "idp", "failure"]

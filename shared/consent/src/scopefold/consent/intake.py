@@ -10,7 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from scopefold.consent.facts import NEVER, NO_NUMBER, NOBODY, Facts, Number, Said, Whole, firsts_of
+from scopefold.consent.facts import (
+    NEVER,
+    NO_NUMBER,
+    NOBODY,
+    Facts,
+    Number,
+    Said,
+    Whole,
+    distinct,
+    firsts_of,
+    whole_numbers,
+)
 from scopefold.contracts.columns import CLOCKS, ELSEWHERE, QUARANTINED, REFS, Row, message_in
 from scopefold.contracts.events import (
     ConsentDeclined,
@@ -56,7 +67,7 @@ class Intake:
 
     def wanting(self, table: Any) -> Whole:
         """The rows of which the fold must know what the columns `EXPLAINED` say: few, and in order."""
-        places, different = _encoded(table["type"])
+        places, different = distinct(table["type"])
         wanted = np.array([one not in _BARE for one in different.to_pylist()], np.bool_)
         return np.flatnonzero(wanted[places])
 
@@ -65,18 +76,18 @@ class Intake:
         `EXPLAINED`, a row for each of `wanting`.
         """
         exactly = partial(self._recorded, table, self._wanted(table, explained))
-        at = _whole(table["at"].cast(pa.int64()))
+        at = whole_numbers(table["at"].cast(pa.int64()))
         expires = np.full((len(CLOCKS), len(at)), NEVER, np.int64)
         for number, column in enumerate(CLOCKS.values()):
             told = _valid(table[column])
-            expires[number, told] = at[told] + _whole(table[column].fill_null(0))[told]
+            expires[number, told] = at[told] + whole_numbers(table[column].fill_null(0))[told]
         said, sayings = self._sayings(table, exactly)
         return Facts(
-            seq=_whole(table["seq"].cast(pa.int64())),
+            seq=whole_numbers(table["seq"].cast(pa.int64())),
             said=said,
             sayings=sayings,
             user=self._users(table["user"]),
-            generation=_whole(table["generation"].cast(pa.int64()).fill_null(NO_NUMBER)),
+            generation=whole_numbers(table["generation"].cast(pa.int64()).fill_null(NO_NUMBER)),
             expires=expires,
             exactly=exactly,
         )
@@ -106,9 +117,9 @@ class Intake:
         code: Whole = np.zeros(table.num_rows, np.int64)
         keys: list[tuple[str, ...]] = [()]
         for name in _SAYING:
-            places, different = _encoded(table[name])
+            places, different = distinct(table[name])
             values = different.to_pylist()
-            code, pairs = _encoded(pa.array(code * len(values) + places))
+            code, pairs = distinct(pa.array(code * len(values) + places))
             keys = [(*keys[one // len(values)], values[one % len(values)]) for one in pairs.to_pylist()]
         said = code.astype(np.int32)
         for key, first in zip(keys, firsts_of(said, len(keys)).tolist(), strict=True):
@@ -118,8 +129,8 @@ class Intake:
 
     def _users(self, column: Any) -> Number:
         if pa.types.is_integer(column.type):
-            return _whole(column.cast(pa.int64()).fill_null(NOBODY)).astype(np.int32)
-        places, different = _encoded(column)
+            return whole_numbers(column.cast(pa.int64()).fill_null(NOBODY)).astype(np.int32)
+        places, different = distinct(column)
         numbers = pc.index_in(different, value_set=self._numbered).to_pylist()
         for place, user in enumerate(different.to_pylist()):
             if numbers[place] is None:
@@ -140,21 +151,6 @@ def _said(key: tuple[str, ...], example: Callable[[], Recorded]) -> Said:
         return Said(None)
     beyond = _OWN_COLUMN.intersection(msgspec.json.decode(detail, type=dict[str, Any]))
     return Said(example(), alike=kind in _TAGS and not beyond)
-
-
-def _encoded(column: Any) -> tuple[Whole, Any]:
-    """Each row's place among the column's different values, and those; -1 where there is none."""
-    if isinstance(column, pa.ChunkedArray):
-        column = (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).unify_dictionaries()
-        column = column.combine_chunks()
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    return _whole(encoded.indices.cast(pa.int64()).fill_null(-1)), encoded.dictionary
-
-
-def _whole(column: Any) -> Whole:
-    return np.asarray(
-        column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy(), np.int64
-    )
 
 
 def _valid(column: Any) -> NDArray[np.bool_]:
