@@ -7,6 +7,8 @@ import msgspec
 
 from scopefold.cli.answers import ListedRow, Worklist
 from scopefold.cli.api import Api
+from scopefold.cli.sealed import segments_option
+from scopefold.cli.sealed_worklist import sealed_worklist
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.consent.reconsent import Row
@@ -20,6 +22,7 @@ def reconsent() -> None:
     """Who must consent again?"""
 
 
+from_segments = segments_option("Answer from these sealed segments alone, without the service.")
 at_option = click.option("--at", metavar="TIME|SEQ", help="As it was then: an RFC 3339 time, or a sequence number.")
 
 
@@ -28,10 +31,24 @@ at_option = click.option("--at", metavar="TIME|SEQ", help="As it was then: an RF
 @at_option
 @click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True, help="At most so many users.")
 @click.option("--all", "everyone", is_flag=True, help="All users, however many.")
+@from_segments
 @as_json
 @located
-def list_(*, where: Where, idp: str | None, at: str | None, limit: int, everyone: bool, json_wanted: bool) -> None:
+def list_(
+    *, where: Where, idp: str | None, at: str | None, limit: int, everyone: bool, place: str | None, json_wanted: bool
+) -> None:
     """List the users who must consent again: to what, because of which connector, since which event."""
+    if place is not None:
+        found = sealed_worklist(place, where, idp=idp, at=at, limit=None if everyone else limit)
+    else:
+        found = _from_service(where, idp=idp, at=at, limit=limit, everyone=everyone)
+    if json_wanted:
+        click.echo(msgspec.json.encode(found))
+    else:
+        show(found)
+
+
+def _from_service(where: Where, *, idp: str | None, at: str | None, limit: int, everyone: bool) -> Worklist:
     auth = where.auth()
     found = ask(auth, idp=idp, at=at, limit=PAGE if everyone else limit)
     items = list(found.items)
@@ -42,21 +59,21 @@ def list_(*, where: Where, idp: str | None, at: str | None, limit: int, everyone
         # Later pages are asked for as of the first one, so that all of them tell of one moment.
         page = ask(auth, idp=idp, at=at or str(found.as_of.seq), limit=PAGE, cursor=page.next)
         items += page.items
-    found = msgspec.structs.replace(found, items=tuple(items), next=page.next)
-    if json_wanted:
-        click.echo(msgspec.json.encode(found))
-    else:
-        show(found)
+    return msgspec.structs.replace(found, items=tuple(items), next=page.next)
 
 
 @reconsent.command("count")
 @click.option("--idp", help="At this identity provider alone.")
 @at_option
+@from_segments
 @as_json
 @located
-def count(where: Where, idp: str | None, at: str | None, json_wanted: bool) -> None:
+def count(where: Where, idp: str | None, at: str | None, place: str | None, json_wanted: bool) -> None:
     """Count the users who must consent again."""
-    found = ask(where.auth(), idp=idp, at=at, limit=1)
+    if place is not None:
+        found = sealed_worklist(place, where, idp=idp, at=at, limit=0)
+    else:
+        found = ask(where.auth(), idp=idp, at=at, limit=1)
     if json_wanted:
         counted = {"as_of": found.as_of, "total": found.total, "unknown": found.unknown}
         click.echo(msgspec.json.encode(counted))
@@ -90,7 +107,7 @@ def show(found: Worklist) -> None:
         for row in found.items
     ]
     show_table(["user", "idp", "missing scopes", "because of", "why", "since", "event"], rows, empty="")
-    if found.next is not None:
+    if len(found.items) < found.total:
         click.echo(f"\n{len(found.items)} of {found.total} shown; --all shows all.")
 
 

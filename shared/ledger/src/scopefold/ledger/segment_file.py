@@ -154,6 +154,14 @@ def read_columns(facts: bytes, ids: bytes | None, users: pa.Array) -> Iterator[p
         yield pa.record_batch([columns[name] for name in names], names=names)
 
 
+def batch_of(rows: Sequence[Row]) -> pa.RecordBatch:
+    """Rows that are in no file yet, as the columns of `LOGICAL`."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(LOGICAL)
+    return pa.record_batch(
+        [pa.array(it, field.type) for it, field in zip(columns, LOGICAL, strict=True)], schema=LOGICAL
+    )
+
+
 def _columns(table: pa.Table) -> Iterator[tuple[str, pa.Array]]:
     for name in table.column_names:
         yield name, table.column(name).combine_chunks()
@@ -168,10 +176,9 @@ def rows_in(batch: pa.RecordBatch) -> Iterator[Row]:
 def _values(column: pa.Array, name: str) -> list[Any]:
     if name == "at":
         return [_EPOCH + timedelta(microseconds=at) for at in column.cast(pa.int64()).to_pylist()]
-    if name == "user":
-        known = column.dictionary.to_pylist() if len(column.dictionary) < len(column) else None
-        if known is not None:
-            return [None if number is None else known[number] for number in column.indices.to_pylist()]
+    if name == "user" and isinstance(column, pa.DictionaryArray) and len(column.dictionary) < len(column):
+        known = column.dictionary.to_pylist()  # fewer texts to make than rows
+        return [None if number is None else known[number] for number in column.indices.to_pylist()]
     if isinstance(column, pa.DictionaryArray):
         column = column.dictionary_decode()
     found: list[Any] = column.to_pylist()

@@ -11,12 +11,12 @@ from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.service import service_of
 from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reasons import reasons
 from scopefold.consent.reconsent import Row
-from scopefold.consent.ungiven import Why, why
+from scopefold.consent.ungiven import Why
 from scopefold.contracts.words import IdpId
 from scopefold.ledger.moments import BadMoment, NoSuchMoment, parse
 from scopefold.runtime.web import ProblemError, json_response, query
-from scopefold.scopes.canonical import canonical_name
 
 
 class WorklistQuery(Struct, frozen=True, kw_only=True):
@@ -107,20 +107,11 @@ class _Counts:
     def why(self, row: Row) -> dict[str, Why]:
         """By scope, why this user's grant lacks it."""
         profile = (self._projection.scopes.idps.get(row.idp) or Idp(row.idp)).profile
-        told: dict[str, Why] = {}
-        if row.cleared is not None:
-            return dict.fromkeys((lack.scope for lack in row.missing), "cleared")
-        for lack in row.missing:
-            name = canonical_name(profile, lack.scope)
-            if (counted := self._users.get((row.idp, name))) is None:
+
+        def counted(name: str) -> tuple[int, int]:
+            if (row.idp, name) not in self._users:
                 users_without = self._projection.ungiven(row.idp).get(name, 0)
-                counted = self._users[row.idp, name] = (self._projection.users_with(row.idp, name), users_without)
-            told[lack.scope] = why(
-                profile,
-                lack.scope,
-                row.ungiven,
-                reported=[scope for report in row.reports for scope in report.missing],
-                users_with=counted[0],
-                users_without=counted[1],
-            )
-        return told
+                self._users[row.idp, name] = (self._projection.users_with(row.idp, name), users_without)
+            return self._users[row.idp, name]
+
+        return reasons(row, profile, counted)
