@@ -13,7 +13,7 @@ from scopefold.consent.intake import EXPLAINED, Intake
 from scopefold.consent.kept import Unusable, kept, restored
 from scopefold.consent.reconsent import Row
 from scopefold.consent.shapes import EPOCH
-from scopefold.contracts.columns import row_of
+from scopefold.contracts.columns import BadRow, row_of
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
 from scopefold.ledger.segment import Part as PartFile
 from scopefold.ledger.segment import Seal, SegmentFault, sha256, stem
@@ -37,6 +37,15 @@ class Past:
     async def rows(self, part: Part) -> tuple[Row, ...]:
         """The rows of a part of the worklist. Raises `SegmentFault`."""
         return part.rows(await self.causes(part.sequences))
+
+    async def listed(self, *, idp: str | None = None, limit: int | None = None) -> list[Row]:
+        """The first rows of the worklist, or all of them. Raises `SegmentFault`."""
+        if limit is None:
+            parts = list(self.worklist.parts(idp))
+        else:
+            parts = [self.worklist.page(idp=idp, limit=limit)] if limit else []
+        causes = await self.causes(frozenset().union(*(part.sequences for part in parts)))  # each file is read once
+        return [row for part in parts for row in part.rows(causes)]
 
     async def causes(self, sequences: frozenset[int]) -> dict[int, Cause]:
         """The causes at these sequences. Raises `SegmentFault`."""
@@ -77,7 +86,10 @@ async def folded(
             table = table.slice(0, until - seal.first_seq + 1)
         wanting = intake.wanting(table)
         explained = await _taken(segments, seal, seal.ids, EXPLAINED, wanting) if len(wanting) else None
-        bulk.fold(intake.facts(table, explained))
+        try:
+            bulk.fold(intake.facts(table, explained))
+        except BadRow as error:
+            raise SegmentFault(f"{seal.facts.name}: {error}") from None
         if keep and whole:
             await segments.store.put(stem(seal.first_seq, seal.last_seq) + SUFFIX, kept(bulk, sha256(seal.content)))
     if tail:
