@@ -65,7 +65,7 @@ conformance *args:
 attacks *args:
     @python -m tests.attacks "$@"
 
-# Measure: just bench fold | rebuild | scopes | authorize | login | exchange   (--json prints one object a line)
+# Measure: just bench fold | rebuild | seal | scopes | authorize | login | exchange   (--json prints one object a line)
 bench name *args:
     @python -m bench."$@"
 

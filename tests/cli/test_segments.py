@@ -6,6 +6,8 @@ import csv
 import io
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -213,3 +215,25 @@ def test_a_place_that_has_no_segments_is_told(
     found, _, complaint = called(("log", "sql", "SELECT 1", "--segments", place))
     assert (code, 1) == (found, len(complaint.splitlines()))
     assert said in complaint
+
+
+WITHOUT = """
+import sys
+for name in ("pyarrow", "duckdb", "obstore"):
+    sys.modules[name] = None
+from scopefold.cli.main import run
+import scopefold.auth.app, scopefold.provisioner.app
+for line in (
+    ("log", "sql", "SELECT 1", "--segments", "."),
+    ("log", "seal", "--to", "."),
+    ("log", "segments", "."),
+    ("reconsent", "count", "--segments", "."),
+):
+    assert run(line) == 2, line
+"""
+
+
+def test_without_the_analysis_part_the_rest_works_and_each_command_says_what_to_install() -> None:
+    line = [sys.executable, "-c", WITHOUT]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert (0, 4) == (done.returncode, done.stderr.count("pip install 'scopefold[analysis]'")), done.stderr

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from scopefold.contracts.columns import SCHEMA_VERSION, message_in, row_of
 from scopefold.contracts.events import UserLoggedIn
 from scopefold.contracts.recorded import Quarantined, Recorded, examine
+from scopefold.ledger import segment_file
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.follow import GENESIS, chain
 from scopefold.ledger.log import STREAM, Log, declare, status
@@ -65,7 +66,11 @@ def test_files_give_back_exactly_what_was_written(messages: list[Recorded | Quar
     assert users.ids == arrays
 
 
-async def test_what_is_sealed_in_parts_reads_as_the_log(log: Log, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [2, segment_file.ROW_GROUP])
+async def test_what_is_sealed_in_parts_reads_as_the_log(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(segment_file, "ROW_GROUP", rows)
     store = Folder(tmp_path / "segments")
     await put(log, 1, 7)
     first = await seal_log(log, store, tenant="default", most=3, upto=5)
