@@ -39,6 +39,7 @@ async def every_page(world: World) -> Mapping[str, httpx.Response]:
     await world.publish(named, by="provisioner")
     step_up = await alice.browser.get(app.address(idp_hint=idp))
     sessions = await alice.browser.get("/account/sessions")
+    connections = await alice.browser.get("/account/connections")
     error = await alice.browser.get(app.address(redirect_uri=MARKUP))
     logout = await alice.browser.get("/oauth2/logout", params={"state": MARKUP})
     logged_out = await click(alice, logout)
@@ -51,6 +52,7 @@ async def every_page(world: World) -> Mapping[str, httpx.Response]:
         "failed": failed,
         "step_up": step_up,
         "sessions": sessions,
+        "connections": connections,
         "error": error,
         "logout": logout,
         "logged_out": logged_out,

@@ -85,6 +85,7 @@ class ListedRow(Row, frozen=True):
     """One user on the worklist, and by scope why the grant lacks it."""
 
     why: dict[str, str] = {}
+    asked_from: datetime | None = None
 
 
 class Worklist(Struct, frozen=True):
@@ -227,3 +228,20 @@ class InitialAccess(Struct, frozen=True):
     """Leave to register clients; told once."""
 
     initial_access_token: str
+
+
+class TokenOf(Struct, frozen=True):
+    """A token, by whose it is and where."""
+
+    user: str
+    idp: str
+
+
+class ClearedTokens(Struct, frozen=True):
+    """Tokens that were cleared, or would be."""
+
+    tokens: int
+    users: int
+    items: tuple[TokenOf, ...]
+    next: str | None
+    revoked: dict[str, int] = {}

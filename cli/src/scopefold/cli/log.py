@@ -9,9 +9,12 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import ANALYST, Reach, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused
+from scopefold.cli.log_diff import diff
+from scopefold.cli.log_explain import explain
+from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.sealed import moment_of, segments_option, store_at, told_plainly
 from scopefold.cli.sealed import now as the_time
 from scopefold.cli.segments import seal, segments
@@ -72,11 +75,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 @click.group()
 def log() -> None:
-    """Read the log, follow it, check it."""
+    """Read the log, follow it, check it; what changed in it, and how one grant came to be what it is."""
 
 
-for command in (seal, segments, sql):
-    log.add_command(command)
+for part in (diff, explain, seal, segments, sql):
+    log.add_command(part)
 
 since_option = click.option("--since", metavar="MOMENT", help="First moment: a time, a sequence, or an event's id.")
 type_option = click.option("--type", "kind", metavar="TYPE", help="Such as token-stored, or token-stored.v1.")

@@ -10,7 +10,7 @@ from scopefold.cli.api import Api
 from scopefold.cli.sealed import segments_option
 from scopefold.cli.sealed_worklist import sealed_worklist
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.where import Where, as_json, at_option, located
 from scopefold.consent.reconsent import Row
 
 PAGE = 500
@@ -23,7 +23,6 @@ def reconsent() -> None:
 
 
 from_segments = segments_option("Answer from these sealed segments alone, without the service.")
-at_option = click.option("--at", metavar="TIME|SEQ", help="As it was then: an RFC 3339 time, or a sequence number.")
 
 
 @reconsent.command("list")
@@ -127,7 +126,8 @@ WHY: Final = {
 
 def why(row: ListedRow) -> str:
     """Why the grant lacks it, and so who can mend that."""
-    return ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
+    told = ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
+    return told if row.asked_from is None else f"{told}; asked for from {instant(row.asked_from)}"
 
 
 def connectors_of(row: Row) -> str:

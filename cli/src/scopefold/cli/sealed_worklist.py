@@ -4,8 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from scopefold.cli.answers import AsOf, ListedRow, Worklist
-from scopefold.cli.connected import ANALYST
 from scopefold.cli.extra import analysis_part
+from scopefold.cli.reach import ANALYST
 from scopefold.cli.sealed import moment_of, now, store_at, told_plainly
 from scopefold.cli.where import Where
 from scopefold.consent.idp_scopes import Idp

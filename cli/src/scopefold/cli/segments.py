@@ -6,9 +6,10 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import ANALYST, OPERATOR, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused
+from scopefold.cli.reach import ANALYST, OPERATOR
 from scopefold.cli.sealed import PLACE, store_at, told_plainly
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located

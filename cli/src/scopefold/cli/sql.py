@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from scopefold.cli.connected import ANALYST, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused, usage
+from scopefold.cli.reach import ANALYST
 from scopefold.cli.sealed import moment_of, now, segments_option, store_at, told_plainly
 from scopefold.cli.table import table
 from scopefold.cli.where import Where, as_json, located

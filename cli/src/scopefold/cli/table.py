@@ -9,10 +9,9 @@ import click
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The rows under their headers, each column as wide as its widest cell."""
     lines = [[header.upper() for header in headers], *rows]
-    widths = [max(len(_plain(line[column])) for line in lines) for column in range(len(headers))]
+    widths = [max(len(plain(line[column])) for line in lines) for column in range(len(headers))]
     return "\n".join(
-        "  ".join(_plain(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+        "  ".join(plain(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
@@ -26,6 +25,6 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _plain(cell: str) -> str:
+def plain(cell: str) -> str:
     """The cell without control characters, so that no value from a log can move the cursor of a terminal."""
     return "".join(char if char.isprintable() else "?" for char in cell)

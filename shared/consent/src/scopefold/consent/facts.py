@@ -17,6 +17,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -94,7 +95,14 @@ def role_of(said: Said) -> Role:
         return "none"
     event = said.example.event
     match event:
-        case IdpRegistered() | ConnectorProvisioned() | ConnectorDeprovisioned() | ScopesWithheld() | ScopesRestored():
+        case (
+            IdpRegistered()
+            | ConnectorProvisioned()
+            | ConnectorDeprovisioned()
+            | ScopesWithheld()
+            | ScopesRestored()
+            | ScopesPruned()
+        ):
             return "idp"
         case AuthorizationFailed():
             return "failure"

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import aiosqlite
 import msgspec
+from msgspec.structs import replace
 
 from scopefold.auth.store.database import open_database
 from scopefold.auth.store.rows import GrantSet, Page, idle_end, packed, user_grant
@@ -293,6 +294,18 @@ class Projection:
     def ungiven(self, idp: str) -> dict[str, int]:
         """What users were asked for in vain at an IdP the last time they came, by canonical name, and how many."""
         return {scope: users for (name, scope), users in sorted(self._ungiven.items()) if name == idp}
+
+    async def sets(self, idp: str) -> tuple[int, idp_scopes.State, list[GrantSet]]:
+        """Every grant that somebody holds at an IdP, with what IdPs need and the event up to which all that holds."""
+        async with self._turn:  # in the middle of a batch the one is ahead of the other
+            seq = self.checkpoint.seq if self.checkpoint else 0
+            return seq, self.scopes, [replace(one) for one in self._sets.values() if one.idp == idp]
+
+    async def users_of(self, held: GrantSet, after: str, limit: int) -> list[str]:
+        """Part of the users who hold a grant, in order, after this user."""
+        sql = "SELECT user FROM grants WHERE grant_set = ? AND user > ? ORDER BY user LIMIT ?"
+        async with self._turn:
+            return [user for (user,) in await self._db.execute_fetchall(sql, (held.id, after, limit))]
 
     async def page(self, *, idp: str | None, after: tuple[str, str, str] | None, limit: int) -> Page:
         """Part of the worklist, ordered by IdP, grant set and user, after the place that `after` names."""

@@ -9,13 +9,15 @@ from starlette.responses import Response
 
 from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.web.service import service_of
+from scopefold.auth.web.moment import AsOf, standing
+from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reasons import reasons
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why
+from scopefold.consent.window import waiting_until
 from scopefold.contracts.words import IdpId
-from scopefold.ledger.moments import BadMoment, NoSuchMoment, parse
+from scopefold.runtime.moment import At
 from scopefold.runtime.web import ProblemError, json_response, query
 
 
@@ -25,14 +27,7 @@ class WorklistQuery(Struct, frozen=True, kw_only=True):
     idp: IdpId | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     cursor: Annotated[str, Meta(max_length=500)] | None = None
-    at: Annotated[str, Meta(max_length=40, description="An RFC 3339 time or a sequence of the log.")] | None = None
-
-
-class AsOf(Struct, frozen=True):
-    """The place in the log that an answer holds for."""
-
-    seq: int
-    at: datetime | None
+    at: At | None = None
 
 
 class ListedRow(Row, frozen=True, kw_only=True):
@@ -46,6 +41,10 @@ class ListedRow(Row, frozen=True, kw_only=True):
             "disproved: granted, as the provider says, but a call has met a token without it. "
             "cleared: the token is gone."
         ),
+    ]
+    asked_from: Annotated[
+        datetime | None,
+        Meta(description="From when a login asks for it by itself, while installs are being gathered; null: already."),
     ]
 
 
@@ -62,33 +61,36 @@ class Worklist(Struct, frozen=True, kw_only=True):
 async def reconsent(request: Request) -> Response:
     """`GET /v1/reconsent`"""
     service, asked = service_of(request), query(request, WorklistQuery)
-    bus = service.bus
     try:
         after = read_cursor(asked.cursor) if asked.cursor else None
-        moment = parse(asked.at) if asked.at is not None else None
-    except (BadCursor, BadMoment) as error:
+    except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
-    if moment is None:
-        return await _worklist(service.projection, asked, after, None)
-    try:
-        async with service.history.at(bus.log, moment) as (projection, at):
-            return await _worklist(projection, asked, after, at)
-    except NoSuchMoment as error:
-        raise ProblemError(400, "no-such-moment", "The log does not reach there", str(error)) from None
+    async with standing(service, asked.at) as (projection, as_of):
+        return await _worklist(service, projection, asked, after, as_of)
 
 
 async def _worklist(
-    projection: Projection, asked: WorklistQuery, after: tuple[str, str, str] | None, at: datetime | None
+    service: Service,
+    projection: Projection,
+    asked: WorklistQuery,
+    after: tuple[str, str, str] | None,
+    as_of: AsOf,
 ) -> Response:
     page = await projection.page(idp=asked.idp, after=after, limit=asked.limit)
     counts = _Counts(projection)
     rows = [
-        ListedRow(**{name: getattr(row, name) for name in Row.__struct_fields__}, why=counts.why(row))
+        ListedRow(
+            **{name: getattr(row, name) for name in Row.__struct_fields__},
+            why=counts.why(row),
+            asked_from=waiting_until(
+                projection.scopes.idps[row.idp], row.missing, service.consent_window, as_of.at or now()
+            ),
+        )
         for row in page.rows
     ]
     return json_response(
         Worklist(
-            as_of=AsOf(projection.checkpoint.seq if projection.checkpoint else 0, at),
+            as_of=as_of,
             total=projection.count("missing", asked.idp),
             unknown=projection.count("unknown", asked.idp),
             items=tuple(rows),
