@@ -1,6 +1,7 @@
 """How fast an empty database is folded from the log, beside how fast nats-py alone drains the same log.
 
 just bench rebuild [--events N] [--json]
+just bench rebuild --segments [--events N] [--users N] [--json]     from sealed segments instead, in bulk
 """
 
 import argparse
@@ -15,6 +16,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
+from bench import rebuild_segments
 from bench.filled_log import fill
 from bench.report import tell
 from scopefold.auth.store.projection import Projection
@@ -64,11 +66,21 @@ async def drain_by_push(js: JetStreamContext, events: int) -> None:
     await subscription.unsubscribe()
 
 
-async def main() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--events", type=int, help="default 100,000; with --segments 10,000,000")
+    parser.add_argument("--segments", action="store_true")
+    parser.add_argument("--users", type=int, default=1_000_000, help="with --segments")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    if asked.segments:
+        rebuild_segments.run(asked.events or 10_000_000, asked.users)
+    else:
+        asyncio.run(from_the_bus(asked.events or 100_000))
+
+
+async def from_the_bus(wanted: int) -> None:
+    """Fill a log, and fold it message by message."""
     with tempfile.TemporaryDirectory() as folder:
         server = NatsServer(Path(folder) / "nats")
         server.start()
@@ -77,7 +89,7 @@ async def main() -> None:
             log = Log(nc)
             alone = plain.jetstream()  # as nats-py comes, without what the ledger adds
             await declare(log)
-            events = await fill(log, asked.events // 2, logins=True)
+            events = await fill(log, wanted // 2, logins=True)
             rates: dict[str, list[float]] = {"fold": [], "drain": [], "drain_push": []}
             for _ in range(ROUNDS):
                 for name, act in (
@@ -99,4 +111,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

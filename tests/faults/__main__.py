@@ -3,6 +3,7 @@
 just faults [--seed N] [--kills 50] [--process nats|auth|provisioner|sandbox|all] [--json]
 just faults --renewals 500 [--seed N] [--json]     replicas race to renew upstream tokens, and die while they do: rounds
                                                    dealt to four modes and 2 to 4 replicas, and deaths at each place
+just faults --agreement 1000 [--seed N]            does the bulk fold agree with the fold one by one, on so many logs?
 
 A seed gives the same schedule and the same commands again: a seed that fails is the reproduction.
 """
@@ -17,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from tests.faults import renewals
+from tests.faults import agreement, renewals
 from tests.faults.campaign import Report, run
 from tests.faults.renewals import Raced
 from tests.faults.schedule import PROCESSES
@@ -64,6 +65,16 @@ def race(seed: int, rounds: int, *, as_json: bool) -> int:
     return 0 if held else 1
 
 
+def agree(seed: int, logs: int) -> int:
+    """Fold random logs in both ways. Gives 0 where they agree on all of them."""
+    print(f"seed {seed}: {logs} logs", file=sys.stderr, flush=True)
+    found = agreement.campaign(seed, logs)
+    for what in found[:SHOWN]:
+        print(f"VIOLATED {what}")
+    print(f"seeds {seed} to {seed + logs - 1}: {len(found)} disagreements")
+    return 1 if found else 0
+
+
 def main() -> int:
     """Run one campaign. Gives 0 where every oracle holds, 1 where one does not."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=(__doc__ or "").partition("\n")[0])
@@ -71,11 +82,14 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="how often each process is killed")
     parser.add_argument("--process", choices=(*PROCESSES, "all"), default="all", help="which process is killed")
     parser.add_argument("--renewals", type=int, default=0, metavar="ROUNDS", help="race renewals in place of kills")
+    parser.add_argument("--agreement", type=int, default=0, metavar="LOGS", help="compare folds in place of kills")
     parser.add_argument("--json", action="store_true", help="one object instead of the table")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else time.time_ns() % 1_000_000
     if asked.renewals:
         return race(seed, asked.renewals, as_json=asked.json)
+    if asked.agreement:
+        return agree(seed, asked.agreement)
     processes = PROCESSES if asked.process == "all" else (asked.process,)
     print(f"seed {seed}: {asked.kills} kills each of {', '.join(processes)}", file=sys.stderr, flush=True)
     directory = Path(tempfile.mkdtemp(prefix="scopefold-faults-"))

@@ -1,9 +1,9 @@
 """The worklist from segments alone: the service's answer, without the service and without the bus."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scopefold.cli.answers import AsOf, ListedRow, Worklist
 from scopefold.cli.extra import analysis_part
@@ -12,41 +12,24 @@ from scopefold.cli.sealed import moment_of, now, store_at, told_plainly
 from scopefold.cli.where import Where
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import next_steps
-from scopefold.consent.reasons import Counts
-from scopefold.consent.reconsent import EMPTY, Row, State, grant_key, judge, replay, worklist
-from scopefold.contracts.recorded import Recorded
+from scopefold.consent.reasons import reasons, standing_of
+from scopefold.consent.reconsent import Row
+from scopefold.consent.ungiven import Why
+
+if TYPE_CHECKING:
+    from scopefold.cli.bulk import Past
 
 
 def sealed_worklist(
     place: str, where: Where, *, idp: str | None = None, at: str | None = None, limit: int | None = None
 ) -> Worklist:
     """The first part of the worklist, or all of it, as of a moment or of the segments' end. Raises `Failure`."""
-    as_of, state = asyncio.run(_state_at(place, where, at))
-    judged: dict[tuple[str, str], str] = {}
-    unknown = 0
-    for held in state.present():
-        key = (held.idp, grant_key(held.grant))
-        if key not in judged:
-            judged[key] = judge(state.scopes.idps.get(held.idp) or Idp(held.idp), held.grant).status
-        unknown += judged[key] == "unknown" and idp in (None, held.idp)
-    rows = [row for row in worklist(state) if idp in (None, row.idp)]
-    counts = Counts(state)
-    items = [
-        _listed(row, state.scopes.idps.get(row.idp) or Idp(row.idp), counts, as_of.at or now())
-        for row in islice(rows, limit)
-    ]
-    # A later moment of the same segments is asked for from the start: there is no cursor to hand on.
-    return Worklist(as_of=as_of, total=len(rows), unknown=unknown, items=tuple(items), next=None)
+    return asyncio.run(_listed(place, where, idp, at, limit))
 
 
-def _listed(row: Row, idp: Idp, counts: Counts, when: datetime) -> ListedRow:
-    why = counts.reasons(row)
-    told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
-    return ListedRow(**told, why=dict(why), next_steps=dict(next_steps(idp, row, why, when)))
-
-
-async def _state_at(place: str, where: Where, at: str | None) -> tuple[AsOf, State]:
+async def _listed(place: str, where: Where, idp: str | None, at: str | None, limit: int | None) -> Worklist:
     with analysis_part():
+        from scopefold.cli.bulk import folded
         from scopefold.ledger.segment_moments import resolve_in
         from scopefold.ledger.segments import open_segments
     moment = moment_of(at)
@@ -54,10 +37,47 @@ async def _state_at(place: str, where: Where, at: str | None) -> tuple[AsOf, Sta
         async with store_at(place, where, ANALYST) as store:
             chain = await open_segments(store, tenant=where.tenant)
             upto = await resolve_in(chain, moment, now())
-            state, last_at = EMPTY, None
-            async for page in chain.messages(until=upto):
-                ours = [one for one in page if isinstance(one, Recorded) and one.tenant == where.tenant]
-                state = replay(ours, state)
-                last_at = page[-1].at if page else last_at
-    # As the service does: it tells the time of a moment only where one was asked for.
-    return AsOf(upto, last_at if moment is not None else None), state
+            past = await folded(chain, tenant=where.tenant, until=upto)
+            rows = await past.listed(idp=idp, limit=limit)
+            # As the service does: it tells the time of a moment only where one was asked for.
+            last_at = (await past.causes(frozenset({upto})))[upto].at if moment is not None and upto else None
+    # A later moment of the same segments is asked for from the start: there is no cursor to hand on.
+    return Worklist(
+        as_of=AsOf(upto, last_at),
+        total=past.worklist.count("missing", idp),
+        unknown=past.worklist.count("unknown", idp),
+        items=tuple(_explained(past, rows, last_at or now())),
+        next=None,
+    )
+
+
+def _explained(past: "Past", rows: Iterable[Row], when: datetime) -> Iterator[ListedRow]:
+    whys, idps = _Whys(past), past.bulk.scopes.idps
+    for row in rows:
+        why = whys.of(row)
+        steps = next_steps(idps.get(row.idp) or Idp(row.idp), row, why, when)
+        told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
+        yield ListedRow(**told, why=dict(why), next_steps=dict(steps))
+
+
+class _Whys:
+    """Why rows' scopes lack: each scope is counted once."""
+
+    def __init__(self, past: "Past") -> None:
+        self._past = past
+        self._ungiven: dict[str, dict[str, int]] = {}
+        self._counted: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def of(self, row: Row) -> dict[str, Why]:
+        worklist = self._past.worklist
+        if row.idp not in self._ungiven:
+            self._ungiven[row.idp] = worklist.ungiven(row.idp)
+
+        def counted(name: str) -> tuple[int, int]:
+            if (row.idp, name) not in self._counted:
+                without = self._ungiven[row.idp].get(name, 0)
+                self._counted[row.idp, name] = worklist.users_with(row.idp, name), without
+            return self._counted[row.idp, name]
+
+        profile = (self._past.bulk.scopes.idps.get(row.idp) or Idp(row.idp)).profile
+        return reasons(row.missing, standing_of(row), profile, counted)

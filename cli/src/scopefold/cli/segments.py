@@ -41,6 +41,7 @@ def seal(*, where: Where, place: str, upto: int | None, json_wanted: bool) -> No
     One at a time: two that seal at once make segments that overlap, which every reader refuses.
     """
     with analysis_part():
+        from scopefold.cli.bulk import folded
         from scopefold.ledger.segments import Segments, seal_log
     done: list[Seal] = []
 
@@ -52,7 +53,10 @@ def seal(*, where: Where, place: str, upto: int | None, json_wanted: bool) -> No
     async def sealing() -> Segments:
         # The store without, so that what goes wrong with the log is told as the log's.
         async with store_at(place, where, OPERATOR) as store, connected(where.bus(ANALYST)) as log:
-            return await seal_log(log, store, tenant=where.tenant, upto=upto, told=told)
+            chain = await seal_log(log, store, tenant=where.tenant, upto=upto, told=told)
+            if done:  # so that a moment among them is answered from the nearest fold (ADR 0032)
+                await folded(chain, tenant=where.tenant, keep=True)
+            return chain
 
     with told_plainly():
         chain = asyncio.run(sealing())

@@ -1,0 +1,125 @@
+"""The worklist from sealed segments: folded in bulk, from the nearest place up to which the fold was kept."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scopefold.consent.bulk import Bulk
+from scopefold.consent.bulk_worklist import BulkWorklist, Part
+from scopefold.consent.intake import EXPLAINED, Intake
+from scopefold.consent.kept import Unusable, kept, restored
+from scopefold.consent.reconsent import Row
+from scopefold.consent.shapes import EPOCH
+from scopefold.contracts.columns import BadRow, row_of
+from scopefold.contracts.recorded import Cause, Quarantined, Recorded
+from scopefold.ledger.segment import Part as PartFile
+from scopefold.ledger.segment import Seal, SegmentFault, sha256, stem
+from scopefold.ledger.segment_file import LOGICAL
+from scopefold.ledger.segments import Segments, part_of
+
+FEW_VALUES: Final = ["type", "idp", "publisher", "detail"]
+SUFFIX: Final = ".fold"
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Past:
+    """What a chain of segments, and what follows it in the log, say at one moment."""
+
+    def __init__(self, segments: Segments, bulk: Bulk, users: Any, tail: Sequence[Recorded | Quarantined]) -> None:
+        self._segments = segments
+        self._tail = {one.seq: one.cause for one in tail if isinstance(one, Recorded)}
+        self.bulk = bulk
+        self.worklist = BulkWorklist(bulk, users)
+
+    async def rows(self, part: Part) -> tuple[Row, ...]:
+        """The rows of a part of the worklist. Raises `SegmentFault`."""
+        return part.rows(await self.causes(part.sequences))
+
+    async def listed(self, *, idp: str | None = None, limit: int | None = None) -> list[Row]:
+        """The first rows of the worklist, or all of them. Raises `SegmentFault`."""
+        if limit is None:
+            parts = list(self.worklist.parts(idp))
+        else:
+            parts = [self.worklist.page(idp=idp, limit=limit)] if limit else []
+        causes = await self.causes(frozenset().union(*(part.sequences for part in parts)))  # each file is read once
+        return [row for part in parts for row in part.rows(causes)]
+
+    async def causes(self, sequences: frozenset[int]) -> dict[int, Cause]:
+        """The causes at these sequences. Raises `SegmentFault`."""
+        found = {seq: self._tail[seq] for seq in sequences & self._tail.keys()}
+        for seal in self._segments.seals:
+            wanted = sorted(seq for seq in sequences if seal.first_seq <= seq <= seal.last_seq)
+            if wanted:
+                places = [seq - seal.first_seq for seq in wanted]
+                at = await _taken(self._segments, seal, seal.facts, ["at"], places)
+                ids = await _taken(self._segments, seal, seal.ids, ["event_id"], places)
+                times = [EPOCH + micros * _MICROSECOND for micros in at["at"].cast(pa.int64()).to_pylist()]
+                told = zip(wanted, times, ids["event_id"].to_pylist(), strict=True)
+                found |= {seq: Cause(seq, time, event_id) for seq, time, event_id in told}
+        return found
+
+
+async def folded(
+    segments: Segments,
+    *,
+    tenant: str,
+    until: int | None = None,
+    tail: Sequence[Recorded | Quarantined] = (),
+    keep: bool = False,
+) -> Past:
+    """Fold the segments up to `until`, or all of them and then `tail`, which follows them in the log.
+
+    With `keep`, the fold is kept beside each segment that is folded, so that the next one begins there. Raises
+    `SegmentFault`.
+    """
+    seals = [seal for seal in segments.seals if until is None or seal.first_seq <= until]
+    users = pa.concat_arrays([pa.array([], pa.string()), *[await _users(segments, seal) for seal in seals]])
+    intake = Intake(tenant, users)
+    bulk, done = await _nearest(segments, [seal for seal in seals if until is None or seal.last_seq <= until])
+    for seal in seals[done:]:
+        whole = until is None or seal.last_seq <= until
+        table = await _facts(segments, seal)
+        if not whole and until is not None:
+            table = table.slice(0, until - seal.first_seq + 1)
+        wanting = intake.wanting(table)
+        explained = await _taken(segments, seal, seal.ids, EXPLAINED, wanting) if len(wanting) else None
+        try:
+            bulk.fold(intake.facts(table, explained))
+        except BadRow as error:
+            raise SegmentFault(f"{seal.facts.name}: {error}") from None
+        if keep and whole:
+            await segments.store.put(stem(seal.first_seq, seal.last_seq) + SUFFIX, kept(bulk, sha256(seal.content)))
+    if tail:
+        bulk.fold(intake.facts(pa.Table.from_pylist([row_of(one, tenant)._asdict() for one in tail], LOGICAL)))
+    return Past(segments, bulk, intake.users, tail)
+
+
+async def _nearest(segments: Segments, seals: Sequence[Seal]) -> tuple[Bulk, int]:
+    """The last of these segments beside which the fold was kept as this version folds, and how many it covers."""
+    for number in range(len(seals), 0, -1):
+        seal = seals[number - 1]
+        try:
+            content = await segments.store.get(stem(seal.first_seq, seal.last_seq) + SUFFIX)
+            return restored(content, sha256(seal.content)), number
+        except (SegmentFault, Unusable):
+            continue
+    return Bulk(), 0
+
+
+async def _facts(segments: Segments, seal: Seal) -> Any:
+    content = await part_of(segments.store, seal, seal.facts)
+    return pq.read_table(pa.BufferReader(content), read_dictionary=FEW_VALUES)
+
+
+async def _users(segments: Segments, seal: Seal) -> Any:
+    content = await part_of(segments.store, seal, seal.new_users)
+    return pq.read_table(pa.BufferReader(content))["user"].combine_chunks()
+
+
+async def _taken(segments: Segments, seal: Seal, part: PartFile, columns: Sequence[str], places: Any) -> Any:
+    """These places of a file's columns."""
+    content = await part_of(segments.store, seal, part)
+    return pq.read_table(pa.BufferReader(content), columns=list(columns)).take(pa.array(places))

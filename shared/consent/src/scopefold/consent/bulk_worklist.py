@@ -1,0 +1,185 @@
+"""What the bulk fold's columns answer: the counts and the pages of the worklist, a row made only when it is shown."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.compute as pc
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scopefold.consent.bulk import Bulk
+from scopefold.consent.facts import Number, Whole
+from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reconsent import (
+    Judgement,
+    Requirements,
+    Row,
+    State,
+    UserGrant,
+    grant_key,
+    judge,
+    requirements,
+    row_of,
+)
+from scopefold.consent.shapes import sequences, with_causes
+from scopefold.contracts.recorded import Cause
+from scopefold.scopes.coverage import Grant, carries
+
+Place = tuple[str, str, str]
+"""IdP, grant set, user."""
+
+TOGETHER: Final = 1000
+
+
+class GrantSet(Struct, frozen=True):
+    """A canonical grant that users hold at an IdP, how many do, and what it is worth."""
+
+    idp: str
+    key: str
+    grant: Grant
+    users: int
+    judgement: Judgement
+
+
+class Part(Struct, frozen=True):
+    """A part of the worklist, and where the next part begins (None: there is none)."""
+
+    held: tuple[tuple[UserGrant, GrantSet], ...]
+    next: Place | None
+
+    @property
+    def sequences(self) -> frozenset[int]:
+        """The sequences of the causes that the rows tell, of which nothing else is known here."""
+        return frozenset(seq for grant, _ in self.held for seq in sequences(grant))
+
+    def rows(self, causes: Mapping[int, Cause]) -> tuple[Row, ...]:
+        """The rows. `causes` has the cause at each of `sequences`."""
+        return tuple(row_of(_explained(grant, causes), one.judgement) for grant, one in self.held)
+
+
+class BulkWorklist:
+    """The worklist at the moment up to which `bulk` is folded. `users` are their ids, by number: an Arrow array.
+
+    Holds good until `bulk` goes on.
+    """
+
+    def __init__(self, bulk: Bulk, users: Any) -> None:
+        self._bulk = bulk
+        self._users = users
+        numbers: dict[tuple[str, str], int] = {}
+        grants: list[UserGrant] = []
+
+        def number_of(held: UserGrant) -> int:
+            number = numbers.setdefault((held.idp, grant_key(held.grant)), len(numbers))
+            if number == len(grants):
+                grants.append(held)
+            return number
+
+        of_shape = np.array([-1 if shape is None else number_of(shape) for shape in bulk.shapes], np.int32)
+        held = bulk.shape[: bulk.count]
+        self._set: Number = of_shape[held]
+        for place, grant in bulk.apart.items():
+            self._set[place] = number_of(grant)
+        counts = np.bincount(self._set[self._set >= 0], minlength=len(grants)).tolist()
+        needs: dict[str, tuple[Idp, Requirements]] = {}
+        self._sets: dict[int, GrantSet] = {}
+        for (name, key), number in sorted(numbers.items()):
+            if counts[number]:
+                if name not in needs:
+                    idp = bulk.scopes.idps.get(name) or Idp(name)
+                    needs[name] = idp, requirements(idp)
+                judged = judge(needs[name][0], grants[number].grant, needs[name][1])
+                self._sets[number] = GrantSet(name, key, grants[number].grant, counts[number], judged)
+        self._order: Whole = np.argsort(self._set, kind="stable")
+        self._ordered = self._set[self._order]
+        self._sorted: dict[int, tuple[Any, Whole]] = {}
+
+    @property
+    def sets(self) -> tuple[GrantSet, ...]:
+        """Every grant set that somebody holds, ordered by IdP and key."""
+        return tuple(self._sets.values())
+
+    def count(self, status: str, idp: str | None = None) -> int:
+        """How many users stand at this status (`missing`, `unknown`, `covered`), at one IdP or at all."""
+        return sum(one.users for one in self.sets if one.judgement.status == status and idp in (None, one.idp))
+
+    def users_with(self, idp: str, scope: str) -> int:
+        """How many users' grants at an IdP carry a scope."""
+        profile = (self._bulk.scopes.idps.get(idp) or Idp(idp)).profile
+        return sum(one.users for one in self.sets if one.idp == idp and carries(profile, one.grant, scope))
+
+    def ungiven(self, idp: str) -> dict[str, int]:
+        """What users were asked for in vain at an IdP the last time they came, by canonical name, and how many."""
+        bulk = self._bulk
+        held = np.bincount(bulk.shape[: bulk.count], minlength=len(bulk.shapes)).tolist()
+        grants = [(shape, users) for shape, users in zip(bulk.shapes, held, strict=True) if shape is not None]
+        counted: Counter[str] = Counter()
+        for grant, users in [*grants, *((one, 1) for one in bulk.apart.values())]:
+            if grant.idp == idp:
+                counted.update({one.scope: users for one in grant.ungiven})
+        return {scope: users for scope, users in sorted(counted.items()) if users}
+
+    def page(self, *, idp: str | None = None, after: Place | None = None, limit: int) -> Part:
+        """Rows, ordered by IdP, grant set and user, after the place that `after` names."""
+        found: list[tuple[UserGrant, GrantSet]] = []
+        for number, one in self._missing(idp):
+            place = (one.idp, one.key)
+            if after is not None and place < after[:2]:
+                continue
+            names, places = self._members(number)
+            start = bisect_right(names, after[2], key=_text) if after is not None and place == after[:2] else 0
+            found += self._held(one, names, places, slice(start, start + limit + 1 - len(found)))
+            if len(found) > limit:
+                last, of = found[limit - 1]
+                return Part(tuple(found[:limit]), (of.idp, of.key, last.user))
+        return Part(tuple(found), None)
+
+    def parts(self, idp: str | None = None) -> Iterator[Part]:
+        """The whole worklist, in the order of its pages."""
+        for number, one in self._missing(idp):
+            names, places = self._members(number)
+            for start in range(0, len(places), TOGETHER):
+                yield Part(tuple(self._held(one, names, places, slice(start, start + TOGETHER))), None)
+
+    def state(self, causes: Mapping[int, Cause]) -> State:
+        """All of it as the fold one by one has it: an object for every user."""
+        grants = {}
+        for number, one in self._sets.items():
+            names, places = self._members(number)
+            for held, _ in self._held(one, names, places, slice(None)):
+                grants[held.idp, held.user] = _explained(held, causes)
+        return State(self._bulk.scopes, grants)
+
+    def _missing(self, idp: str | None) -> Iterator[tuple[int, GrantSet]]:
+        for number, one in self._sets.items():
+            if one.judgement.status == "missing" and idp in (None, one.idp):
+                yield number, one
+
+    def _members(self, number: int) -> tuple[Any, Whole]:
+        """The users who hold a grant set, in the order of their ids: these, and their places."""
+        if number not in self._sorted:
+            begin, end = np.searchsorted(self._ordered, [number, number + 1])
+            places = self._order[begin:end]
+            names = self._users.take(self._bulk.user[places])
+            order = pc.sort_indices(names)
+            self._sorted[number] = names.take(order), places[order.to_numpy()]
+        return self._sorted[number]
+
+    def _held(self, one: GrantSet, names: Any, places: Whole, part: slice) -> list[tuple[UserGrant, GrantSet]]:
+        found = []
+        for name, place in zip(names[part].to_pylist(), places[part].tolist(), strict=True):
+            grant = self._bulk.grant(place, name)
+            assert grant is not None
+            found.append((replace(grant, user=name), one))
+        return found
+
+
+def _explained(grant: UserGrant, known: Mapping[int, Cause]) -> UserGrant:
+    return with_causes(grant, lambda cause: known[cause.seq])
+
+
+def _text(scalar: Any) -> str:
+    return str(scalar.as_py())
