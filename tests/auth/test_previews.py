@@ -1,6 +1,5 @@
 """What is told over HTTP before something happens is what then happens, and telling it changes nothing."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -8,7 +7,7 @@ import msgspec
 import pytest
 
 from scopefold.consent.whatif import Hypothetical
-from scopefold.contracts.events import ConnectorProvisioned, ScopesPruned
+from scopefold.contracts.events import ScopesPruned
 from scopefold.ledger.log import status
 from tests.auth.world import JIRA_SCOPES, World
 from tests.support.logs import deprovisioned, provisioned, pruned, stored
@@ -148,24 +147,6 @@ async def test_who_wants_a_scope_is_told_and_what_somebody_wants_is_not_pruned(w
         for order in orders:
             assert (422, "urn:scopefold:problem:still-wanted") == (order.status_code, order.json()["type"])
     assert [] == await world.said(ScopesPruned, idp)
-
-
-async def test_a_connector_that_is_provisioned_meanwhile_wins(world: World) -> None:
-    idp = await world.idp_with_jira()
-    for n in range(8):
-        wiki = provisioned(f"wiki-{idp}", (WIKI,), idp, version=f"1.0.{n}")
-        await world.publish(wiki, deprovisioned(f"wiki-{idp}", idp), by="provisioner")
-        order = world.admin("POST", f"/v1/idps/{idp}/pruned", json={"scopes": [WIKI]})
-        await asyncio.gather(order, world.publish(wiki, by="provisioner"))
-        assert WIKI in (await world.admin("GET", f"/v1/idps/{idp}")).json()["union"]
-        wanted = False
-        for one in await world.events():
-            if isinstance(one.event, ConnectorProvisioned) and one.event.connector == wiki.connector:
-                wanted = True
-            elif one.event == deprovisioned(f"wiki-{idp}", idp):
-                wanted = False
-            assert not (wanted and isinstance(one.event, ScopesPruned) and one.event.idp == idp)
-        await world.publish(deprovisioned(f"wiki-{idp}", idp), by="provisioner")
 
 
 @pytest.mark.parametrize(
