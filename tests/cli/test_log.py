@@ -16,6 +16,7 @@ from scopefold.cli.nats_server import NatsServer
 from scopefold.contracts.events import ConnectorDeprovisioned, Event, UserLoggedIn
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.log import Log
+from scopefold.ledger.moments import time_of
 from tests.cli.command import environment, scopefold, told, until
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,6 +49,9 @@ async def fill(log: Log) -> None:
         (("--user", "user-0001", "--to", "2"), [1]),
         (("--idp", "atlassian"), [1, 4]),
         (("--user", "user-0001", "--idp", "atlassian"), [1]),
+        (("--since", "event-0004"), [4, 5]),
+        (("--since", "2", "--until", "event-0004", "--type", "user-logged-in"), [2]),
+        (("--since", "4", "--to", "3"), []),
     ],
 )
 async def test_read_prints_what_was_asked_for(
@@ -60,6 +64,19 @@ async def test_read_prints_what_was_asked_for(
     assert sequences == [msgspec.json.decode(text, type=EventLine).seq for text in done.stdout.splitlines()]
     for_people = await asyncio.to_thread(scopefold, *line)
     assert sequences == [int(text.split()[0]) for text in for_people.stdout.splitlines()]
+
+
+async def test_read_begins_and_ends_at_times(log: Log, shared_nats: NatsServer) -> None:
+    await fill(log)
+    times = [(await time_of(log, seq)).isoformat() for seq in range(1, 6)]
+    line = ("log", "read", "--json", "--nats-url", shared_nats.url)
+    done = await asyncio.to_thread(scopefold, *line, "--since", times[1], "--until", times[3])
+    assert (0, 0) == told(done), done.stderr
+    assert [2, 3, 4] == [msgspec.json.decode(text, type=EventLine).seq for text in done.stdout.splitlines()]
+    for option in ("--since", "--until"):
+        refused = await asyncio.to_thread(scopefold, *line, option, "2999-01-01T00:00:00Z")
+        assert (1, 1) == told(refused)
+        assert "has not come yet" in refused.stderr
 
 
 async def test_verify_tells_the_running_hash_and_what_is_no_event(log: Log, shared_nats: NatsServer) -> None:

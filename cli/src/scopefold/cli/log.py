@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 import msgspec
@@ -15,7 +15,8 @@ from scopefold.cli.failure import refused
 from scopefold.cli.log_diff import diff
 from scopefold.cli.log_explain import explain
 from scopefold.cli.reach import ANALYST, Reach
-from scopefold.cli.sealed import segments_option, store_at, told_plainly
+from scopefold.cli.sealed import moment_of, segments_option, store_at, told_plainly
+from scopefold.cli.sealed import now as the_time
 from scopefold.cli.segments import seal, segments
 from scopefold.cli.sql import sql
 from scopefold.cli.table import instant, show_table, table
@@ -25,6 +26,7 @@ from scopefold.contracts.recorded import Quarantined, Recorded, examine
 from scopefold.contracts.subjects import LEDGER, shard_of
 from scopefold.ledger.follow import GENESIS, Checkpoint, LogReplaced, catch_up, follow
 from scopefold.ledger.log import Log, status
+from scopefold.ledger.moments import Moment, resolve
 from scopefold.ledger.read import read
 
 
@@ -79,6 +81,7 @@ def log() -> None:
 for part in (diff, explain, seal, segments, sql):
     log.add_command(part)
 
+since_option = click.option("--since", metavar="MOMENT", help="First moment: a time, a sequence, or an event's id.")
 type_option = click.option("--type", "kind", metavar="TYPE", help="Such as token-stored, or token-stored.v1.")
 user_option = click.option("--user", help="What concerns this user.")
 idp_option = click.option("--idp", help="What concerns this identity provider.")
@@ -87,6 +90,8 @@ idp_option = click.option("--idp", help="What concerns this identity provider.")
 @log.command("read")
 @click.option("--from", "first", type=click.IntRange(1), default=1, show_default=True, help="First sequence.")
 @click.option("--to", "last", type=click.IntRange(1), help="Last sequence. Default: the end.")
+@since_option
+@click.option("--until", metavar="MOMENT", help="Last moment: a time, a sequence, or an event's id.")
 @type_option
 @user_option
 @idp_option
@@ -97,6 +102,8 @@ def read_(
     where: Where,
     first: int,
     last: int | None,
+    since: str | None,
+    until: str | None,
     kind: str | None,
     user: str | None,
     idp: str | None,
@@ -104,27 +111,44 @@ def read_(
 ) -> None:
     """Print events, oldest first. With --json: JSON Lines."""
     wanted = Wanted(type=kind, user=user, idp=idp)
+    begin, end = moment_of(since), moment_of(until)
 
     async def reading() -> None:
-        async with connected(where.bus(ANALYST)) as handle:
-            async for page in _pages(handle, first, last, where.tenant, user):
-                show([one for one in page if wanted.has(one)], json_wanted)
+        with told_plainly():
+            async with connected(where.bus(ANALYST)) as handle:
+                begun = max(first, await _first_since(handle, begin))
+                ended = min([one for one in (last, await _last_until(handle, end)) if one is not None], default=None)
+                if ended is None or begun <= ended:
+                    await printing(handle, begun, ended)
+
+    async def printing(handle: Log, begun: int, ended: int | None) -> None:
+        async for page in _pages(handle, begun, ended, where.tenant, user):
+            show([one for one in page if wanted.has(one)], json_wanted)
 
     asyncio.run(reading())
 
 
 @log.command("follow")
 @click.option("--from", "first", type=click.IntRange(1), help="Begin at this sequence. Default: at the next event.")
+@since_option
 @type_option
 @user_option
 @idp_option
 @as_json
 @located
 def follow_(
-    *, where: Where, first: int | None, kind: str | None, user: str | None, idp: str | None, json_wanted: bool
+    *,
+    where: Where,
+    first: int | None,
+    since: str | None,
+    kind: str | None,
+    user: str | None,
+    idp: str | None,
+    json_wanted: bool,
 ) -> None:
     """Print events as they come, until Ctrl-C. With --json: JSON Lines."""
     wanted = Wanted(type=kind, user=user, idp=idp)
+    begin = moment_of(since)
 
     async def print_them(page: Sequence[Recorded | Quarantined], _: Checkpoint) -> None:
         show([one for one in page if wanted.has(one)], json_wanted)
@@ -138,7 +162,11 @@ def follow_(
 
             await handle.nc.subscribe(f"{LEDGER}.{where.tenant}.>", cb=woken)
             now = await status(handle)
-            after = min(first - 1, now.last_seq) if first is not None else now.last_seq
+            after = now.last_seq
+            if first is not None or begin is not None:
+                with told_plainly():
+                    begun = max(first or 1, await _first_since(handle, begin))
+                after = min(begun - 1, now.last_seq)
             try:
                 await follow(handle, Checkpoint(now.created, after, GENESIS), print_them, wake, sys.stdout.flush)
             except LogReplaced as error:
@@ -192,6 +220,19 @@ async def _verified(reach: Reach) -> Verified:
         running_hash=reached.running_hash,
         quarantined=tuple(quarantined),
     )
+
+
+async def _first_since(handle: Log, moment: Moment | None) -> int:
+    """The first sequence from a moment on: of a time, the first at or after it."""
+    if moment is None:
+        return 1
+    if isinstance(moment, datetime):
+        return await resolve(handle, moment - timedelta(microseconds=1), the_time()) + 1
+    return await resolve(handle, moment, the_time())
+
+
+async def _last_until(handle: Log, moment: Moment | None) -> int | None:
+    return None if moment is None else await resolve(handle, moment, the_time())
 
 
 async def _compared(where: Where, place: str) -> int:

@@ -96,7 +96,8 @@ class Database:
         }
 
     def load(self, batch: pa.RecordBatch) -> None:
-        """Add rows, which come in order."""
+        """Add rows, which come in order. Raises `TooLong`."""
+        self._check_time()
         self._connection.register("batch", pa.table(batch.columns, names=batch.schema.names))
         self._connection.execute("INSERT INTO events SELECT * FROM batch")
         self._connection.unregister("batch")

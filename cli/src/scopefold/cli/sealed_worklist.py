@@ -1,7 +1,9 @@
 """The worklist from segments alone: the service's answer, without the service and without the bus."""
 
 import asyncio
+from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from scopefold.cli.answers import AsOf, ListedRow, Worklist
 from scopefold.cli.extra import analysis_part
@@ -9,6 +11,7 @@ from scopefold.cli.reach import ANALYST
 from scopefold.cli.sealed import moment_of, now, store_at, told_plainly
 from scopefold.cli.where import Where
 from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.next_step import next_steps
 from scopefold.consent.reasons import Counts
 from scopefold.consent.reconsent import EMPTY, Row, State, grant_key, judge, replay, worklist
 from scopefold.contracts.recorded import Recorded
@@ -21,7 +24,7 @@ def sealed_worklist(
     as_of, state = asyncio.run(_state_at(place, where, at))
     judged: dict[tuple[str, str], str] = {}
     unknown = 0
-    for held in state.grants.values():
+    for held in state.present():
         key = (held.idp, grant_key(held.grant))
         if key not in judged:
             judged[key] = judge(state.scopes.idps.get(held.idp) or Idp(held.idp), held.grant).status
@@ -29,11 +32,17 @@ def sealed_worklist(
     rows = [row for row in worklist(state) if idp in (None, row.idp)]
     counts = Counts(state)
     items = [
-        ListedRow(**{name: getattr(row, name) for name in Row.__struct_fields__}, why=dict(counts.reasons(row)))
+        _listed(row, state.scopes.idps.get(row.idp) or Idp(row.idp), counts, as_of.at or now())
         for row in islice(rows, limit)
     ]
     # A later moment of the same segments is asked for from the start: there is no cursor to hand on.
     return Worklist(as_of=as_of, total=len(rows), unknown=unknown, items=tuple(items), next=None)
+
+
+def _listed(row: Row, idp: Idp, counts: Counts, when: datetime) -> ListedRow:
+    why = counts.reasons(row)
+    told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
+    return ListedRow(**told, why=dict(why), next_steps=dict(next_steps(idp, row, why, when)))
 
 
 async def _state_at(place: str, where: Where, at: str | None) -> tuple[AsOf, State]:

@@ -5,6 +5,7 @@ import csv
 import sys
 import tempfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -122,7 +123,7 @@ Printed = Callable[[list[str], list[dict[str, Any]]], None]
 
 def _print_json(_: list[str], rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        click.echo(msgspec.json.encode(row))
+        click.echo(msgspec.json.encode({name: _number(value) for name, value in row.items()}))
 
 
 def _printer(form: str) -> Printed:
@@ -160,11 +161,16 @@ def _printer(form: str) -> Printed:
     return show
 
 
+def _number(value: object) -> object:
+    """A sum of whole numbers comes as a decimal, which JSON would have as text."""
+    return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+
+
 def _cell(value: object) -> str:
     """A value as people and spreadsheets read it."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode().strip('"')
+    return value if isinstance(value, str) else msgspec.json.encode(_number(value)).decode().strip('"')
 
 
 def _plainly(text: str) -> str:

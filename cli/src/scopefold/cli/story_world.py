@@ -25,8 +25,8 @@ from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import Failure
 from scopefold.cli.newcomer import IDP
 from scopefold.cli.reach import ANALYST
-from scopefold.cli.reconsent import ask
 from scopefold.cli.relying_party import RelyingParty, SignedIn, SignInFailed
+from scopefold.cli.worklist import ask
 from scopefold.contracts.events import TokenInsufficient
 from scopefold.contracts.publish import NotPublished, publish
 from scopefold.ledger.log import status
@@ -66,7 +66,7 @@ class World:
 
     def worklist(self) -> Worklist:
         """Who must consent again at Atlassian now."""
-        return ask(self.auth, idp=IDP, at=None, limit=100)
+        return ask(self.auth, idp=IDP)
 
     def provision(self, name: str) -> int:
         """Provision a connector at Atlassian; the answer's status, 201 where that changed something."""

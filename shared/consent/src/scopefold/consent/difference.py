@@ -56,7 +56,7 @@ class Left(Struct, frozen=True):
     """
 
     was: Row
-    now: Literal["covered", "unknown"]
+    now: Literal["covered", "unknown", "erased"]
     stored: Cause
     reason: Reason | None
 
@@ -109,6 +109,8 @@ def applied(rows: Mapping[Key, Row], change: Difference) -> dict[Key, Row]:
 
 def _left(row: Row, before: State, after: State, moves: "_Moves") -> Left:
     held = after.grants[row.idp, row.user]
+    if held.erased is not None:
+        return Left(row, "erased", held.stored, None)
     status = judge(after.scopes.idps.get(row.idp) or Idp(row.idp), held.grant).status
     assert status != "missing"
     own = held.stored != before.grants[row.idp, row.user].stored
