@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered
+from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered, TokenStored
 from scopefold.contracts.recorded import Recorded
 from tests.auth.world import Person, World
-from tests.support.logs import deprovisioned, provisioned
+from tests.support.logs import deprovisioned, provisioned, stored
 
 
 async def at(world: World, path: str, moment: object) -> Any:
@@ -62,3 +62,13 @@ async def test_what_is_no_moment_is_refused_on_every_route(world: World, path: s
     answer = await world.admin("GET", path, params={"at": moment})
     assert (400, f"urn:scopefold:problem:{kind}") == (answer.status_code, answer.json()["type"])
     assert answer.json()["detail"]
+
+
+async def test_what_was_asked_for_in_vain_then_is_told_of_then(world: World) -> None:
+    idp, user = await world.idp_with_jira(), "u_nobody00"
+    asked = ("read:me", "read:jira-work")
+    await world.publish(stored(user, asked[:1], requested=asked, idp=idp), by="auth")
+    await world.publish(stored(user, asked, generation=2, idp=idp), by="auth")
+    then, _ = await of(world, idp, TokenStored)
+    told = [(await at(world, f"/v1/idps/{idp}", seq))["in_vain"] for seq in (then.seq, then.seq + 1)]
+    assert [["read:jira-work"], []] == [[one["scope"] for one in in_vain] for in_vain in told]
