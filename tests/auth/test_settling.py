@@ -11,7 +11,7 @@ import pytest
 from scopefold.auth.core.idps import Refused
 from scopefold.auth.core.pruning import Prune, prune
 from scopefold.auth.settings import Settings
-from scopefold.auth.store import buckets
+from scopefold.auth.store import buckets, declared
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.recent import Changes
@@ -40,7 +40,7 @@ async def test_a_connector_that_is_provisioned_between_the_decision_and_its_appe
         await append(log, new, tenant="default", publisher=by, now=datetime.now(UTC))
         wake.set()
 
-    await buckets.declare(log.js)
+    await declared.declare(log.js)
     await said("an-idp", registered(), by="auth")
     await said("came-and-went", WIKI, deprovisioned("wiki"), by="provisioner")
     async with AsyncExitStack() as held:
