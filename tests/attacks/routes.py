@@ -53,6 +53,8 @@ JUDGED: Final = {
     "/account/logout": (403,),
     "/account/sessions": (401,),
     "/account/sessions/{sid}/revoke": (403,),
+    "/account/connections": (401,),
+    "/account/connections/{idp}/disconnect": (403,),
     "/oauth2/register": (400, 401, 404),
     "/oauth2/register/{client_id}": (400, 401, 404),
 }

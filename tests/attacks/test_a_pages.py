@@ -41,6 +41,7 @@ async def every_page(world: World) -> Mapping[str, httpx.Response]:
     made = await world.admin("POST", "/v1/reconsent/links", json={"users": [user], "idp": idp})
     reconsent = await alice.browser.get(made.json()["items"][0]["url"])
     sessions = await alice.browser.get("/account/sessions")
+    connections = await alice.browser.get("/account/connections")
     error = await alice.browser.get(app.address(redirect_uri=MARKUP))
     logout = await alice.browser.get("/oauth2/logout", params={"state": MARKUP})
     logged_out = await click(alice, logout)
@@ -54,6 +55,7 @@ async def every_page(world: World) -> Mapping[str, httpx.Response]:
         "step_up": step_up,
         "reconsent": reconsent,
         "sessions": sessions,
+        "connections": connections,
         "error": error,
         "logout": logout,
         "logged_out": logged_out,

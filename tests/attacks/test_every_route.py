@@ -85,7 +85,7 @@ async def test_G12_the_provisioner_shows_nothing_without_its_credential(
                 assert (await http.get(path)).status_code in (404, 405), path
 
 
-ELSEWHERE = {"/oauth2/register", "/oauth2/register/{client_id}", "/account/sessions"}
+ELSEWHERE = {"/oauth2/register", "/oauth2/register/{client_id}", "/account/sessions", "/account/connections"}
 """They take no parameters: JSON, or nothing."""
 
 

@@ -1,9 +1,11 @@
 """Gateways: clients that exchange users' access tokens, and what the stand-in saw of it."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from msgspec.structs import replace
@@ -15,6 +17,8 @@ from scopefold.contracts.words import resource_type_of
 from tests.auth.providers import Visitor, vault
 from tests.auth.test_requests import claims_of
 from tests.auth.world import App, Person, World, query_of
+
+MOST_PATIENCE_SECONDS: Final = 60.0
 
 
 def resource_of(idp: str, connector: str = "jira") -> str:
@@ -62,6 +66,16 @@ class Gateway:
                 auth=(self.app.id, self.app.secret or ""),
                 headers=headers,
             )
+
+
+async def asked_again(gateway: Gateway, token: str, *, at: str = "") -> httpx.Response:
+    """Exchange, and where the answer is 503, again after as long as it says, as a client should; the last answer."""
+    deadline = time.monotonic() + MOST_PATIENCE_SECONDS
+    while (answer := await gateway.exchange(token, at=at)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(int(answer.headers["retry-after"]))
+    return answer
 
 
 async def access_token(person: Person, app: App, **changed: str | None) -> str:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import nats
 
 from scopefold.auth.core.seal import read_key
 from scopefold.auth.core.stored_token import StoredToken
@@ -108,11 +107,10 @@ class Visitor:
 @asynccontextmanager
 async def vault(world: World) -> AsyncIterator[Vault]:
     """The vault, opened as auth opens it."""
-    nc = await nats.connect(world.bus.url)
-    opened = Vault((await buckets.connect(nc.jetstream())).vault, "default", read_key(KEK))
-    await opened.open()
-    yield opened
-    await nc.close()
+    async with world.keeper() as nc:
+        opened = Vault((await buckets.connect(nc.jetstream())).vault, "default", read_key(KEK))
+        await opened.open()
+        yield opened
 
 
 async def row_of(world: World, user: str, idp: str) -> StoredToken:

@@ -25,7 +25,7 @@ from scopefold.auth.core.login import (
     read_grant,
 )
 from scopefold.auth.core.seal import BadKey, CannotOpen, Place, Sealed, derive, keyed_hash, read_key, seal, unseal
-from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor, read_moment, write_cursor
+from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor, write_cursor
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import Event
 from scopefold.scopes.coverage import Grant
@@ -263,26 +263,3 @@ BAD_CURSORS = ["x", "é", *(base64.urlsafe_b64encode(text).decode() for text in 
 def test_what_is_no_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
         read_cursor(cursor, "idp", Filters())
-
-
-MOMENTS: list[tuple[str, int | datetime | None]] = [
-    ("0", 0),
-    ("42", 42),
-    ("2026-01-01T00:00:00Z", NOW),
-    ("2026-01-01T02:00:00+02:00", NOW),
-    ("2026-01-01", None),
-    ("2026-01-01T00:00:00", None),
-    ("-1", None),
-    ("٤", None),
-    ("", None),
-    ("now", None),
-]
-
-
-@pytest.mark.parametrize(("text", "expected"), MOMENTS)
-def test_a_moment_is_a_sequence_or_a_time(text: str, expected: int | datetime | None) -> None:
-    if expected is not None:
-        assert expected == read_moment(text)
-        return
-    with pytest.raises(BadCursor):
-        read_moment(text)

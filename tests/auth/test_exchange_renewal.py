@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
-from scopefold.auth.core.stored_token import Renewing, StoredToken
+from scopefold.auth.core.stored_token import Renewing, Stalled, StoredToken
 from scopefold.auth.web.service import now
 from scopefold.contracts.events import TokenCleared, TokenStored
 from tests.auth.gateways import (
@@ -127,6 +128,51 @@ async def test_F16_a_dead_refresh_token_ends_in_consent_however_the_provider_spe
         assert 200 == (await gateway.exchange(anew)).status_code
     finally:
         await switch(world, name)
+
+
+@pytest.mark.parametrize("code", ["50076", "50078", "53003"])
+async def test_F16_where_the_idp_wants_the_user_the_token_is_kept_and_nobody_asks_again(
+    world: World, second: Service, code: str
+) -> None:
+    idp = await registered_at(world, "microsoft", "Mail.Read", "offline_access")
+    gateway, app = await Gateway.registered(world, idp, connector="api"), await world.register_client()
+    dave = Visitor(world, "dave")
+    token = await visitors_token(dave, app, idp)
+    user, before = subject_of(token), await row_of(world, subject_of(token), idp)
+    await switch(world, "microsoft", refresh_needs=code)
+    try:
+        await at_its_end(world, user, idp, lives_seconds=30)
+        assert 200 == (await gateway.exchange(token)).status_code, "what lives is handed out"
+        stalled = await row_of(world, user, idp)
+        assert (before.refresh_token, "", 1) == (stalled.refresh_token, stalled.cleared, len(stalled.stalled))
+        await at_its_end(world, user, idp)
+        answers = [await gateway.exchange(token, at=at) for at in ("", second.url)]
+        for answer in answers:
+            assert (403, "insufficient_user_authentication") == (answer.status_code, answer.json()["error"])
+            assert "wants to see the user" in answer.json()["error_description"]
+        assert stalled.stalled == (await row_of(world, user, idp)).stalled, "the IdP was not asked again"
+        assert [] == await world.said(TokenCleared, idp)
+        link = await dave.browser.get(answers[0].json()["step_up_uri"])
+        onward = await dave.browser.get(link.headers["location"])
+        assert urlsplit(onward.headers["location"]).netloc == urlsplit(world.sandbox.url).netloc, onward.text
+    finally:
+        await switch(world, "microsoft")
+    assert 403 == (await gateway.exchange(token)).status_code, "for a while"
+    anew = await visitors_token(dave, app, idp, resource=gateway.resource)
+    assert 200 == (await gateway.exchange(anew)).status_code
+    assert () == (await row_of(world, user, idp)).stalled
+
+
+async def test_F16_an_idp_that_wants_the_user_is_asked_again_after_a_while(world: World) -> None:
+    idp = await registered_at(world, "microsoft", "Mail.Read", "offline_access")
+    gateway, app = await Gateway.registered(world, idp, connector="api"), await world.register_client()
+    token = await visitors_token(Visitor(world, "alice"), app, idp)
+    await at_its_end(world, subject_of(token), idp)
+    await put(
+        world, subject_of(token), idp, stalled=(Stalled("https://graph.microsoft.com/", now() - timedelta(seconds=1)),)
+    )
+    assert 200 == (await gateway.exchange(token)).status_code
+    assert () == (await row_of(world, subject_of(token), idp)).stalled
 
 
 async def test_F16_what_passes_at_the_next_try_is_not_noticed(world: World, renewable: str) -> None:

@@ -14,6 +14,7 @@ from scopefold.auth.core.handout import (
     is_dead,
     missing_scopes,
     must_renew,
+    needs_user,
     part_for,
     wanted_scopes,
     why_ended,
@@ -90,9 +91,25 @@ DEAD: list[tuple[str, str, str]] = [
     ("slack", "token_revoked", ""),
     ("slack", "token_expired", ""),
     ("slack", "account_inactive", ""),
-    ("microsoft", "interaction_required", "AADSTS50076"),
-    ("microsoft", "consent_required", ""),
-    ("microsoft", "login_required", ""),
+]
+USER: list[tuple[str, str, str, bool, bool]] = [
+    # the provider, what it says: is the token dead, does it want to see the user?
+    ("microsoft", "interaction_required", "", False, True),
+    ("microsoft", "consent_required", "", False, True),
+    ("microsoft", "login_required", "", False, True),
+    ("microsoft", "invalid_grant", "AADSTS50076: Due to a configuration change", False, True),
+    ("microsoft", "invalid_grant", "AADSTS50078: Presented multi-factor authentication has expired", False, True),
+    ("microsoft-gcc-high", "invalid_grant", "AADSTS50079: Due to a configuration change", False, True),
+    ("microsoft", "invalid_grant", "AADSTS53003: Access has been blocked", False, True),
+    ("microsoft", "invalid_grant", "AADSTS65001: The user has not consented", False, True),
+    ("microsoft", "invalid_grant", "AADSTS70043: The refresh token has expired", True, False),
+    ("microsoft", "invalid_grant", "AADSTS700082: The refresh token has expired", True, False),
+    ("microsoft", "invalid_grant", "AADSTS50173: revoked", True, False),
+    ("microsoft", "invalid_grant", "AADSTS500761: a number that begins alike", True, False),
+    ("microsoft", "invalid_grant", "", True, False),
+    ("microsoft", "invalid_client", "AADSTS50076: of another error", False, False),
+    ("google", "invalid_grant", "AADSTS50076: of another provider", True, False),
+    ("google", "interaction_required", "", False, False),
 ]
 NAMES = sorted(profiles())
 
@@ -118,6 +135,14 @@ def test_F16_every_spelling_that_a_profile_names_is_in_the_table() -> None:
     names = [name for name in NAMES if not name.startswith("microsoft-")]  # its other clouds speak alike
     named = {(name, one.partition(": ")[0]) for name in names for one in profile_named(name).refresh.dead_errors}
     assert named == {(name, error) for name, error, _ in DEAD}
+
+
+@pytest.mark.parametrize(("name", "error", "words", "dead", "user"), USER)
+def test_F16_a_provider_that_wants_the_user_does_not_say_that_the_token_is_dead(
+    name: str, error: str, words: str, dead: bool, user: bool
+) -> None:
+    profile = profile_named(name)
+    assert (dead, user) == (is_dead(profile, error, words), needs_user(profile, error, words))
 
 
 # when it is renewed before it is handed out

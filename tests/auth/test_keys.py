@@ -23,7 +23,9 @@ from scopefold.auth.core.keys import (
     revoked,
     rotated,
 )
+from scopefold.auth.oauth.keys import keys_of, new_key
 from scopefold.auth.web.signing_keys import READ_SECONDS
+from tests.auth.holders import some_ring
 from tests.auth.world import Person, World, query_of, until
 from tests.support.process import Service
 
@@ -48,6 +50,20 @@ def states(ring: Ring, alg: str = "ES256") -> list[tuple[str, str]]:
 def one_of_each() -> tuple[Ring, Forge]:
     forge = Forge()
     return begun(Ring(), forge, NOW), forge
+
+
+def test_a_key_that_stays_in_the_ring_is_not_imported_again() -> None:
+    ring = some_ring()
+    before = keys_of(ring)
+    after = keys_of(rotated(ring, new_key, NOW, ["ES256"]), before)
+    old, new = ({key.kid: key for key in keys.verifying.keys} for keys in (before, after))
+    assert len(ring.keys) + 1 == len(new)
+    assert all(new[kid] is key for kid, key in old.items())
+    assert after.es256.kid == next(key.kid for key in ring.keys if (key.alg, key.state) == ("ES256", "next"))
+    gone = ring.current("RS256").kid
+    leaked = revoked(ring, gone, new_key, NOW)
+    assert leaked is not None
+    assert gone not in {key.kid for key in keys_of(leaked, before).verifying.keys}
 
 
 def test_given_nothing_when_it_begins_then_every_algorithm_has_a_current_and_a_next_key() -> None:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from scopefold.auth.core.login import clocks, read_grant
 from scopefold.auth.core.stored_token import (
-    RENEWAL_SECONDS,
+    LEASE,
+    STALLED_SECONDS,
     Identity,
     Renewal,
     Renewing,
@@ -20,6 +21,7 @@ from scopefold.auth.core.stored_token import (
     begun,
     given_back,
     renewed,
+    stalled,
 )
 from scopefold.auth.core.tokens import token_of, tokens_in
 from scopefold.scopes.canonical import closure
@@ -27,6 +29,7 @@ from scopefold.scopes.profile import Profile
 from scopefold.scopes.shipped import profile_named
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECONDS = 20
 ATLASSIAN, GOOGLE, SLACK = profile_named("atlassian"), profile_named("google"), profile_named("slack")
 MICROSOFT = profile_named("microsoft")
 GRAPH, OUTLOOK = "https://graph.microsoft.com/", "https://outlook.office.com/"
@@ -210,10 +213,10 @@ def test_renewals_of_one_of_several_tokens_never_widen_and_leave_the_others(told
 
 @given(st.floats(0, 120))
 def test_who_has_begun_keeps_all_others_away_for_the_lease_and_no_longer(later_seconds: float) -> None:
-    mine = begun(row(READ, renewing=None), "me", NOW)
+    mine = begun(row(READ, renewing=None), "me", NOW, SECONDS)
     assert mine is not None
-    theirs = begun(mine, "them", NOW + timedelta(seconds=later_seconds))
-    assert (later_seconds >= RENEWAL_SECONDS) is (theirs is not None)
+    theirs = begun(mine, "them", NOW + timedelta(seconds=later_seconds), SECONDS)
+    assert (later_seconds >= SECONDS * LEASE) is (theirs is not None)
     if theirs is not None:
         assert theirs.renewing is not None
         assert "them" == theirs.renewing.by
@@ -224,11 +227,11 @@ def test_who_has_begun_keeps_all_others_away_for_the_lease_and_no_longer(later_s
 def test_a_renewal_that_failed_lets_anybody_begin_and_is_remembered_where_it_may_have_come_through(
     answered: bool, remembered: bool
 ) -> None:
-    mine = begun(row(READ, renewing=None), "me", NOW)
+    mine = begun(row(READ, renewing=None), "me", NOW, SECONDS)
     assert mine is not None
     after = given_back(mine, answered=answered, now=NOW)
     assert remembered is (after.renewing is not None)
-    assert begun(after, "them", NOW) is not None
+    assert begun(after, "them", NOW, SECONDS) is not None
 
 
 def test_what_is_left_of_a_token_that_is_gone_is_no_secret() -> None:
@@ -259,3 +262,18 @@ PIECES: list[tuple[str, StoredToken, str, tuple[str, str | None] | None]] = [
 def test_the_piece_of_a_part(case: str, token: StoredToken, part: str, expected: tuple[str, str | None] | None) -> None:
     found = token.piece(part)
     assert expected == (found and (found.access_token, found.refresh_token))
+
+
+@pytest.mark.parametrize(("after_seconds", "waits"), [(0, True), (STALLED_SECONDS - 1, True), (STALLED_SECONDS, False)])
+def test_a_part_whose_idp_wants_the_user_waits_for_a_while_and_keeps_its_secrets(
+    after_seconds: float, waits: bool
+) -> None:
+    mine = begun(TWO, "me", NOW, SECONDS)
+    assert mine is not None
+    after, later = stalled(mine, GRAPH, NOW), NOW + timedelta(seconds=after_seconds)
+    assert (waits, False) == (after.wants_user(later, GRAPH) > 0, after.wants_user(later, OUTLOOK) > 0)
+    assert waits is (after.wants_user(later) > 0)
+    assert replace(TWO, renewing=None) == replace(after, stalled=())
+    assert after.stalled == stalled(stalled(after, OUTLOOK, NOW), OUTLOOK, NOW).stalled[:1]
+    brought = renewed(MICROSOFT, after, came(MICROSOFT, after, {"access_token": "x", "scope": "Mail.Read"}, GRAPH))
+    assert () == brought.stalled

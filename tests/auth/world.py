@@ -19,13 +19,14 @@ import httpx
 import nats
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from nats.aio.client import Client
 
 from scopefold.auth.store import buckets
 from scopefold.cli.nats_server import NatsServer
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded, examine
 from scopefold.ledger.append import NewEvent, append
-from scopefold.ledger.log import Log, declare, last_seq_on
+from scopefold.ledger.log import Log, declare, status
 from scopefold.ledger.read import read
 from tests.sandbox.visitor import CLIENT_ID, CLIENT_SECRET, transaction_in
 from tests.support import process
@@ -87,6 +88,13 @@ class World:
         yield Log(nc)
         await nc.close()
 
+    @asynccontextmanager
+    async def keeper(self) -> AsyncIterator[Client]:
+        """A connection to the bus, of one who may see the vault."""
+        nc = await nats.connect(self.bus.url)
+        yield nc
+        await nc.close()
+
     async def events(self) -> list[Recorded]:
         """All events of the log."""
         async with self.log() as log:
@@ -102,7 +110,7 @@ class World:
         async with self.log() as log:
             new = [NewEvent(f"test-{secrets.token_hex(8)}", event) for event in events]
             await append(log, new, tenant="default", publisher=by, now=datetime.now(UTC))
-            last = await last_seq_on(log, "ledger.>")
+            last = (await status(log)).last_seq
         await self.folded(last)
 
     async def folded(self, seq: int) -> None:

@@ -15,8 +15,8 @@ from scopefold.cli.bootstrap import declare_all
 from scopefold.cli.bus_config import mapped
 from scopefold.cli.bus_directory import BusDirectory
 from scopefold.cli.bus_grants import EXTRAS
-from scopefold.cli.connected import Reach
 from scopefold.cli.nats_server import NatsServer
+from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import Credentials
 
 DEADLINE_SECONDS: Final = 15.0
@@ -25,6 +25,7 @@ GATEWAY: Final = "gateway"
 """A service that was given nothing besides reporting."""
 READER: Final = "reader"
 COMMANDER: Final = "commander"
+EXCHANGER: Final = "exchanger"
 EVERYTHING: Final = "everything"
 
 
@@ -65,13 +66,16 @@ class Person:
 class Guarded:
     """The bus and its directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *exchangers: str) -> None:
         self.directory = BusDirectory(directory / "bus")
         self.directory.make("default")
         self.directory.add(GATEWAY)
         self.directory.add(READER, ["log"])
         self.directory.add(COMMANDER, ["commands"])
+        self.directory.add(EXCHANGER, ["exchange"])
         self.directory.add(EVERYTHING, EXTRAS)
+        for name in exchangers:
+            self.directory.add(name, ["exchange"])
         self.server = NatsServer(directory / "nats", accounts=self.directory.accounts)
 
     def reach(self, name: str) -> Reach:
@@ -109,9 +113,9 @@ async def connection(url: str, seed: Path, met: list[str]) -> AsyncIterator[Clie
 
 
 @contextmanager
-def guarded(directory: Path) -> Iterator[Guarded]:
-    """The bus, started."""
-    bus = Guarded(directory)
+def guarded(directory: Path, *exchangers: str) -> Iterator[Guarded]:
+    """The bus, started. `exchangers` are services that exchange tokens, besides those of every test."""
+    bus = Guarded(directory, *exchangers)
     bus.server.start()
     try:
         yield bus

@@ -13,9 +13,10 @@ import pytest
 
 from scopefold.cli.bus_directory import MOST_KEYS, BusDirectory
 from scopefold.cli.bus_grants import OURS, Registered, grants_of
-from scopefold.cli.connected import Reach, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.failure import Failure
 from scopefold.cli.nats_server import NatsServer
+from scopefold.cli.reach import Reach
 from scopefold.contracts.commands import ConnectorAnswer, ProvisionConnector, command_subject
 from scopefold.contracts.events import Event
 from scopefold.contracts.examples import EVENTS

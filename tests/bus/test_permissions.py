@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.bus.guarded import COMMANDER, EVERYTHING, GATEWAY, READER, Guarded
+from tests.bus.guarded import COMMANDER, EVERYTHING, EXCHANGER, GATEWAY, READER, Guarded
 
 IDP_EVENTS: Final = (
     "idp-registered", "connector-provisioned", "connector-deprovisioned", "scopes-withheld", "scopes-restored",
@@ -57,6 +57,9 @@ READING: Final = {
 }
 WRITING: Final = {f"{bucket}": f"$KV.{bucket}.a.row" for bucket in ("vault", "sessions", "clients", "grants", "none")}
 COMMANDS: Final = {"a command": "command.default.provision-connector", "another's": "command.other.provision-connector"}
+EXCHANGING: Final = {
+    f"exchange as {name}": f"exchange.default.{name}" for name in (EXCHANGER, EVERYTHING, GATEWAY, READER, "nobody")
+} | {"exchange elsewhere": "exchange.other.exchanger", "exchange as two": "exchange.default.exchanger.everything"}
 SECRETS: Final = READING | WRITING
 
 AUTH_EVENTS: Final = {*EVENTS} & {
@@ -70,30 +73,42 @@ MAY: Final[dict[str, dict[str, set[str]]]] = {
     "J02": {
         "operator": set(), "auth": AUTH_EVENTS, "provisioner": {"connector-provisioned", "connector-deprovisioned"},
         "analyst": set(), GATEWAY: {"token-insufficient"}, READER: {"token-insufficient"},
-        COMMANDER: {"token-insufficient"}, EVERYTHING: {"token-insufficient"},
+        COMMANDER: {"token-insufficient"}, EXCHANGER: {"token-insufficient"}, EVERYTHING: {"token-insufficient"},
     },
     "J03": {
         "operator": {*MANAGING, "$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES"},
         "auth": {"consumer CREATE KV_vault", "consumer INFO KV_vault.his", "consumer DELETE KV_vault.his"},
-        "provisioner": set(), "analyst": set(), GATEWAY: set(), READER: set(), COMMANDER: set(), EVERYTHING: set(),
+        "provisioner": set(), "analyst": set(), GATEWAY: set(), READER: set(), COMMANDER: set(), EXCHANGER: set(),
+        EVERYTHING: set(),
     },
     "J05": {
         "operator": LOG | LEADERS,
         "auth": LOG | LEADERS | set(WRITING) - {"none"},
-        "provisioner": LOG, "analyst": LOG, GATEWAY: set(), READER: LOG, COMMANDER: set(), EVERYTHING: LOG,
+        "provisioner": LOG, "analyst": LOG, GATEWAY: set(), READER: LOG, COMMANDER: set(), EXCHANGER: set(),
+        EVERYTHING: LOG,
     },
     "commands": {
         "operator": {"a command"}, "auth": set(), "provisioner": set(), "analyst": set(),
-        GATEWAY: set(), READER: set(), COMMANDER: {"a command"}, EVERYTHING: {"a command"},
+        GATEWAY: set(), READER: set(), COMMANDER: {"a command"}, EXCHANGER: set(), EVERYTHING: {"a command"},
+    },
+    "exchanges": {
+        "operator": set(), "auth": set(), "provisioner": set(), "analyst": set(), GATEWAY: set(), READER: set(),
+        COMMANDER: set(), EXCHANGER: {"exchange as exchanger"}, EVERYTHING: {"exchange as everything"},
     },
 }
 # fmt: on
-TRIED: Final = {"J02": EVENTS, "J03": MANAGING | CONSUMING | SERVER, "J05": SECRETS, "commands": COMMANDS}
+TRIED: Final = {
+    "J02": EVENTS,
+    "J03": MANAGING | CONSUMING | SERVER,
+    "J05": SECRETS,
+    "commands": COMMANDS,
+    "exchanges": EXCHANGING,
+}
 NAMES: Final = tuple(MAY["J02"])
 LISTENING: Final = (
     ">", "*", "*.>", "_INBOX.>", "_INBOX_auth.>", "_INBOX_operator.>", "_INBOX_analyst.>", "_R_.>",
     "$KV.>", "$KV.vault.>", "$JS.>", "$JS.EVENT.ADVISORY.>", "$SYS.>", "ledger.>", "ledger.*.>", "command.>",
-    "ledger.other.>", "command.other.*",
+    "ledger.other.>", "command.other.*", "exchange.>", "exchange.other.*",
 )  # fmt: skip
 
 
@@ -124,16 +139,17 @@ async def test_J04_the_log_is_heard_by_who_may_read_it(bus: Guarded, name: str) 
     assert (name in {"operator", "auth", "analyst", READER, EVERYTHING}) is bool(heard)
 
 
-async def test_only_the_provisioner_answers_commands(bus: Guarded) -> None:
+@pytest.mark.parametrize(("subject", "answers"), [("command.default.*", "provisioner"), ("exchange.default.*", "auth")])
+async def test_J04_one_service_alone_hears_what_is_asked(bus: Guarded, subject: str, answers: str) -> None:
     hears = set()
     for name in NAMES:
         async with bus.as_(name) as person:
-            if await person.may_subscribe(["command.default.*"], "provisioner"):
+            if await person.may_subscribe([subject], answers):
                 hears.add(name)
-    assert {"provisioner"} == hears
+    assert {answers} == hears
 
 
-@pytest.mark.parametrize("name", ["analyst", "provisioner", GATEWAY, READER, COMMANDER, EVERYTHING])
+@pytest.mark.parametrize("name", ["analyst", "provisioner", GATEWAY, READER, COMMANDER, EXCHANGER, EVERYTHING])
 async def test_H13_who_does_not_keep_the_vault_neither_reads_nor_writes_it(bus: Guarded, name: str) -> None:
     async with bus.as_(name) as person:
         may = await person.may_publish(SECRETS.values())

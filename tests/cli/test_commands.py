@@ -33,6 +33,9 @@ def test_a_newcomer_finds_atlassian_registered_with_jira(up: Up) -> None:
         (("connector", "show", "identos.gmail-user"), "Enable the Gmail API"),
         (("connector", "show", "identos.google-calendar-user"), "\nor instead:       https://www.googleapis.com/auth/"),
         (("connector", "provisioned"), "urn:connector:identos:jira-user"),
+        (("connector", "provisioned", "--at", "1"), "No connector is provisioned."),
+        (("idp", "list", "--at", "0"), "No identity provider is registered."),
+        (("idp", "show", "atlassian", "--at", "1"), "No connector is provisioned here."),
         (("reconsent", "list"), "Nobody must consent again"),
         (("reconsent", "list", "--at", "1"), "as of event 1"),
         (("reconsent", "count", "--idp", "atlassian"), "Nobody must consent again"),
@@ -358,3 +361,15 @@ def test_a_scope_is_left_out_of_logins_and_asked_for_again(up: Up) -> None:
     refused = scopefold("idp", "withhold", "atlassian", "--scope", "read:me", "--data", str(up.data))
     assert (1, 1) == told(refused)
     assert "No login works without this scope" in refused.stderr
+
+
+def test_clearing_tokens_counts_asks_and_says_what_it_did(up: Up) -> None:
+    line = ("token", "clear", "--idp", "atlassian", "--reason", "a test", "--data", str(up.data))
+    asked = scopefold(*line)
+    assert (2, "This clears 0 tokens of 0 users", "Give --yes") == (
+        asked.returncode,
+        *(text if text in asked.stderr else asked.stderr for text in ("This clears 0 tokens of 0 users", "Give --yes")),
+    )
+    assert "Cleared 0 tokens of 0 users." in scopefold(*line, "--yes").stdout
+    refused = scopefold(*line[:2], *line[4:], "--yes", "--json")
+    assert (1, "Nothing says which tokens") == (refused.returncode, problem_of(refused).title)

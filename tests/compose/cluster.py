@@ -16,8 +16,8 @@ from typing import Final
 import httpx
 
 from scopefold.cli.child import Child
-from scopefold.cli.connected import Reach
 from scopefold.cli.nats_server import executable
+from scopefold.cli.reach import Reach
 from tests.compose.composed import AUTH, NATS, NATS_CONF, bus_commands, composed, environment, secret_line, services
 
 SECONDS: Final = 30.0

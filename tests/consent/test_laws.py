@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from scopefold.consent import idp_scopes, reconsent
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import EMPTY, fold, replay, worklist
-from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered, TokenStored
+from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered, ScopesPruned, TokenStored
 from scopefold.contracts.recorded import Recorded
+from scopefold.scopes.canonical import canonical_name
 from scopefold.scopes.coverage import AnyOf, Grant, Missing, all_of, canonical_grant, covers
 from scopefold.scopes.union import to_request
 from tests.support.logs import at_place, canonical_dump, logs, random_log
@@ -61,7 +62,7 @@ def test_a_state_that_was_kept_and_loaded_in_the_middle_goes_on_alike(log: list[
 
 
 @given(logs())
-def test_a_union_only_grows_and_every_scope_in_it_is_due_to_an_event(log: list[Recorded]) -> None:
+def test_a_union_only_grows_but_by_pruning_and_every_scope_in_it_is_due_to_an_event(log: list[Recorded]) -> None:
     state = idp_scopes.EMPTY
     due: dict[str, set[str]] = {}
     for recorded in log:
@@ -69,9 +70,36 @@ def test_a_union_only_grows_and_every_scope_in_it_is_due_to_an_event(log: list[R
         name, added = asked_for(recorded)
         due.setdefault(name, set()).update(added)
         for idp in before.idps.values():
-            assert idp.union == state.idps[idp.idp].union[: len(idp.union)]
+            after = state.idps[idp.idp]
+            if isinstance(recorded.event, ScopesPruned) and idp.idp == name:
+                gone = set(idp.union) - set(after.union)
+                assert gone <= {one for one in idp.union if canonical_name(idp.profile, one) not in idp.wants}
+                assert after.union == tuple(scope for scope in idp.union if scope not in gone)
+                due[name] -= gone
+            else:
+                assert idp.union == after.union[: len(idp.union)]
         for idp in state.idps.values():
             assert due[idp.idp] == set(idp.union)
+
+
+@given(logs())
+def test_every_scope_of_a_union_has_its_origin_and_is_wanted_or_unwanted_since_an_event(log: list[Recorded]) -> None:
+    at = {recorded.seq: recorded for recorded in log}
+    for idp in replay(log).scopes.idps.values():
+        assert list(idp.origins) == list(idp.union)
+        for scope, origin in idp.origins.items():
+            assert (idp.idp, True) == (asked_for(at[origin.cause.seq])[0], scope in asked_for(at[origin.cause.seq])[1])
+            assert (canonical_name(idp.profile, scope) in idp.wants) == (origin.unwanted_since is None)
+
+
+@given(logs(), st.data())
+def test_no_grant_is_worth_less_after_pruning(log: list[Recorded], data: st.DataObject) -> None:
+    state = replay(log)
+    for idp in state.scopes.idps.values():
+        if idp.union:
+            some = data.draw(st.lists(st.sampled_from(idp.union), min_size=1))
+            pruned = fold(state, at_place(len(log) + 1, ScopesPruned(idp=idp.idp, scopes=tuple(some), by="operator")))
+            assert list(worklist(state)) == list(worklist(pruned))
 
 
 @given(logs())

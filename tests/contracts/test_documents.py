@@ -15,7 +15,7 @@ from scopefold.contracts.codec import decode, encode
 from scopefold.contracts.commands import DeprovisionConnector, ProvisionConnector
 from scopefold.contracts.documents import EVENT_TYPES, address_of, asyncapi, documents, headers_schema, schema_of
 from scopefold.contracts.events import Event, tag_of
-from scopefold.contracts.examples import ANSWER, COMMANDS, EVENTS, example_headers
+from scopefold.contracts.examples import ANSWER, COMMANDS, EVENTS, EXCHANGE_ASKED, EXCHANGED, example_headers
 from scopefold.contracts.recorded import PUBLISHERS
 from scopefold.contracts.subjects import shard_of, subject_of
 
@@ -73,7 +73,9 @@ def test_an_example_round_trips_and_its_payload_and_headers_meet_their_schemas(e
     validator(headers_schema(type(event))).validate(dict(example_headers(event)))
 
 
-@pytest.mark.parametrize("message", [*COMMANDS, ANSWER], ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize(
+    "message", [*COMMANDS, ANSWER, EXCHANGE_ASKED, EXCHANGED], ids=lambda message: type(message).__name__
+)
 def test_a_command_and_its_answer_meet_their_schemas(message: msgspec.Struct) -> None:
     payload = msgspec.json.encode(message)
     assert message == msgspec.json.decode(payload, type=type(message))

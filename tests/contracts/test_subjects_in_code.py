@@ -21,7 +21,7 @@ def subjects_spelled_out(module: ast.Module) -> Iterator[str]:
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and node.value.startswith(("ledger.", "command."))
+            and node.value.startswith(("ledger.", "command.", "exchange."))
         ):
             yield f"{node.lineno}: {node.value}"
 
@@ -50,7 +50,7 @@ def broker_of(path: Path) -> NatsBroker:
     """
     subscribe = importlib.import_module(module_name(path)).subscribe
     broker = NatsBroker()
-    known: dict[str, Any] = {"broker": broker, "tenant": "default"}
+    known: dict[str, Any] = {"broker": broker, "tenant": "default", "exchanger": broker_of}
     added = subscribe(**{name: known.get(name) for name in inspect.signature(subscribe).parameters})
     if callable(added):
         added(broker)
@@ -117,6 +117,8 @@ def test_at_least_the_provisioner_is_looked_at() -> None:
         ("ledger.*.user.17.*.token-stored", True),
         ("ledger.default.group.>", False),
         ("command.default.remove-everything", False),
+        ("exchange.default.jira-gateway", True),
+        ("exchange.default", False),
         ("command.default.provision-connector.>", False),
         ("", False),
     ],

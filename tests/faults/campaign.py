@@ -16,12 +16,12 @@ from scopefold.cli.api import Api
 from scopefold.cli.browser import Browser, new_cookies
 from scopefold.cli.bus_directory import BusDirectory
 from scopefold.cli.child import Child
-from scopefold.cli.connected import ANALYST
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import Failure
 from scopefold.cli.nats_server import NatsServer
 from scopefold.cli.newcomer import sandbox_atlassian, set_up
-from scopefold.cli.reconsent import ask
+from scopefold.cli.reach import ANALYST
+from scopefold.cli.reconsent_request import ask
 from scopefold.cli.relying_party import APP
 from scopefold.cli.stack import Plan, Stack, running
 from scopefold.contracts.commands import DeprovisionConnector, ProvisionConnector

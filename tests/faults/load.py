@@ -17,8 +17,8 @@ from nats.aio.client import Client
 
 from scopefold.cli.api import problem_in
 from scopefold.cli.browser import Browser, Form, Lost, new_cookies
-from scopefold.cli.connected import OPERATOR, Reach
 from scopefold.cli.endpoints import Endpoints
+from scopefold.cli.reach import OPERATOR, Reach
 from scopefold.cli.relying_party import RelyingParty, SignInFailed
 from scopefold.contracts.commands import (
     ConnectorAnswer,

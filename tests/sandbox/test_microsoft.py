@@ -378,7 +378,7 @@ async def test_default_of_a_resource_that_the_registration_lacks_is_refused(micr
     ("switched", "number"),
     [
         ({"secret_expired": True}, 7000222),
-        *(({"refresh_needs": str(one)}, one) for one in (50076, 50079, 53003, 70043)),
+        *(({"refresh_needs": str(one)}, one) for one in (50076, 50078, 50079, 53003, 70043)),
     ],
 )
 async def test_the_token_endpoints_switches_hold(microsoft: Walk, switched: dict[str, Any], number: int) -> None:

@@ -16,6 +16,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     Event,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -64,6 +65,10 @@ def withheld(*scopes: str, idp: str = "atlassian") -> ScopesWithheld:
 
 def restored(*scopes: str, idp: str = "atlassian") -> ScopesRestored:
     return ScopesRestored(idp=idp, scopes=scopes)
+
+
+def pruned(*scopes: str, idp: str = "atlassian") -> ScopesPruned:
+    return ScopesPruned(idp=idp, scopes=scopes, by="operator")
 
 
 def failed(
@@ -168,7 +173,7 @@ def logs(max_length: int = 60) -> st.SearchStrategy[list[Recorded]]:
 def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Event:
     idp, user = random.choice(list(IDPS)), random.choice(USERS)
     some = tuple(random.sample(SCOPES, random.randint(1, 6)))
-    kind = random.randint(0, 14)
+    kind = random.randint(0, 15)
     if kind == 0:
         return registered(idp, IDPS[idp], random.choice([BASE, some, ()]))
     if kind <= 2:
@@ -176,6 +181,8 @@ def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Ev
         return provisioned(random.choice(NAMES), some, idp, alternatives=others)
     if kind == 12:
         return withheld(*some[:2], idp=idp) if random.random() < 0.5 else restored(*some[:2], idp=idp)
+    if kind == 15:
+        return pruned(*some, idp=idp)
     if kind == 13:
         return failed(f"attempt-{random.randint(0, 99):03}", some, idp=idp, user=random.choice([None, user]))
     if kind == 14:

@@ -86,6 +86,7 @@ class ListedRow(Row, frozen=True):
 
     why: dict[str, str] = {}
     next_steps: dict[str, str] = {}
+    asked_from: datetime | None = None
 
 
 class Worklist(Struct, frozen=True):
@@ -244,3 +245,20 @@ class InitialAccess(Struct, frozen=True):
     """Leave to register clients; told once."""
 
     initial_access_token: str
+
+
+class TokenOf(Struct, frozen=True):
+    """A token, by whose it is and where."""
+
+    user: str
+    idp: str
+
+
+class ClearedTokens(Struct, frozen=True):
+    """Tokens that were cleared, or would be."""
+
+    tokens: int
+    users: int
+    items: tuple[TokenOf, ...]
+    next: str | None
+    revoked: dict[str, int] = {}

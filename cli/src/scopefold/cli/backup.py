@@ -10,9 +10,10 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import OPERATOR, Reach, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.extra import server_half
 from scopefold.cli.failure import refused, usage
+from scopefold.cli.reach import OPERATOR, Reach
 from scopefold.cli.snapshot import Snapshot, is_whole, put_back, take
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located

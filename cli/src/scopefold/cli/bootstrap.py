@@ -1,8 +1,9 @@
 """Declare what Scopefold keeps on the bus. Part of the server half: needs scopefold[server]."""
 
 from scopefold.auth.store import buckets
-from scopefold.cli.connected import Reach, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.failure import refused
+from scopefold.cli.reach import Reach
 from scopefold.ledger.log import LogMisdeclared, declare
 
 

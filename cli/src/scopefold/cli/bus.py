@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from scopefold.cli import endpoints
-from scopefold.cli.connected import OPERATOR
 from scopefold.cli.extra import server_half
+from scopefold.cli.reach import OPERATOR
 from scopefold.cli.where import Where, located
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def services(directory: Path | None, data: Path) -> None:
 @click.argument("name")
 @click.option("--reads-log", "extras", flag_value="log", multiple=True, help="It may also read the whole log.")
 @click.option("--commands", "extras", flag_value="commands", multiple=True, help="It may also send connector commands.")
+@click.option("--exchange", "extras", flag_value="exchange", multiple=True, help="It may also exchange users' tokens.")
 @directory
 @data
 def add_service(name: str, extras: tuple["Extra", ...], directory: Path | None, data: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from scopefold.cli.bus_grants import API, AUTH, EXTRAS, OURS, PROVISIONER, Grants, Registered, grants_of
-from scopefold.cli.connected import ANALYST, OPERATOR
+from scopefold.cli.reach import ANALYST, OPERATOR
 from scopefold.contracts.commands import COMMAND
 from scopefold.ledger.credentials import inbox_of
 
@@ -24,6 +24,8 @@ KEEPERS: Final = (OPERATOR, AUTH)
 """Who lives in it: who declares the streams, and who keeps the vault."""
 OTHERS: Final = "services"
 """The start of the names of the accounts in which other services live: those with the same rights share one."""
+ANYBODY: Final = "*"
+"""What stands for the name of a service where a subject has one, in what is imported for all of an account."""
 MAPPED_API: Final = "jetstream"
 """In an account without streams, the server itself answers below `$JS.API`; so what is asked there is sent on here."""
 ANSWER_SECONDS: Final = 30
@@ -63,7 +65,8 @@ def _accounts_apart(services: Sequence[Registered], tenant: str) -> list[_Accoun
         for extras in combinations(EXTRAS, count):
             name = "-".join((OTHERS, *extras))
             residents = tuple(one for one in others if set(one.extras) == set(extras))
-            found.append(_Account(name, grants_of(Registered(name=name, keys=(), extras=extras), tenant), residents))
+            anybody = Registered(name=ANYBODY, keys=(), extras=extras)
+            found.append(_Account(name, grants_of(anybody, tenant), residents))
     return found
 
 

@@ -9,9 +9,10 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from scopefold.auth.store import buckets
-from scopefold.cli.connected import ANALYST, OPERATOR
+from scopefold.cli.reach import ANALYST, OPERATOR
 from scopefold.contracts.commands import command_filter
 from scopefold.contracts.events import Event
+from scopefold.contracts.exchange import exchange_filter, exchange_subject
 from scopefold.contracts.recorded import PUBLISHERS
 from scopefold.contracts.subjects import event_filter, tenant_filter
 from scopefold.contracts.words import Service
@@ -23,8 +24,9 @@ OURS: Final = (OPERATOR, AUTH, PROVISIONER, ANALYST)
 API: Final = "$JS.API"
 READ_LOG: Final = f"{API}.DIRECT.GET.{STREAM}"
 LOOK_AT_LOG: Final = f"{API}.STREAM.INFO.{STREAM}"
-Extra = Literal["log", "commands"]
-"""What another service may be given besides reporting: to read the log, to send the provisioner commands."""
+Extra = Literal["log", "commands", "exchange"]
+"""What another service may be given besides reporting: to read the log, to send the provisioner commands, to exchange
+users' tokens."""
 EXTRAS: Final[tuple[Extra, ...]] = get_args(Extra)
 
 
@@ -64,7 +66,8 @@ def grants_of(service: Registered, tenant: str) -> Grants:
         case "auth":
             look = (LOOK_AT_LOG, f"{API}.STREAM.MSG.GET.{STREAM}")
             written = (*_events(tenant, AUTH, None), *_keeping(buckets.NAMES))
-            return Grants(calls=(*look, *written), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
+            hears, serves = (tenant_filter(tenant),), (exchange_filter(tenant),)
+            return Grants(calls=(*look, *written), reads=(READ_LOG,), hears=hears, serves=serves)
         case "provisioner":
             return Grants(
                 calls=(LOOK_AT_LOG, *_events(tenant, PROVISIONER)), reads=(READ_LOG,), serves=(command_filter(tenant),)
@@ -80,6 +83,8 @@ def _of_another(service: Registered, tenant: str) -> Grants:
     calls = _events(tenant, None)
     if "commands" in service.extras:
         calls += (command_filter(tenant),)
+    if "exchange" in service.extras:
+        calls += (exchange_subject(tenant, service.name),)
     if "log" not in service.extras:
         return Grants(calls=calls)
     return Grants(calls=(*calls, LOOK_AT_LOG), reads=(READ_LOG,), hears=(tenant_filter(tenant),))

@@ -3,28 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, Final
 
 import nats.errors
-from msgspec import Struct
 from nats.aio.client import Client
 
 from scopefold.cli.failure import refused, unreachable, usage
+from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import BadCredentials, Credentials
 from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
 from scopefold.ledger.read import LogGap
 
 CONNECT_SECONDS: Final = 5
-OPERATOR: Final = "operator"
-ANALYST: Final = "analyst"
-
-
-class Reach(Struct, frozen=True):
-    """Where the bus is, and the file with the seed to show it; None for a bus that asks nobody."""
-
-    url: str
-    credentials: Path | None = None
+CLOSE_SECONDS: Final = 3
 
 
 @asynccontextmanager
@@ -57,7 +48,7 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
     try:
         await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
     except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
-        await nc.close()  # what was refused is still open
+        await _close(nc)  # what was refused is still open
         why = str(met[-1] if met else error) or "no answer"
         raise unreachable("Cannot reach the bus", f"{url}: {why}. Is it running? Try: scopefold up") from None
     try:
@@ -69,6 +60,12 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
     except LogGap as error:
         raise refused("The log is damaged", f"{error}. Restore its storage from a replica or a backup") from None
     finally:
-        # Whatever cut this short, the command ends: a connection in disorder may take for ever to close.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(nc.close(), CONNECT_SECONDS)
+        await _close(nc)
+
+
+async def _close(nc: Client) -> None:
+    """Whatever went wrong, the command ends: a connection in disorder may take for ever to close, as one does whose
+    certificate was not believed.
+    """
+    with suppress(TimeoutError):
+        await asyncio.wait_for(nc.close(), CLOSE_SECONDS)

@@ -3,12 +3,16 @@
 from urllib.parse import quote
 
 import click
+import msgspec
 from msgspec import Struct
 
+from scopefold.cli import preview
 from scopefold.cli.answers import ManagedResources, Manifest, Manifests
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, located
-from scopefold.contracts.commands import ManagedResource
+from scopefold.cli.where import Where, as_json, as_of, at_option, located
+from scopefold.contracts.commands import DeprovisionConnector, ManagedResource, ProvisionConnector
+from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
+from scopefold.scopes.lint import Finding
 
 RESOURCES = "/v1/managed-resources"
 
@@ -21,12 +25,38 @@ class Provision(Struct, kw_only=True):
     auth_mode: str = "idp_passthrough"
 
 
+class PlanRequest(Struct, frozen=True):
+    """What the provisioner is asked: what would this command append?"""
+
+    command: ProvisionConnector | DeprovisionConnector
+
+
+class Plan(Struct, frozen=True):
+    """What it would append (None: nothing), and what would then be wrong."""
+
+    event: ConnectorProvisioned | ConnectorDeprovisioned | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class DryRun(Struct, frozen=True):
+    """What a command would append, and what would become of the IdP and its users; None: nothing."""
+
+    event: ConnectorProvisioned | ConnectorDeprovisioned | None
+    preview: preview.Preview | None
+
+
 @click.group()
 def connector() -> None:
     """Provision connectors at identity providers."""
 
 
 key_option = click.option("--key", metavar="KEY", help="Idempotency key: the same command under it takes effect once.")
+
+
+dry_option = click.option("--dry-run", is_flag=True, help="Tell what would happen, and to whom; change nothing.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 1000), default=preview.LISTED, show_default=True, help="A dry run's users."
+)
 
 
 @connector.command("list")
@@ -65,11 +95,12 @@ def show(where: Where, name: str, json_wanted: bool) -> None:
 
 
 @connector.command("provisioned")
+@at_option
 @as_json
 @located
-def provisioned(where: Where, json_wanted: bool) -> None:
+def provisioned(where: Where, at: str | None, json_wanted: bool) -> None:
     """List the connectors that are provisioned."""
-    reply = where.provisioner().call("GET", RESOURCES)
+    reply = where.provisioner().call("GET", RESOURCES, params=as_of(at))
     if json_wanted:
         click.echo(reply.body)
         return
@@ -85,10 +116,18 @@ def provisioned(where: Where, json_wanted: bool) -> None:
 @click.argument("name", metavar="CONNECTOR")
 @click.option("--idp", required=True, help="The identity provider that its users log in with.")
 @key_option
+@dry_option
+@limit_option
 @as_json
 @located
-def provision(where: Where, name: str, idp: str, key: str | None, json_wanted: bool) -> None:
+def provision(
+    *, where: Where, name: str, idp: str, key: str | None, dry_run: bool, limit: int, json_wanted: bool
+) -> None:
     """Provision a connector. From the next login on, users are asked for what it needs."""
+    if dry_run:
+        command = ProvisionConnector(connector=name, idp=idp, idempotency_key=key)
+        _tell(_dry_run(where, command, limit), json_wanted)
+        return
     body = Provision(connector=name, idp=idp)
     reply = where.provisioner().call("POST", RESOURCES, body=body, headers=_keyed(key))
     if json_wanted:
@@ -105,15 +144,38 @@ def provision(where: Where, name: str, idp: str, key: str | None, json_wanted: b
 @connector.command("deprovision")
 @click.argument("name", metavar="CONNECTOR")
 @key_option
+@dry_option
+@limit_option
 @as_json
 @located
-def deprovision(where: Where, name: str, key: str | None, json_wanted: bool) -> None:
-    """Deprovision a connector. What users were asked for stays: no login asks for less than the one before."""
+def deprovision(*, where: Where, name: str, key: str | None, dry_run: bool, limit: int, json_wanted: bool) -> None:
+    """Deprovision a connector. What users were asked for stays in the union until `scopefold idp prune`."""
+    if dry_run:
+        _tell(_dry_run(where, DeprovisionConnector(connector=name, idempotency_key=key), limit), json_wanted)
+        return
     reply = where.provisioner().call("DELETE", f"{RESOURCES}/{quote(name, safe='')}", headers=_keyed(key))
     if json_wanted:
         click.echo(reply.body)
     else:
         click.echo(f"Deprovisioned {name}.")
+
+
+def _dry_run(where: Where, command: ProvisionConnector | DeprovisionConnector, limit: int) -> DryRun:
+    """The provisioner says what the command would append, and auth what that would lead to."""
+    plan = where.provisioner().call("POST", "/v1/plans", body=PlanRequest(command)).decoded(Plan)
+    if plan.event is None:
+        return DryRun(None, None)
+    return DryRun(plan.event, preview.ask(where.auth(), plan.event, limit))
+
+
+def _tell(found: DryRun, json_wanted: bool) -> None:
+    if json_wanted:
+        click.echo(msgspec.json.encode(found))
+    elif found.preview is None:
+        click.echo("It is so already: nothing would change.")
+    else:
+        click.echo(f"Nothing was changed. At {found.preview.idp}, as of event {found.preview.seq}, this would happen:")
+        preview.show(found.preview)
 
 
 def _keyed(key: str | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import Reach
+from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import SUFFIX
 
 FILE: Final = "endpoints.json"

@@ -11,10 +11,12 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from scopefold.cli.answers import Idp, Idps
+from scopefold.cli.doctor import doctor
 from scopefold.cli.failure import usage
+from scopefold.cli.idp_scopes import prune, restore, scopes_, withhold
 from scopefold.cli.stand_ins import StandIn, allow_callback, stand_in_for
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.where import Where, as_json, as_of, at_option, located
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.scopes.shipped import profiles as shipped_profiles
 
@@ -56,6 +58,10 @@ class Profiles(Struct):
 @click.group()
 def idp() -> None:
     """Register and look at identity providers."""
+
+
+for part in (doctor, scopes_, withhold, restore, prune):
+    idp.add_command(part)
 
 
 @idp.command("register")
@@ -165,11 +171,12 @@ def of_stand_in(name: str, profile: str, stand_in: StandIn) -> Registration:
 
 
 @idp.command("list")
+@at_option
 @as_json
 @located
-def list_(*, where: Where, json_wanted: bool) -> None:
+def list_(*, where: Where, at: str | None, json_wanted: bool) -> None:
     """List the identity providers."""
-    reply = where.auth().call("GET", "/v1/idps")
+    reply = where.auth().call("GET", "/v1/idps", params=as_of(at))
     if json_wanted:
         click.echo(reply.body)
         return
@@ -179,11 +186,12 @@ def list_(*, where: Where, json_wanted: bool) -> None:
 
 @idp.command("show")
 @click.argument("name", metavar="IDP")
+@at_option
 @as_json
 @located
-def show(where: Where, name: str, json_wanted: bool) -> None:
+def show(where: Where, name: str, at: str | None, json_wanted: bool) -> None:
     """Show one identity provider: what its users are asked for, and because of which connectors."""
-    reply = where.auth().call("GET", f"/v1/idps/{quote(name, safe='')}")
+    reply = where.auth().call("GET", f"/v1/idps/{quote(name, safe='')}", params=as_of(at))
     if json_wanted:
         click.echo(reply.body)
     else:

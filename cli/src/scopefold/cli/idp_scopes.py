@@ -1,12 +1,22 @@
-"""`scopefold idp withhold` and `restore`: what logins at an identity provider leave out, and ask for again."""
+"""`scopefold idp scopes`, `withhold`, `restore` and `prune`: who wants what is asked for at an identity provider, what
+logins leave out and ask for again, and what is taken out for good.
+"""
 
 from urllib.parse import quote
 
 import click
+import msgspec
 from msgspec import Struct
 
+from scopefold.cli import preview
 from scopefold.cli.answers import Idp
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.table import instant, show_table
+from scopefold.cli.where import Where, as_json, as_of, at_option, located
+from scopefold.consent.attribution import Attributed
+from scopefold.contracts.events import ScopesPruned
+
+MOST = 300
+"""Scopes of one event of the log."""
 
 
 class Scopes(Struct):
@@ -49,3 +59,76 @@ def restore(*, where: Where, name: str, scopes: tuple[str, ...], json_wanted: bo
         return
     click.echo("" if changed else "Nothing was left out, and nothing was asked for in vain. ", nl=False)
     click.echo(f"Asked for at {name}: {' '.join(found.requested)}")
+
+
+class AttributedScopes(Struct, frozen=True):
+    """Every scope of an IdP's union, who wants it, and how it came there."""
+
+    idp: str
+    items: tuple[Attributed, ...]
+
+
+@click.command("scopes")
+@click.argument("name", metavar="IDP")
+@at_option
+@as_json
+@located
+def scopes_(where: Where, name: str, at: str | None, json_wanted: bool) -> None:
+    """Show who wants each scope of the union, since which event; and what nobody wants any more."""
+    reply = where.auth().call("GET", f"/v1/idps/{quote(name, safe='')}/scopes", params=as_of(at))
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    rows = [row for one in reply.decoded(AttributedScopes).items for row in _rows(one)]
+    headers = ["scope", "wanted by", "since", "event", "came with event"]
+    show_table(headers, rows, empty=f"Nothing is asked for at {name}.")
+
+
+def _rows(one: Attributed) -> list[list[str]]:
+    """A line for each who wants the scope, or one that says that nobody does."""
+    came = str(one.origin.cause.seq)
+    if (ended := one.origin.unwanted_since) is not None:
+        return [[one.scope, "nobody", instant(ended.at), str(ended.seq), came]]
+    wanted = [
+        (f"{want.connector or 'the IdP itself'}{' (one of several lists)' if want.how == 'any-of' else ''}", want.cause)
+        for want in one.wanted_by
+    ]
+    return [
+        [one.scope if place == 0 else "", who, instant(cause.at), str(cause.seq), came if place == 0 else ""]
+        for place, (who, cause) in enumerate(wanted)
+    ]
+
+
+@click.command("prune")
+@click.argument("name", metavar="IDP")
+@click.option("--scope", "named", multiple=True, help="A scope to take out. Repeatable; none: all that nobody wants.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+@as_json
+@located
+def prune(*, where: Where, name: str, named: tuple[str, ...], yes: bool, json_wanted: bool) -> None:
+    """Take scopes out of the union that nobody wants any more. Shows what would happen first, and asks.
+
+    With --json and without --yes it prints what would happen, and nothing is changed.
+    """
+    auth = where.auth()
+    found = auth.call("GET", f"/v1/idps/{quote(name, safe='')}/scopes").decoded(AttributedScopes)
+    scopes = named or tuple(one.scope for one in found.items if one.origin.unwanted_since is not None)[:MOST]
+    if not scopes:
+        nothing = f"Somebody wants every scope that is asked for at {name}: there is nothing to prune."
+        click.echo(auth.call("GET", f"/v1/idps/{quote(name, safe='')}").body if json_wanted else nothing)
+        return
+    if not yes:
+        told = preview.ask(auth, ScopesPruned(idp=name, scopes=scopes, by="operator"), preview.LISTED)
+        if json_wanted:
+            click.echo(msgspec.json.encode(told))
+            return
+        preview.show(told)
+        if not click.confirm(f"Prune {len(told.removed)} of the union's scopes at {name}?"):
+            click.echo("Nothing was pruned.")
+            return
+    changed, body, idp = _change(where, name, "pruned", scopes)
+    if json_wanted:
+        click.echo(body)
+        return
+    click.echo(f"Pruned {' '.join(scopes)}." if changed else "Nothing was to be pruned.")
+    click.echo(f"The union at {name} is now: {' '.join(idp.union) or 'empty'}")

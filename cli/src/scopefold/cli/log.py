@@ -9,8 +9,15 @@ import click
 import msgspec
 from msgspec import Struct
 
-from scopefold.cli.connected import ANALYST, Reach, connected
+from scopefold.cli.connected import connected
+from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused
+from scopefold.cli.log_diff import diff
+from scopefold.cli.log_explain import explain
+from scopefold.cli.reach import ANALYST, Reach
+from scopefold.cli.sealed import segments_option, store_at, told_plainly
+from scopefold.cli.segments import seal, segments
+from scopefold.cli.sql import sql
 from scopefold.cli.table import instant, show_table, table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import Event, name_of, tag_of
@@ -66,8 +73,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 @click.group()
 def log() -> None:
-    """Read the log, follow it, check it."""
+    """Read the log, follow it, check it; what changed in it, and how one grant came to be what it is."""
 
+
+for part in (diff, explain, seal, segments, sql):
+    log.add_command(part)
 
 type_option = click.option("--type", "kind", metavar="TYPE", help="Such as token-stored, or token-stored.v1.")
 user_option = click.option("--user", help="What concerns this user.")
@@ -138,11 +148,15 @@ def follow_(
 
 
 @log.command("verify")
+@segments_option("Compare these sealed segments with the log, message by message.")
 @as_json
 @located
-def verify(where: Where, json_wanted: bool) -> None:
+def verify(where: Where, place: str | None, json_wanted: bool) -> None:
     """Read the whole log: is it without a gap, what is its running hash, and what in it is no event?"""
     found = asyncio.run(_verified(where.bus(ANALYST)))
+    sealed = asyncio.run(_compared(where, place)) if place is not None else None
+    if sealed is not None and not json_wanted:
+        click.echo(f"The segments up to {sealed} say what the log says.")
     if json_wanted:
         click.echo(msgspec.json.encode(found))
         return
@@ -178,6 +192,17 @@ async def _verified(reach: Reach) -> Verified:
         running_hash=reached.running_hash,
         quarantined=tuple(quarantined),
     )
+
+
+async def _compared(where: Where, place: str) -> int:
+    """How far the segments go, all of which are what the log says."""
+    with analysis_part():
+        from scopefold.ledger.segments import compare, open_segments
+    with told_plainly():
+        async with store_at(place, where, ANALYST) as store, connected(where.bus(ANALYST)) as handle:
+            chain = await open_segments(store, tenant=where.tenant)
+            await compare(handle, chain)
+            return chain.last_seq
 
 
 async def _pages(

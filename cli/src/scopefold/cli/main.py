@@ -7,43 +7,19 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from scopefold.cli.backup import backup
-from scopefold.cli.bus import bus
-from scopefold.cli.client import client
-from scopefold.cli.connector import connector
-from scopefold.cli.demo import demo
-from scopefold.cli.doctor import doctor
+from scopefold.cli.commands import Commands
 from scopefold.cli.failure import Failure, defect, usage
-from scopefold.cli.idp import idp
-from scopefold.cli.idp_scopes import restore, withhold
-from scopefold.cli.keys import keys
-from scopefold.cli.log import log
-from scopefold.cli.reconsent import reconsent
-from scopefold.cli.reconsent_export import export
-from scopefold.cli.reconsent_links import link
-from scopefold.cli.up import up
-from scopefold.cli.user import user
-from scopefold.cli.vault import vault
-from scopefold.cli.webhook import webhook
 
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="scopefold")
 def scopefold() -> None:
     """Scopefold: what must each identity provider be asked for, and who must consent again?
 
     `scopefold demo` shows what it does; `scopefold up --sandbox` starts it here.
     """
-
-
-for command in (up, demo, idp, connector, client, user, keys, vault, reconsent, webhook, log, bus, backup):
-    scopefold.add_command(command)
-for part in (doctor, withhold, restore):
-    idp.add_command(part)
-for part in (export, link):
-    reconsent.add_command(part)
 
 
 def run(arguments: Sequence[str]) -> int:

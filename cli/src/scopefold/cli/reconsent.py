@@ -1,21 +1,22 @@
 """`scopefold reconsent`: which users must consent again, to what, since when and because of what?"""
 
-import functools
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import click
 import msgspec
 
 from scopefold.cli.answers import Counts, ListedRow, Worklist
-from scopefold.cli.api import Api
+from scopefold.cli.failure import usage
+from scopefold.cli.reconsent_export import export
+from scopefold.cli.reconsent_links import link
+from scopefold.cli.reconsent_request import PAGE, ask, narrowed
+from scopefold.cli.sealed import segments_option
+from scopefold.cli.sealed_worklist import sealed_worklist
 from scopefold.cli.table import instant, plain, show_table
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.where import Where, as_json, at_option, located
 from scopefold.consent.reconsent import Row
 
-R = TypeVar("R")
-NARROWING: Final = ("idp", "connector", "scope", "user", "group", "since_after", "since_before", "at")
-PAGE = 500
 MOST_PAGES = 20_000
 
 
@@ -24,26 +25,9 @@ def reconsent() -> None:
     """Who must consent again?"""
 
 
-at_option = click.option("--at", metavar="TIME|SEQ", help="As it was then: an RFC 3339 time, or a sequence number.")
-
-
-def narrowed(command: Callable[..., R]) -> Callable[..., R]:
-    """Gives a command the flags that narrow the worklist, as its argument `asked`: parameters of a request."""
-
-    @click.option("--idp", help="At this identity provider alone.")
-    @click.option("--connector", metavar="ID|TYPE", help="Lacking something for this connector, or resource type.")
-    @click.option("--scope", help="Lacking this scope, however it is spelled.")
-    @click.option("--user", help="This user alone.")
-    @click.option("--group", help="Members of this group alone.")
-    @click.option("--since-after", metavar="TIME|SEQ", help="Lacking it since later than this.")
-    @click.option("--since-before", metavar="TIME|SEQ", help="Lacking it since no later than this.")
-    @at_option
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> R:
-        kwargs["asked"] = {name: value for name in NARROWING if (value := kwargs.pop(name)) is not None}
-        return command(*args, **kwargs)
-
-    return wrapped
+for part in (export, link):
+    reconsent.add_command(part)
+from_segments = segments_option("Answer from these sealed segments alone, without the service.")
 
 
 @reconsent.command("list")
@@ -51,11 +35,40 @@ def narrowed(command: Callable[..., R]) -> Callable[..., R]:
 @click.option("--sort", type=click.Choice(["idp", "user", "since", "deadline"]), default="idp", show_default=True)
 @click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True, help="At most so many users.")
 @click.option("--all", "everyone", is_flag=True, help="All users, however many.")
+@from_segments
 @as_json
 @located
-def list_(*, where: Where, asked: dict[str, str], sort: str, limit: int, everyone: bool, json_wanted: bool) -> None:
+def list_(
+    *,
+    where: Where,
+    asked: dict[str, str],
+    sort: str,
+    limit: int,
+    everyone: bool,
+    place: str | None,
+    json_wanted: bool,
+) -> None:
     """List the users who must consent again: to what, because of which connector, since when, and what is next."""
-    auth, asked = where.auth(), {**asked, "sort": sort}
+    if place is not None:
+        found = _from_segments(place, where, {**asked, "sort": sort}, limit=None if everyone else limit)
+    else:
+        found = _from_service(where, {**asked, "sort": sort}, limit=limit, everyone=everyone)
+    if json_wanted:
+        click.echo(msgspec.json.encode(found))
+    else:
+        show(found)
+
+
+def _from_segments(place: str, where: Where, asked: Mapping[str, str], *, limit: int | None) -> Worklist:
+    if others := sorted(set(asked) - {"idp", "at", "sort"}) or [
+        one for one in (asked.get("sort", "idp"),) if one != "idp"
+    ]:
+        raise usage(f"Segments alone do not know {', '.join(others)}", "Narrow with --idp and --at, or ask the service")
+    return sealed_worklist(place, where, idp=asked.get("idp"), at=asked.get("at"), limit=limit)
+
+
+def _from_service(where: Where, asked: Mapping[str, str], *, limit: int, everyone: bool) -> Worklist:
+    auth = where.auth()
     found = ask(auth, **asked, limit=str(PAGE if everyone else limit))
     items = list(found.items)
     page = found
@@ -65,11 +78,7 @@ def list_(*, where: Where, asked: dict[str, str], sort: str, limit: int, everyon
         # Later pages are asked for as of the first one, so that all of them tell of one moment.
         page = ask(auth, **{"at": str(found.as_of.seq), **asked}, limit=str(PAGE), cursor=page.next)
         items += page.items
-    found = msgspec.structs.replace(found, items=tuple(items), next=page.next)
-    if json_wanted:
-        click.echo(msgspec.json.encode(found))
-    else:
-        show(found)
+    return msgspec.structs.replace(found, items=tuple(items), next=page.next)
 
 
 @reconsent.command("show")
@@ -94,10 +103,13 @@ def show_user(where: Where, user: str, idp: str | None, at: str | None, json_wan
 @reconsent.command("count")
 @narrowed
 @click.option("--by", type=click.Choice(["idp", "connector", "scope", "why", "group"]), help="Parted by this.")
+@from_segments
 @as_json
 @located
-def count(where: Where, asked: dict[str, str], by: str | None, json_wanted: bool) -> None:
+def count(where: Where, asked: dict[str, str], by: str | None, place: str | None, json_wanted: bool) -> None:
     """Count the users who must consent again. Parted by what, it can be narrowed by --idp, --connector and --scope."""
+    if place is not None and by is not None:
+        raise usage("Segments alone are not counted by anything", "Leave --by out, or ask the service")
     if by is not None:
         reply = where.auth().call("GET", "/v1/reconsent/counts", params={**asked, "by": by})
         if json_wanted:
@@ -106,16 +118,11 @@ def count(where: Where, asked: dict[str, str], by: str | None, json_wanted: bool
         counted = [[one.idp, one.name or "the IdP itself", str(one.users)] for one in reply.decoded(Counts).items]
         show_table(["idp", by, "users"], counted, empty="Nobody must consent again.")
         return
-    found = ask(where.auth(), **asked, limit="1")
+    found = ask(where.auth(), **asked, limit="1") if place is None else _from_segments(place, where, asked, limit=0)
     if json_wanted:
         click.echo(msgspec.json.encode({"as_of": found.as_of, "total": found.total, "unknown": found.unknown}))
     else:
         click.echo(summary(found))
-
-
-def ask(auth: Api, **params: str) -> Worklist:
-    """One page of the worklist."""
-    return auth.call("GET", "/v1/reconsent", params=params).decoded(Worklist)
 
 
 def summary(found: Worklist) -> str:
@@ -141,7 +148,7 @@ def show(found: Worklist) -> None:
     ]
     headers = ["user", "idp", "missing scopes", "because of", "why", "next", "since", "event", "token dies"]
     show_table(headers, rows, empty="")
-    if found.next is not None:
+    if len(found.items) < found.total:
         click.echo(f"\n{len(found.items)} of {found.total} shown; --all shows all.")
 
 
@@ -161,7 +168,8 @@ WHY: Final = {
 
 def why(row: ListedRow) -> str:
     """Why the grant lacks it, and so who can mend that."""
-    return ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
+    told = ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
+    return told if row.asked_from is None else f"{told}; asked for from {instant(row.asked_from)}"
 
 
 NEXT: Final = {

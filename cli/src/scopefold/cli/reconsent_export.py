@@ -7,7 +7,7 @@ from typing import BinaryIO
 import click
 
 from scopefold.cli.failure import usage
-from scopefold.cli.reconsent import narrowed
+from scopefold.cli.reconsent_request import narrowed
 from scopefold.cli.where import Where, located
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from scopefold.cli.api import Api
 from scopefold.cli.failure import usage
-from scopefold.cli.reconsent import PAGE, ask
+from scopefold.cli.reconsent_request import PAGE, ask
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 

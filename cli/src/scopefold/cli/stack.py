@@ -19,13 +19,14 @@ from scopefold.cli import endpoints
 from scopefold.cli.bootstrap import declare_all
 from scopefold.cli.bus_grants import OURS
 from scopefold.cli.child import Child, Supervised
-from scopefold.cli.connected import OPERATOR, Reach
 from scopefold.cli.data_directory import TENANT, DataDirectory
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import USAGE, refused, usage
 from scopefold.cli.nats_server import ANY_PORT, NatsDidNotStart, NatsServer
+from scopefold.cli.reach import OPERATOR, Reach
 from scopefold.cli.supervise import manner, watch
 from scopefold.runtime.serve import PortTaken, check_port
+from scopefold.runtime.trusted import trusted
 
 HOST: Final = "127.0.0.1"
 READY_SECONDS: Final = 45.0
@@ -100,7 +101,7 @@ class Stack:
                 tell = usage if code == USAGE else refused
                 raise tell(f"{name} {manner(code)} at its start", f"{child.last_words()} (see {child.log})")
             try:
-                if httpx.get(url, timeout=2.0).status_code == 200:
+                if httpx.get(url, timeout=2.0, verify=trusted()).status_code == 200:
                     return
             except httpx.HTTPError:
                 pass

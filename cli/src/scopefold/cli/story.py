@@ -25,12 +25,14 @@ from scopefold.cli.answers import Idp, ManagedResources, Worklist
 from scopefold.cli.api import Api
 from scopefold.cli.browser import Browser, Form, Lost, new_cookies
 from scopefold.cli.bus_directory import BusDirectory
-from scopefold.cli.connected import ANALYST, connected
+from scopefold.cli.connected import connected
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import Failure
 from scopefold.cli.idp import BASE_SCOPES
 from scopefold.cli.newcomer import IDP, JIRA, sandbox_atlassian
-from scopefold.cli.reconsent import ask, connectors_of, scopes_of
+from scopefold.cli.reach import ANALYST
+from scopefold.cli.reconsent import connectors_of, scopes_of
+from scopefold.cli.reconsent_request import ask
 from scopefold.cli.relying_party import APP, RelyingParty, SignInFailed
 from scopefold.contracts.events import TokenInsufficient
 from scopefold.contracts.publish import publish

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from scopefold.cli import endpoints
 from scopefold.cli.api import Api
-from scopefold.cli.connected import Reach
 from scopefold.cli.endpoints import DEFAULT_DATA, Endpoints
 from scopefold.cli.failure import usage
+from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import SUFFIX
 from scopefold.runtime.secret import Secret
 
@@ -176,3 +176,11 @@ def located(command: Callable[..., R]) -> Callable[..., R]:
 
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for programs.")
+at_option = click.option(
+    "--at", metavar="MOMENT", help="As it was then: a sequence of the log, an RFC 3339 time, or an event's id."
+)
+
+
+def as_of(at: str | None) -> dict[str, str]:
+    """The query of a request about this moment."""
+    return {} if at is None else {"at": at}

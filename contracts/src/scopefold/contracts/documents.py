@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from scopefold.contracts.commands import ConnectorAnswer, DeprovisionConnector, ProvisionConnector, command_subject
 from scopefold.contracts.events import Event, name_of, tag_of
-from scopefold.contracts.examples import ANSWER, COMMANDS, event_example, example_headers
+from scopefold.contracts.examples import ANSWER, COMMANDS, EXCHANGE_ASKED, EXCHANGED, event_example, example_headers
+from scopefold.contracts.exchange import ExchangeAnswer, ExchangeToken, exchange_subject
 from scopefold.contracts.recorded import PUBLISHERS, SOURCE_PREFIX
 from scopefold.contracts.subjects import SHARDS, subject_of
 from scopefold.contracts.words import EVENT_ID_PATTERN, SERVICE_PATTERN
@@ -22,12 +23,16 @@ MAKE_AGAIN: Final = "Generated: do not edit. Make it again with: python -m scope
 EVENT_TYPES: Final[tuple[type[Event], ...]] = get_args(Event)
 COMMAND_TYPES: Final[tuple[type[Struct], ...]] = (ProvisionConnector, DeprovisionConnector)
 COMMAND_RECEIVER: Final = "provisioner"
+EXCHANGER: Final = "auth"
 _JSON: Final = "application/json"
 _REPLY_CHANNEL: Final = "connector-answer"
+_EXCHANGED: Final = "exchange-answer"
+_STEMS: Final[Mapping[type[Struct], str]] = {ConnectorAnswer: _REPLY_CHANNEL, ExchangeAnswer: _EXCHANGED}
 
 _PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tenant": {"description": "The organisation that owns this part of the log.", "default": "default"},
     "idp": {"description": "An identity provider, as the operator named it.", "examples": ["atlassian"]},
+    "service": {"description": "Who asks: the bus lets nobody else publish here.", "examples": ["jira-gateway"]},
     "shard": {
         "description": f"0 to {SHARDS - 1}: the first byte of the SHA-256 of the user id; of the login attempt "
         "where no user is known.",
@@ -43,19 +48,18 @@ def documents() -> dict[str, bytes]:
         files[f"schemas/{file_stem(kind)}.json"] = _dump(schema_of(kind))
     for event_type in EVENT_TYPES:
         files[f"examples/{tag_of(event_type)}.json"] = _dump(msgspec.to_builtins(event_example(event_type)))
-    for command in COMMANDS:
-        files[f"examples/{file_stem(type(command))}.json"] = _dump(msgspec.to_builtins(command))
-    files[f"examples/{_REPLY_CHANNEL}.json"] = _dump(msgspec.to_builtins(ANSWER))
+    for message in (*COMMANDS, ANSWER, EXCHANGE_ASKED, EXCHANGED):
+        files[f"examples/{file_stem(type(message))}.json"] = _dump(msgspec.to_builtins(message))
     return files
 
 
 def _all_types() -> tuple[type[Struct], ...]:
-    return (*EVENT_TYPES, *COMMAND_TYPES, ConnectorAnswer)
+    return (*EVENT_TYPES, *COMMAND_TYPES, ConnectorAnswer, ExchangeToken, ExchangeAnswer)
 
 
 def file_stem(kind: type[Struct]) -> str:
     """What a type's files are called: its tag, where it has one."""
-    return _REPLY_CHANNEL if kind is ConnectorAnswer else tag_of(kind)
+    return _STEMS.get(kind) or tag_of(kind)
 
 
 def address_of(event_type: type[Event]) -> str:
@@ -100,7 +104,10 @@ def asyncapi() -> dict[str, Any]:
             "schemas": schemas,
             "messages": {
                 **{tag_of(kind): _event_message(kind) for kind in EVENT_TYPES},
-                **{file_stem(type(command)): _message(command) for command in (*COMMANDS, ANSWER)},
+                **{
+                    file_stem(type(command)): _message(command)
+                    for command in (*COMMANDS, ANSWER, EXCHANGE_ASKED, EXCHANGED)
+                },
             },
         },
     }
@@ -110,11 +117,14 @@ def _channels() -> dict[str, Any]:
     channels = {tag_of(kind): _channel(address_of(kind), tag_of(kind)) for kind in EVENT_TYPES}
     for command in COMMAND_TYPES:
         channels[tag_of(command)] = _channel(command_subject("{tenant}", command), tag_of(command))
-    channels[_REPLY_CHANNEL] = {
-        "address": None,
-        "description": "The reply subject (inbox) that the request names.",
-        "messages": _messages([_REPLY_CHANNEL]),
-    }
+    asked = tag_of(ExchangeToken)
+    channels[asked] = _channel(exchange_subject("{tenant}", "{service}"), asked)
+    for reply in _STEMS.values():
+        channels[reply] = {
+            "address": None,
+            "description": "The reply subject (inbox) that the request names.",
+            "messages": _messages([reply]),
+        }
     return channels
 
 
@@ -150,13 +160,24 @@ def _operations() -> dict[str, Any]:
         operations[f"handle-{tag}"] = {
             **_operation("receive", tag),
             "summary": f"{COMMAND_RECEIVER} carries the command out and answers.",
-            "x-receiver": COMMAND_RECEIVER,
-            "reply": {
-                "channel": {"$ref": f"#/channels/{_REPLY_CHANNEL}"},
-                "messages": [{"$ref": f"#/channels/{_REPLY_CHANNEL}/messages/{_REPLY_CHANNEL}"}],
-            },
+            **_answered(COMMAND_RECEIVER, _REPLY_CHANNEL),
         }
+    operations[f"handle-{tag_of(ExchangeToken)}"] = {
+        **_operation("receive", tag_of(ExchangeToken)),
+        "summary": f"{EXCHANGER} answers with the token, or with the reason why there is none.",
+        **_answered(EXCHANGER, _EXCHANGED),
+    }
     return operations
+
+
+def _answered(receiver: str, reply: str) -> dict[str, Any]:
+    return {
+        "x-receiver": receiver,
+        "reply": {
+            "channel": {"$ref": f"#/channels/{reply}"},
+            "messages": [{"$ref": f"#/channels/{reply}/messages/{reply}"}],
+        },
+    }
 
 
 def _operation(action: str, channel: str) -> dict[str, Any]:
@@ -210,6 +231,7 @@ def _readme() -> str:
         for kind in EVENT_TYPES
     ]
     commands = [f"| `{command_subject('{tenant}', kind)}` | {_first_line(kind)} |" for kind in COMMAND_TYPES]
+    commands.append(f"| `{exchange_subject('{tenant}', '{service}')}` | {_first_line(ExchangeToken)} |")
     return "\n".join(
         [
             "# The contracts of Scopefold",

@@ -52,6 +52,7 @@ class EndpointOverrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Url | None,
         Meta(description="The issuer as that document names it; at Microsoft `{tenantid}` stands for any tenant."),
     ] = None
+    revocation: Annotated[Url | None, Meta(description="Where tokens are given back (RFC 7009).")] = None
 
 
 GroupsClaim = Annotated[
@@ -80,7 +81,7 @@ class IdpRegistered(Struct, frozen=True, kw_only=True, tag="idp-registered.v1"):
 class ConnectorProvisioned(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="connector-provisioned.v1"):
     """A connector now serves a resource type through an IdP, and its users need these scopes there.
 
-    Said again for the same resource type, it replaces what that connector needs. The IdP's union only grows, by
+    Said again for the same resource type, it replaces what that connector needs. The IdP's union grows by
     `upstream_scopes`: a grant of one of the `alternatives` serves as well, but none of them is asked for.
     """
 
@@ -121,6 +122,18 @@ class ScopesRestored(Struct, frozen=True, kw_only=True, tag="scopes-restored.v1"
 
     idp: IdpId
     scopes: SomeScopes
+
+
+class ScopesPruned(Struct, frozen=True, kw_only=True, tag="scopes-pruned.v1"):
+    """An operator took scopes out of an IdP's union that nobody wanted there any more. Nothing else shrinks a union.
+
+    What somebody wants all the same when the log takes this stays in the union. No grant is worth less for it, and a
+    connector that needs such a scope again brings it back.
+    """
+
+    idp: IdpId
+    scopes: SomeScopes
+    by: Annotated[Literal["operator"], Meta(description="Who decided it: nothing is pruned by itself.")]
 
 
 class UserLoggedIn(Struct, frozen=True, kw_only=True, tag="user-logged-in.v1"):
@@ -286,6 +299,7 @@ Event: TypeAlias = (
     | ConnectorDeprovisioned
     | ScopesWithheld
     | ScopesRestored
+    | ScopesPruned
     | UserLoggedIn
     | TokenStored
     | TokenInsufficient

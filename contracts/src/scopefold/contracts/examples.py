@@ -16,6 +16,7 @@ from scopefold.contracts.events import (
     Event,
     GrantRevoked,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -23,6 +24,7 @@ from scopefold.contracts.events import (
     TokenStored,
     UserLoggedIn,
 )
+from scopefold.contracts.exchange import ExchangeAnswer, ExchangeToken
 from scopefold.contracts.recorded import PUBLISHERS
 
 EVENT_ID: Final = "018f3c5e-7a34-7cc1-9d0a-0242ac120002"
@@ -56,6 +58,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         idp="atlassian", scopes=("write:jira-work",), by="operator", suspect="018f3c5e-7a34-7cc1-9d0a-0242ac120002"
     ),
     ScopesRestored(idp="atlassian", scopes=("write:jira-work",)),
+    ScopesPruned(idp="atlassian", scopes=("write:jira-work",), by="operator"),
     UserLoggedIn(user="u_7Jt0m1mX2bq4nV9c", idp="atlassian", client="playground"),
     TokenStored(
         user="u_7Jt0m1mX2bq4nV9c",
@@ -138,3 +141,18 @@ def example_headers(event: Event) -> Mapping[str, str]:
     """The headers under which an example would be published."""
     publisher = PUBLISHERS[type(event)] or ANY_PUBLISHER
     return headers_of(event, event_id=EVENT_ID, publisher=publisher, occurred_at=OCCURRED_AT)
+
+
+EXCHANGE_ASKED: Final = ExchangeToken(
+    subject_token="eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.not-a-signature",
+    resource="urn:connector:identos:jira-user",
+    scopes=("read:jira-work",),
+)
+EXCHANGED: Final = ExchangeAnswer(
+    status=200,
+    access_token="an-access-token-of-the-provider",
+    issued_token_type="urn:ietf:params:oauth:token-type:access_token",
+    token_type="Bearer",
+    expires_in=3540,
+    scope="read:jira-work write:jira-work",
+)

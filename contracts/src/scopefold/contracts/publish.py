@@ -41,7 +41,9 @@ class Connection(Protocol):
 
 
 class NotPublished(Exception):
-    """The event is not known to be in the log. Each kind says whether it is worth trying again."""
+    """The event is not known to be in the log, or the request was not answered. Each kind says whether it is worth
+    trying again.
+    """
 
 
 class NotAllowed(NotPublished):
@@ -49,9 +51,9 @@ class NotAllowed(NotPublished):
 
 
 class BusUnavailable(NotPublished):
-    """The bus did not confirm the event, which may be in the log all the same. Try again with the same `event_id`."""
+    """No answer came. An event may be in the log all the same: try again with the same `event_id`."""
 
-    def __init__(self, why: str, event_id: str) -> None:
+    def __init__(self, why: str, event_id: str = "") -> None:
         super().__init__(why)
         self.event_id = event_id
 
@@ -133,14 +135,14 @@ async def _confirmed(
             reply = await nc.request(subject, payload, seconds, headers=dict(headers))
         except Exception as error:  # each client has its own; whichever it is, no answer came
             why = str(error) or type(error).__name__
-            if nc.last_error is not complaint and _denies(nc.last_error, subject):
+            if nc.last_error is not complaint and denies(nc.last_error, subject):
                 raise NotAllowed(f"the bus does not let this service publish to {subject}") from None
             continue
         return _understood(reply.data, event_id)
     raise BusUnavailable(f"the bus did not confirm the event: {why}", event_id)
 
 
-def _denies(error: Exception | None, subject: str) -> bool:
+def denies(error: Exception | None, subject: str) -> bool:
     """Is this the server's word that the subject is not allowed? It comes beside the request, which only times out."""
     text = str(error).lower()
     return "permissions violation for publish" in text and f'"{subject.lower()}"' in text

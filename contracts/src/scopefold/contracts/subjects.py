@@ -17,6 +17,7 @@ from scopefold.contracts.events import (
     Event,
     GrantRevoked,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -29,7 +30,7 @@ from scopefold.contracts.events import (
 LEDGER: Final = "ledger"
 SHARDS: Final = 256
 OF_IDPS: Final[frozenset[type]] = frozenset(
-    {IdpRegistered, ConnectorProvisioned, ConnectorDeprovisioned, ScopesWithheld, ScopesRestored}
+    {IdpRegistered, ConnectorProvisioned, ConnectorDeprovisioned, ScopesWithheld, ScopesRestored, ScopesPruned}
 )
 """Which events concern an IdP; the others concern a user."""
 _NAMES: Final[Mapping[type, str]] = {kind: name_of(kind) for kind in get_args(Event)}
@@ -44,7 +45,14 @@ def subject_of(event: Event, tenant: str) -> str:
     """The one subject on which this event may stand in the log of this tenant."""
     name = _NAMES[type(event)]
     match event:
-        case IdpRegistered() | ConnectorProvisioned() | ConnectorDeprovisioned() | ScopesWithheld() | ScopesRestored():
+        case (
+            IdpRegistered()
+            | ConnectorProvisioned()
+            | ConnectorDeprovisioned()
+            | ScopesWithheld()
+            | ScopesRestored()
+            | ScopesPruned()
+        ):
             return f"{LEDGER}.{tenant}.idp.{event.idp}.{name}"
         case UserLoggedIn() | TokenStored() | TokenInsufficient() | TokenCleared() | GrantRevoked():
             return f"{LEDGER}.{tenant}.user.{shard_of(event.user)}.{event.idp}.{name}"
@@ -67,6 +75,11 @@ def idps_filter(tenant: str) -> str:
     at two IdPs can conflict.
     """
     return f"{LEDGER}.{tenant}.idp.>"
+
+
+def user_filter(tenant: str, user: str, idp: str) -> str:
+    """Matches everything that concerns a user at one IdP, and others of the same shard with it."""
+    return f"{LEDGER}.{tenant}.user.{shard_of(user)}.{idp}.>"
 
 
 def tenant_filter(tenant: str) -> str:

@@ -12,6 +12,7 @@ from scopefold.auth.folding import keep_folding
 from scopefold.auth.settings import Settings, check
 from scopefold.auth.store.key_source import keks_of
 from scopefold.auth.store.projection import Projection
+from scopefold.auth.web.bus_exchange import BusExchange
 from scopefold.auth.web.keep_alive import keep_alive
 from scopefold.auth.web.routes import build
 from scopefold.auth.web.service import Service
@@ -40,8 +41,10 @@ async def main(settings: Settings) -> None:
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: cannot keep {path}: {error}") from None
     http = httpx.AsyncClient(timeout=CLIENT_SECONDS, follow_redirects=False)
     service = Service(settings, projection, http)
+    # On a bus that asks nobody who they are, a subject says nothing of who used it.
+    exchanger = BusExchange(service).answer if settings.nats_credentials is not None else None
     background = [
-        asyncio.create_task(bus.keep_connected(stream.subscribe(settings.tenant, wake))),
+        asyncio.create_task(bus.keep_connected(stream.subscribe(settings.tenant, wake, exchanger))),
         asyncio.create_task(keep_folding(service, bus, keks, wake)),
         asyncio.create_task(keep_watch(service)),
         asyncio.create_task(keep_keys(service)),

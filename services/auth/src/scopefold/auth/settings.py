@@ -26,6 +26,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Read from the environment: `nats_url` from `SCOPEFOLD_NATS_URL`, and so on.
 
     `keep_alive_days`: upstream tokens that the IdP would end unused within so many days are renewed; 0: none.
+    `renewal_seconds`: how long the tries of one renewal at an IdP may take together. Half as long again, a replica that
+    died in the middle keeps the others from that user's token; the clocks of replicas must agree better than that half.
+    `consent_window_hours`: what connectors newly need sends users who are logged in to consent only when so many hours
+    are over since the first of them came, all at once; 0: at once.
     `trusted_proxies` are networks, parted by commas, whose X-Forwarded-For is believed. The limits are per address, of
     failures also per client, and each replica counts for itself.
 
@@ -48,6 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: Path = Path()
     default_idp: IdpId | None = None
     on_suspect: Standing = "tell"
+    consent_window_hours: Annotated[int, Meta(ge=0, le=24 * 30)] = 0
     dpop_nonce: Literal["optional", "required"] = "optional"
     key_rotation_days: Annotated[int, Meta(ge=1, le=3650)] = 90
     keep_alive_days: Annotated[int, Meta(ge=0, le=365)] = 0
@@ -60,6 +65,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_url: str = ""
     webhook_secret: Secret = NOT_SET
     webhook_attempts: Annotated[int, Meta(ge=1, le=10)] = 6
+    renewal_seconds: Annotated[int, Meta(ge=4, le=60)] = 20
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

@@ -11,10 +11,12 @@ from starlette.responses import Response
 
 from scopefold.contracts.commands import DeprovisionConnector, IdempotencyKey, ManagedResource, ProvisionConnector
 from scopefold.contracts.words import ConnectorId, IdpId
-from scopefold.provisioner.core.decide import not_provisioned, unknown_connector
+from scopefold.ledger.moments import parse
+from scopefold.provisioner.core.decide import Refused, not_provisioned, unknown_connector
 from scopefold.provisioner.core.manifest import Manifest
 from scopefold.provisioner.problems import FAILURES, granted, problem_of, refusal
-from scopefold.provisioner.provisioning import Provisioning
+from scopefold.provisioner.provisioning import Plan, Provisioning
+from scopefold.runtime.moment import MomentQuery, moments_told
 from scopefold.runtime.secret import Secret
 from scopefold.runtime.web import (
     Endpoint,
@@ -24,12 +26,14 @@ from scopefold.runtime.web import (
     json_response,
     openapi,
     problem_response,
+    query,
     require_bearer,
     route,
 )
 
 RESOURCES: Final = "/v1/managed-resources"
 RESOURCE: Final = "/v1/managed-resources/{connector}"
+PLANS: Final = "/v1/plans"
 
 
 class ProvisionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +44,12 @@ class ProvisionRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     auth_mode: Annotated[Literal["idp_passthrough"], Meta(description="Every call acts as the signed-in user.")] = (
         "idp_passthrough"
     )
+
+
+class PlanRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What would this command append? Nothing is appended."""
+
+    command: ProvisionConnector | DeprovisionConnector
 
 
 class ManagedResources(Struct, frozen=True):
@@ -75,8 +85,12 @@ class Api:
         location = {"location": RESOURCE.format(connector=answer.resource.connector)} if answer.changed else {}
         return json_response(answer.resource, 201 if answer.changed else 200, location)
 
-    async def resources(self, _: Request) -> Response:
-        return json_response(ManagedResources((await self._provisioning.current()).resources))
+    async def resources(self, request: Request) -> Response:
+        asked = query(request, MomentQuery)
+        if asked.at is None:
+            return json_response(ManagedResources((await self._provisioning.current()).resources))
+        with moments_told():
+            return json_response(ManagedResources((await self._provisioning.at(parse(asked.at))).resources))
 
     async def resource(self, request: Request) -> Response:
         connector = request.path_params["connector"]
@@ -88,6 +102,13 @@ class Api:
     async def deprovision(self, request: Request) -> Response:
         command = DeprovisionConnector(connector=request.path_params["connector"], idempotency_key=_key_of(request))
         return json_response(granted(await self._provisioning.handle(command)).resource)
+
+    async def plan(self, request: Request) -> Response:
+        asked = await json_body(request, PlanRequest)
+        plan = await self._provisioning.plan(asked.command)
+        if isinstance(plan, Refused):
+            raise refusal(plan)
+        return json_response(plan)
 
     async def connectors(self, _: Request) -> Response:
         return json_response(Connectors(tuple(self._provisioning.manifests.values())))
@@ -136,7 +157,7 @@ def _guarded(api: Api, admin_token: Secret) -> Sequence[Endpoint]:
         ),
         Endpoint(
             method="GET", path=RESOURCES, summary="List what is provisioned", handler=admin(api.resources),
-            answers={200: ManagedResources}, problems=(401, 503),
+            query=MomentQuery, answers={200: ManagedResources}, problems=(400, 401, 503),
         ),
         Endpoint(
             method="GET", path=RESOURCE, summary="Show one provisioned connector", handler=admin(api.resource),
@@ -145,6 +166,11 @@ def _guarded(api: Api, admin_token: Secret) -> Sequence[Endpoint]:
         Endpoint(
             method="DELETE", path=RESOURCE, summary="Deprovision a connector", handler=admin(api.deprovision),
             answers={200: ManagedResource}, problems=(401, 404, 422, 503, 507),
+        ),
+        Endpoint(
+            method="POST", path=PLANS, summary="What a command would append, and what would then be wrong; a dry run",
+            handler=admin(api.plan), body=PlanRequest, answers={200: Plan},
+            problems=(400, 401, 404, 409, 413, 415, 422, 503),
         ),
         Endpoint(
             method="GET", path="/v1/connectors", summary="List the connectors that can be provisioned",
@@ -172,7 +198,7 @@ def _document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
         operation = document["paths"][endpoint.path][endpoint.method.lower()]
         if not endpoint.path.startswith("/v1/"):
             operation["security"] = []
-        elif endpoint.method in ("POST", "DELETE"):
+        elif endpoint.method in ("POST", "DELETE") and endpoint.path != PLANS:
             operation.setdefault("parameters", []).append(_KEY_PARAMETER)
     return document
 

@@ -70,7 +70,7 @@ def described(one: Served) -> Described:
     """A stand-in for programs."""
     at, app = one.at, one.at.app
     paths = {name.lower(): path.replace("{tenant}", "common") for name, path in one.endpoints.items()}
-    told = [name for name in ("authorize", "token", "identity") if name in paths]
+    told = [name for name in ("authorize", "token", "identity", "revocation") if name in paths]
     return Described(
         name=at.name,
         title=at.brand,

@@ -1,13 +1,15 @@
 """What must each IdP be asked for, because of which connector, and where is each resource type routed?"""
 
 from collections.abc import Mapping
-from typing import Final, assert_never
+from functools import cached_property
+from typing import Final, Literal, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.consent import trials
 from scopefold.consent.failures import Failures, counted
+from scopefold.consent.origins import Origin, settled
 from scopefold.consent.trials import Trials
 from scopefold.contracts.events import (
     AuthorizationFailed,
@@ -16,6 +18,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -64,8 +67,20 @@ class Registration(Struct, frozen=True):
     cause: Cause
 
 
+class Want(Struct, frozen=True):
+    """Somebody wants a scope, since `cause`: an IdP's own base scopes (`connector` is None), a connector that needs it,
+    or one that it serves as a part of one of several lists.
+    """
+
+    how: Literal["base", "needs", "any-of"]
+    connector: str | None
+    title: str
+    resource_type: str | None
+    cause: Cause
+
+
 class Idp(Struct, frozen=True):
-    """One identity provider. `union` only grows, in the order of first sight.
+    """One identity provider. `union` stands in the order of first sight, and shrinks by nothing but `ScopesPruned`.
 
     `withheld` is what logins leave out for now, `restored` since when people are asked anew for a scope, by its
     canonical name, `trials` what was newly asked for and has not proved itself, `failures` how logins failed.
@@ -79,6 +94,29 @@ class Idp(Struct, frozen=True):
     restored: dict[str, Cause] = {}
     trials: Trials = ()
     failures: tuple[Failures, ...] = ()
+    origins: dict[str, Origin] = {}
+    """How each scope of the union came into it."""
+
+    @property
+    def wants(self) -> dict[str, tuple[Want, ...]]:
+        """Who wants which scope, by canonical name: base scopes first, then connectors by resource type."""
+        found: dict[str, tuple[Want, ...]] = {}
+
+        def note(scope: str, want: Want) -> None:
+            name = canonical_name(self.profile, scope)
+            if all((one.how, one.connector) != (want.how, want.connector) for one in found.get(name, ())):
+                found[name] = (*found.get(name, ()), want)
+
+        if self.registration is not None:
+            for scope in self.registration.event.base_scopes:
+                note(scope, Want("base", None, self.idp, None, self.registration.cause))
+        for kind, one in sorted(self.connectors.items()):
+            for need in one.needs:
+                how: Literal["needs", "any-of"] = "any-of" if one.alternatives else "needs"
+                note(need.scope, Want(how, one.connector, one.title, kind, need.cause))
+            for scope in (scope for clause in one.alternatives for scope in clause):
+                note(scope, Want("any-of", one.connector, one.title, kind, one.cause))
+        return found
 
     @property
     def profile(self) -> Profile:
@@ -91,12 +129,12 @@ class Idp(Struct, frozen=True):
             return PLAIN
 
 
-class State(Struct, frozen=True):
+class State(Struct, frozen=True, dict=True):  # dict: where cached_property keeps what it worked out
     """All IdPs of a tenant, by id."""
 
     idps: dict[str, Idp] = {}
 
-    @property
+    @cached_property
     def routes(self) -> Mapping[str, str]:
         """Resource type to the IdP that serves it."""
         return {kind: idp.idp for idp in self.idps.values() for kind in idp.connectors}
@@ -114,6 +152,20 @@ EMPTY: Final = State()
 
 def fold(state: State, recorded: Recorded) -> State:
     """The state after one more event."""
+    after = _folded(state, recorded)
+    event = recorded.event
+    if not isinstance(event, IdpRegistered | ConnectorProvisioned | ConnectorDeprovisioned | ScopesPruned):
+        return after
+    by = event.connector if isinstance(event, ConnectorProvisioned | ConnectorDeprovisioned) else None
+
+    def traced(idp: Idp) -> Idp:
+        origins = settled(idp.origins, idp.profile, idp.union, idp.wants, cause=recorded.cause, connector=by)
+        return replace(idp, origins=origins)
+
+    return State({name: one if one is state.idps.get(name) else traced(one) for name, one in after.idps.items()})
+
+
+def _folded(state: State, recorded: Recorded) -> State:
     event = recorded.event
     match event:
         case IdpRegistered():
@@ -147,6 +199,9 @@ def fold(state: State, recorded: Recorded) -> State:
         case ScopesWithheld():
             idp = state.idps.get(event.idp, Idp(event.idp))
             return _with(state, replace(idp, withheld=union(idp.withheld, event.scopes)))
+        case ScopesPruned():
+            at_idp = state.idps.get(event.idp)
+            return state if at_idp is None else _with(state, _pruned(at_idp, event))
         case ScopesRestored():
             return _with(state, _restored(state.idps.get(event.idp, Idp(event.idp)), event, recorded.cause))
         case AuthorizationFailed() | TokenStored():
@@ -164,6 +219,17 @@ def _restored(idp: Idp, event: ScopesRestored, cause: Cause) -> Idp:
         restored={**idp.restored, **dict.fromkeys(names, cause)},
         trials=trials.restarted(idp.trials, idp.profile, event.scopes),
     )
+
+
+def _pruned(idp: Idp, event: ScopesPruned) -> Idp:
+    """Who decided it saw to it that nobody wanted them; what somebody wants all the same stays."""
+    gone = set(canonical(idp.profile, event.scopes)) - idp.wants.keys()
+
+    def kept(scopes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(scope for scope in scopes if canonical_name(idp.profile, scope) not in gone)
+
+    left = trials.without(idp.trials, idp.profile, gone)
+    return replace(idp, union=kept(idp.union), withheld=kept(idp.withheld), trials=left)
 
 
 def _tried(state: State, event: AuthorizationFailed | TokenStored, cause: Cause) -> State:

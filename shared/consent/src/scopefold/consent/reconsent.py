@@ -24,6 +24,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -154,6 +155,7 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
             | ConnectorDeprovisioned()
             | ScopesWithheld()
             | ScopesRestored()
+            | ScopesPruned()
             | UserLoggedIn()
             | ConsentDeclined()
             | AuthorizationFailed()

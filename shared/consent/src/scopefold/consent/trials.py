@@ -4,6 +4,7 @@ Some IdPs refuse a whole login over one scope that they do not like. When people
 connector was provisioned, what it newly asks for is the suspect until somebody comes through with it.
 """
 
+from collections.abc import Set
 from typing import Final
 
 from msgspec import Struct
@@ -85,6 +86,16 @@ def restarted(trials: Trials, profile: Profile, scopes: tuple[str, ...]) -> Tria
         one if mended.isdisjoint(canonical(profile, one.scopes)) else replace(one, failed=(), last=None, last_error="")
         for one in trials
     )
+
+
+def without(trials: Trials, profile: Profile, gone: Set[str]) -> Trials:
+    """The trials after these scopes, by canonical names, are asked for no more."""
+
+    def left(trial: Trial) -> Trial:
+        scopes = tuple(scope for scope in trial.scopes if canonical_name(profile, scope) not in gone)
+        return trial if scopes == trial.scopes else replace(trial, scopes=scopes)
+
+    return _same_or(trials, tuple(one for one in map(left, trials) if one.scopes))
 
 
 def _may_be_due_to_scopes(event: AuthorizationFailed) -> bool:

@@ -34,12 +34,14 @@ class Discovered(Struct, frozen=True):
     """What an issuer says of itself: its name, its addresses, and where its keys are (empty: it has none).
 
     `tells_logouts`: it says that it sends logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.1).
+    `revocation`: its `revocation_endpoint` (RFC 8414, section 2), empty where it names none that could be used.
     """
 
     issuer: str
     endpoints: Endpoints
     jwks: str = ""
     tells_logouts: bool = False
+    revocation: str = ""
 
 
 def addresses(profile: Profile, given: Mapping[str, str] | None = None) -> Endpoints:
@@ -55,6 +57,14 @@ def addresses(profile: Profile, given: Mapping[str, str] | None = None) -> Endpo
         if not re.fullmatch(parameter.pattern, value):
             raise BadParameter(f"{name}={value[:100]} does not fit. {parameter.title}; as {parameter.pattern}")
     return Endpoints(**{name: _filled(address, values) for name, address in asdict(profile.endpoints).items()})
+
+
+def revocation_address(profile: Profile) -> str:
+    """Where the profile's tokens are given back; `{client_id}` and `{refresh_token}` are left as blanks. Empty where a
+    parameter of the profile has no default, or it has no address.
+    """
+    values = {name: parameter.default or "" for name, parameter in profile.parameters.items()}
+    return _filled(profile.revocation.endpoint, values) if all(values.values()) else ""
 
 
 def _filled(address: str, values: Mapping[str, str]) -> str:
@@ -105,7 +115,12 @@ def discovered(
     if not filled["authorize"] or not filled["token"]:
         raise BadDiscovery("the discovery document does not name both an authorization and a token endpoint")
     tells_logouts = document.get("backchannel_logout_supported") is True
-    return Discovered(told, Endpoints(**filled), _address_in(document, "jwks_uri", loopback=loopback), tells_logouts)
+    jwks = _address_in(document, "jwks_uri", loopback=loopback)
+    try:
+        revocation = _address_in(document, "revocation_endpoint", loopback=loopback)
+    except BadDiscovery:  # logins do not need it
+        revocation = ""
+    return Discovered(told, Endpoints(**filled), jwks, tells_logouts, revocation)
 
 
 def is_issuer(told: str, asked: str, *, tenant_issuers: bool = False) -> bool:

@@ -135,8 +135,11 @@ def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
         yield "granted scopes can be looked up", f"`{profile.probe.endpoint}`: {profile.probe.tells}"
     yield from _refresh(profile)
     revoked = profile.revocation
-    how = {"rfc7009": f"RFC 7009, `{revoked.endpoint}`", "api": f"`{revoked.endpoint}`", "none": "no endpoint"}
+    where = f"`{revoked.endpoint}`" if revoked.endpoint else "at the `revocation_endpoint` of the discovery document"
+    how = {"rfc7009": f"RFC 7009, {where}", "api": where, "none": "no endpoint"}
     yield "revocation", f"{how[revoked.how]}. {flowing(revoked.note)}".strip()
+    if revoked.by_hand:
+        yield "users remove the app at", revoked.by_hand
     if profile.limits.scopes is not None:
         yield "scopes in one request", f"a warning above {profile.limits.scopes}"
 

@@ -146,6 +146,13 @@ class RefreshClock(Struct, frozen=True, forbid_unknown_fields=True):
             "counts only where the error's description has the words."
         ),
     ] = ()
+    user_errors: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Errors that say that the user must log in again, and the refresh token lives on. In the same "
+            "spelling; they are looked for before the others, so that `invalid_grant` may be one of them."
+        ),
+    ] = ()
     repeats_redirect_uri: Annotated[
         bool, Meta(description="A refresh must name the redirect_uri of the login again.")
     ] = False
@@ -153,11 +160,40 @@ class RefreshClock(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Revocation(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a token is given back. `none`: the provider documents no way."""
+    """How a token is given back. `none`: the provider documents no way.
+
+    Where nothing else is said, a request is as RFC 7009, section 2.1, has it.
+    """
 
     how: Literal["rfc7009", "api", "none"] = "none"
-    endpoint: str = ""
+    endpoint: Annotated[
+        str,
+        Meta(
+            description="With blanks for `{client_id}` and `{refresh_token}` as well; empty, with rfc7009: where the "
+            "discovery document says."
+        ),
+    ] = ""
     note: str = ""
+    method: Literal["POST", "DELETE"] = "POST"
+    authentication: Annotated[
+        Literal["client", "basic", "bearer", "none"],
+        Meta(description="The app's, as at the token endpoint, or by Basic; the token itself as bearer; or none."),
+    ] = "client"
+    body: Literal["form", "json", "none"] = "form"
+    member: Annotated[str, Meta(description="What the token is called in the body.")] = "token"
+    takes: Annotated[Literal["any", "refresh", "access"], Meta(description="Which kind of token.")] = "any"
+    ends: Annotated[
+        Literal["token", "grant"],
+        Meta(description="What ends: the token alone, or all that the user granted the app, so that one will do."),
+    ] = "token"
+    parts: Annotated[
+        tuple[str, ...], Meta(description="Of several tokens, those that are the user's own. Empty: all are.")
+    ] = ()
+    gone: Annotated[
+        tuple[str, ...],
+        Meta(description="Errors that say there is no such token, or no more; `http_404` is the status alone."),
+    ] = ()
+    by_hand: Annotated[str, Meta(description="Where users remove the app themselves.")] = ""
 
 
 class Probe(Struct, frozen=True, forbid_unknown_fields=True):

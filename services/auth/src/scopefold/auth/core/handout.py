@@ -1,6 +1,6 @@
 """What of a stored token a call may have: which access token, whether it must be renewed first, or what is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -80,7 +80,21 @@ def is_dead(profile: Profile, error: str, description: str) -> bool:
 
     Anything else may pass by itself.
     """
-    for known in ("invalid_grant", *profile.refresh.dead_errors):
+    if needs_user(profile, error, description):
+        return False
+    return _is_one_of(("invalid_grant", *profile.refresh.dead_errors), error, description)
+
+
+def needs_user(profile: Profile, error: str, description: str) -> bool:
+    """Does a provider's refusal say that it wants to see the user, while the refresh token lives on?
+
+    As where a policy asks for a second factor: a login mends it, and so may time.
+    """
+    return _is_one_of(profile.refresh.user_errors, error, description)
+
+
+def _is_one_of(spellings: Iterable[str], error: str, description: str) -> bool:
+    for known in spellings:
         code, _, words = known.partition(": ")
         if error == code and words.casefold() in description.casefold():
             return True

@@ -23,6 +23,7 @@ from scopefold.scopes.addresses import (
     is_private_way,
     issuer_at,
 )
+from scopefold.scopes.addresses import revocation_address as usual_revocation
 from scopefold.scopes.profile import Endpoints, Profile
 from scopefold.scopes.shipped import profiles
 
@@ -152,6 +153,7 @@ def _endpoints(profile: Profile, command: RegisterIdp, found: Discovered | None)
             identity=own.identity or _if_other(filled.identity, usual.identity),
             discovery=own.discovery or _if_other(filled.discovery, usual.discovery),
             issuer=own.issuer,
+            revocation=own.revocation,
         )
         identity = own.identity or filled.identity
     return _complete(profile, made, identity)
@@ -167,6 +169,7 @@ def _of_document(profile: Profile, command: RegisterIdp, found: Discovered) -> E
         identity=_if_other(read.identity, usual.identity) or None,
         discovery=wanted.address,
         issuer=found.issuer,
+        revocation=command.endpoints.revocation,
     )
 
 
@@ -204,8 +207,20 @@ def discovery_address(profile: Profile, own: EndpointOverrides) -> str:
     if own.discovery is not None:
         return own.discovery
     usual = _usual_addresses(profile)
-    foreign = own.token is not None and urlsplit(own.token)[:2] != urlsplit(usual.token)[:2]
-    return "" if foreign else usual.discovery
+    return "" if _is_foreign(usual, own) else usual.discovery
+
+
+def revocation_address(profile: Profile, own: EndpointOverrides) -> str:
+    """Where an IdP's tokens are given back, with blanks; empty where only its discovery document may tell.
+
+    The profile's own counts only for tokens from the profile's own host: another one's are none of its business.
+    """
+    return own.revocation or ("" if _is_foreign(_usual_addresses(profile), own) else usual_revocation(profile))
+
+
+def _is_foreign(usual: Endpoints, own: EndpointOverrides) -> bool:
+    """Do tokens come from another host than the profile's?"""
+    return own.token is not None and urlsplit(own.token)[:2] != urlsplit(usual.token)[:2]
 
 
 def known_issuer(profile: Profile, own: EndpointOverrides) -> str | None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Because, Lack, UserGrant, judge, requirements
 from scopefold.consent.ungiven import Ungiven, given_up
+from scopefold.consent.window import waiting_until
 from scopefold.contracts.events import TokenCleared, TokenStored
 from scopefold.scopes.canonical import canonical, canonical_name
 from scopefold.scopes.coverage import Grant
@@ -98,6 +99,18 @@ def worth_asking(idp: Idp, lacks: Iterable[Lack], ungiven: Iterable[Ungiven]) ->
     """What of it another consent can bring: not what is withheld from logins, nor what was asked for twice in vain."""
     in_vain = given_up(idp, ungiven) | set(canonical(idp.profile, idp.withheld))
     return tuple(lack for lack in lacks if canonical_name(idp.profile, lack.scope) not in in_vain)
+
+
+def due(
+    idp: Idp, lacks: tuple[Lack, ...], resources: Iterable[str], *, now: datetime, window: timedelta
+) -> tuple[Lack, ...]:
+    """What of it sends a user who is logged in to consent now: all of it, or none where all of it can wait.
+
+    While connectors are being installed, a login waits for the end of the window that the first one began, unless the
+    app asks for the very resource.
+    """
+    asked_for = any(one in idp.connectors for one in resources)
+    return lacks if asked_for or waiting_until(idp, lacks, window, now) is None else ()
 
 
 def withdrawn(idp: Idp, before: Grant, after: Grant) -> tuple[str, ...]:

@@ -13,8 +13,12 @@ from scopefold.scopes.coverage import Grant
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.update import refreshed
 
-RENEWAL_SECONDS: Final = 30.0
-"""How long a renewal that somebody has begun keeps all others from it; longer than any takes."""
+LEASE: Final = 1.5
+"""How long a renewal that somebody has begun keeps all others from it, by how long it may take at most."""
+
+
+STALLED_SECONDS: Final = 600.0
+"""How long nobody asks an IdP again that wants to see the user. A login ends it; a policy may change without one."""
 
 
 class Piece(Struct, frozen=True):
@@ -65,6 +69,13 @@ class Renewing(Struct, frozen=True):
     until: datetime
 
 
+class Stalled(Struct, frozen=True):
+    """The IdP renews no token of this part before it has seen the user. Nobody asks it again until `until`."""
+
+    part: str
+    until: datetime
+
+
 class StoredToken(Struct, frozen=True):
     """A user's upstream token at one IdP, and what its `TokenStored` event says or will say.
 
@@ -88,6 +99,7 @@ class StoredToken(Struct, frozen=True):
     absolute_expires_at: datetime | None
     parts: tuple[TokenPart, ...] = ()
     renewing: Renewing | None = None
+    stalled: tuple[Stalled, ...] = ()
     cleared: str = ""
     """Why it is of no use any more; then it carries no secret. Empty: it is in use."""
 
@@ -108,20 +120,27 @@ class StoredToken(Struct, frozen=True):
         """Does the IdP end it before this time, unless it is renewed?"""
         return before is not None and self.idle_expires_at is not None and self.idle_expires_at < before
 
+    def wants_user(self, now: datetime, part: str | None = None) -> float:
+        """For how many seconds nobody asks the IdP, which wants to see the user first; 0 where it does not. Of one
+        part, or of any.
+        """
+        ends = [one.until for one in self.stalled if part in (None, one.part)]
+        return max((max(ends) - now).total_seconds(), 0.0) if ends else 0.0
+
     def without_secrets(self, why: str) -> "StoredToken":
         """What is left of a token that is gone: who the user is upstream, and how the next one is counted."""
-        return replace(self, access_token="", refresh_token=None, parts=(), renewing=None, cleared=why)
+        return replace(self, access_token="", refresh_token=None, parts=(), renewing=None, stalled=(), cleared=why)
 
 
-def begun(token: StoredToken, by: str, now: datetime) -> StoredToken | None:
+def begun(token: StoredToken, by: str, now: datetime, seconds: float) -> StoredToken | None:
     """The row of one who is to renew it now; None where somebody else is at it.
 
-    A row that is stored under the revision it was read at is the lease and the fence in one: whoever comes too late,
-    or stays away longer than the lease, finds another revision.
+    `seconds` is how long the renewal may take at most. A row that is stored under the revision it was read at is the
+    lease and the fence in one: whoever comes too late, or stays away longer than the lease, finds another revision.
     """
     if token.renewing is not None and token.renewing.until > now:
         return None
-    return replace(token, renewing=Renewing(by, now + timedelta(seconds=RENEWAL_SECONDS)))
+    return replace(token, renewing=Renewing(by, now + timedelta(seconds=seconds * LEASE)))
 
 
 def given_back(token: StoredToken, *, answered: bool, now: datetime) -> StoredToken:
@@ -131,6 +150,13 @@ def given_back(token: StoredToken, *, answered: bool, now: datetime) -> StoredTo
     """
     assert token.renewing is not None
     return replace(token, renewing=None if answered else replace(token.renewing, until=now))
+
+
+def stalled(token: StoredToken, part: str, now: datetime) -> StoredToken:
+    """The row after the IdP asked for the user in place of renewing: its secrets stay, for they are good still."""
+    others = tuple(one for one in token.stalled if one.part != part)
+    until = now + timedelta(seconds=STALLED_SECONDS)
+    return replace(token, renewing=None, stalled=(*others, Stalled(part, until)))
 
 
 class Renewal(Struct, frozen=True):
@@ -170,6 +196,7 @@ def renewed(profile: Profile, before: StoredToken, came: Renewal) -> StoredToken
         idle_expires_at=came.clocks.idle_expires_at,
         parts=parts,
         renewing=None,
+        stalled=tuple(one for one in before.stalled if one.part != came.part),
     )
 
 

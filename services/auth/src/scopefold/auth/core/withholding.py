@@ -42,7 +42,7 @@ def withhold(idp: Idp, command: Withhold) -> ScopesWithheld | Refused | None:
     if not named:
         detail = f"Nobody fails at {idp.idp} with what was newly asked for. Name the scopes to leave out."
         return Refused("nothing-suspect", "No scope is suspect", detail)
-    scopes = _of_the_union(idp, named)
+    scopes = of_the_union(idp, named)
     if isinstance(scopes, Refused):
         return scopes
     needed = set(canonical(idp.profile, idp.profile.identity_scopes))
@@ -61,7 +61,7 @@ def restore(idp: Idp, command: Restore, in_vain: Iterable[str]) -> ScopesRestore
     `in_vain` are the canonical names of scopes that users were asked for and did not give.
     """
     if command.scopes:
-        scopes = _of_the_union(idp, command.scopes)
+        scopes = of_the_union(idp, command.scopes)
         return scopes if isinstance(scopes, Refused) else ScopesRestored(idp=idp.idp, scopes=scopes)
     vain = set(in_vain)
     scopes = tuple(s for s in idp.union if s in idp.withheld or canonical_name(idp.profile, s) in vain)
@@ -80,7 +80,7 @@ def policy_event_id(tenant: str, trial: Trial) -> str:
     return str(uuid.uuid5(EVENT_IDS, f"scopes-withheld:{tenant}:{trial.cause.event_id}"))
 
 
-def _of_the_union(idp: Idp, named: Iterable[str]) -> tuple[str, ...] | Refused:
+def of_the_union(idp: Idp, named: Iterable[str]) -> tuple[str, ...] | Refused:
     """The scopes as the union spells them."""
     spelled = {canonical_name(idp.profile, scope): scope for scope in reversed(idp.union)}
     wanted = {canonical_name(idp.profile, scope): scope for scope in named}

@@ -1,9 +1,8 @@
-"""How a part of the worklist, its order, and a moment of the log are named in a request."""
+"""How a part of the worklist and its order are named in a request."""
 
 import base64
 import binascii
 import hashlib
-from datetime import datetime
 from typing import Final, Literal, assert_never
 
 import msgspec
@@ -16,16 +15,13 @@ from scopefold.scopes.canonical import canonical_name
 NEVER: Final = 1e18
 """When a token dies that no clock of the provider's ends, in seconds since 1970: after all others."""
 
-Moment = int | datetime
-"""A sequence of the log, or a time."""
-
 Order = Literal["idp", "user", "since", "deadline"]
 Place = tuple[float, float, str, str, str]
 """Where a row stands in an order: two numbers, then texts."""
 
 
 class BadCursor(ValueError):
-    """The cursor or the moment is none; the message says what it must be."""
+    """The cursor is none; the message says what to do."""
 
 
 class Filters(Struct, frozen=True, kw_only=True):
@@ -97,16 +93,3 @@ def read_cursor(cursor: str, order: Order, filters: Filters) -> Place:
 
 def _digest(filters: Filters) -> str:
     return hashlib.sha256(msgspec.json.encode(filters)).hexdigest()[:16]
-
-
-def read_moment(text: str) -> Moment:
-    """A moment: digits are a sequence, everything else an RFC 3339 time with its offset. Raises `BadCursor`."""
-    if text.isascii() and text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadCursor(f"at={text[:40]} is neither a sequence nor a time such as 2026-11-21T22:15:00Z.") from None
-    if moment.tzinfo is None:
-        raise BadCursor("The time needs its offset, such as Z or +02:00.")
-    return moment

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -77,7 +78,7 @@ def read_proof(text: str, *, method: str, url: str, now: datetime, access_token:
     if claims.htm != method or _address(claims.htu) != _address(url):
         raise BadProof("The DPoP proof was made for another request: see htm and htu.")
     _check_times(claims, now.timestamp())
-    if access_token is not None and claims.ath != _hash(access_token):
+    if access_token is not None and not hmac.compare_digest((claims.ath or "").encode(), _hash(access_token).encode()):
         raise BadProof("The DPoP proof was made for another access token: see ath.")
     return Proof(key.thumbprint(), claims.jti, claims.nonce)
 

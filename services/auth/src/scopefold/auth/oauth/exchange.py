@@ -70,6 +70,27 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
         return 200, {**token, **told}, self.TOKEN_RESPONSE_HEADER
 
 
+def for_service(loaded: Loaded, target: str, scopes: tuple[str, ...]) -> Exchange:
+    """The same decision for a service on the bus, which the bus itself has authenticated as `Loaded.client`.
+
+    Only for a connector's resource type; and a subject token that is bound to a key is refused, because a proof of it
+    is made for a request over HTTP. Raises `OAuth2Error`.
+    """
+    client = loaded.client
+    if client is None or EXCHANGE not in client.grant_types:
+        raise UnauthorizedClientError("This service is not registered as a client that may exchange tokens.")
+    if not is_connectors(target):
+        raise InvalidTargetError("Over the bus only a connector's resource type can be the target.")
+    subject = _subject(loaded)
+    _check_target(loaded, target)
+    _check_audience(loaded, subject, target)
+    if subject.cnf is not None:
+        raise InvalidRequestError(
+            "The subject token is bound to a key: exchange it over HTTP, with a proof of the key."
+        )
+    return Exchange(subject, target, scopes)
+
+
 class _Subject:
     """The user, as Authlib asks about them."""
 
@@ -114,12 +135,16 @@ def _target(loaded: Loaded, data: dict[str, str]) -> str:
     if len(asked) != 1:
         raise InvalidTargetError("Name exactly one target, as resource or as audience.")
     (target,) = asked
+    _check_target(loaded, target)
+    return target
+
+
+def _check_target(loaded: Loaded, target: str) -> None:
     assert loaded.client is not None
     if target not in loaded.client.exchange_resources:
         raise InvalidTargetError("This client may not exchange tokens for this target.")
     if is_connectors(target) and target not in loaded.connectors:
         raise InvalidTargetError("No connector is provisioned for this target.")
-    return target
 
 
 def may_present(issuer: str, client: Client, subject: AccessClaims, target: str) -> bool:

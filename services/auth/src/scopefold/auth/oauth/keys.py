@@ -36,9 +36,14 @@ class Keys(Struct, frozen=True):
         return self.verifying.as_dict(private=False)
 
 
-def keys_of(ring: Ring) -> Keys:
-    """The keys of a ring that is complete."""
-    imported = {key.kid: _imported(key) for key in ring.verifying()}
+def keys_of(ring: Ring, before: Keys | None = None) -> Keys:
+    """The keys of a ring that is complete.
+
+    Those that are in `before` are taken from there: OpenSSL checks each RSA key for 70 ms, in which this process does
+    nothing else.
+    """
+    known = {key.kid: key for key in before.verifying.keys} if before is not None else {}
+    imported = {key.kid: known.get(key.kid) or _imported(key) for key in ring.verifying()}
     signing: dict[str, Key] = {key.alg: imported[key.kid] for key in ring.keys if key.state == "current"}
     return Keys(signing, KeySet(list(imported.values())))
 

@@ -89,6 +89,13 @@ def _claims(loaded: Loaded, token: str, scheme: str) -> AccessClaims:
     return found
 
 
+def is_bound(claims: AccessClaims, scheme: str) -> bool:
+    """Is a token bound to a key? Raises `AccessRefused` where the scheme is that of the other type of token."""
+    if (scheme == "DPoP") is not (claims.key is not None):
+        raise _invalid(scheme, "The token is of another type than it was sent as.")
+    return claims.key is not None
+
+
 def check_key(
     loaded: Loaded, claims: AccessClaims, scheme: str, *, token: str, method: str, proof: str | None
 ) -> Proof | None:
@@ -96,9 +103,7 @@ def check_key(
 
     Raises `AccessRefused`, also where the scheme is that of the other type of token.
     """
-    if (scheme == "DPoP") is not (claims.key is not None):
-        raise _invalid(scheme, "The token is of another type than it was sent as.")
-    if claims.key is None:
+    if not is_bound(claims, scheme):
         return None
     if proof is None:
         raise AccessRefused(

@@ -1,6 +1,6 @@
 """An authorization server for one request, and what a request is asked of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError, OAuth2Error
@@ -24,24 +24,45 @@ from scopefold.auth.store.records import Code
 NOT_PROVED: Final = "The client is not known, or did not prove itself as it is registered to."
 
 
+def _of_request(extension: Callable[[Loaded], Any]) -> Callable[[Any], None]:
+    """An extension that looks at what was loaded for the request, made where the request's grant is."""
+
+    def extend(grant: Any) -> None:
+        extension(grant.server.loaded)(grant)
+
+    return extend
+
+
+_COMMON: Final = (_of_request(ResourceIndicators), _of_request(DPoP))
+_OF_CODES: Final = [RequireS256(required=True), *_COMMON, _of_request(IdToken)]
+_OF_REFRESH: Final = [*_COMMON, _of_request(IdToken)]
+_OF_OWN: Final = [*_COMMON]
+_OF_EXCHANGE: Final = [_of_request(DPoP)]
+"""Authlib's extensions of each grant. They are looked up for every request, and made for the one grant that it is."""
+
+
 class Server(AuthorizationServer):  # type: ignore[misc]
     """An authorization server for one request: at the authorization endpoint, or at those for clients alone."""
 
     def __init__(self, loaded: Loaded, *, for_browsers: bool = False) -> None:
         super().__init__()
         self.loaded = loaded
-        common = [ResourceIndicators(loaded), DPoP(loaded)]
-        self.register_grant(CodeGrant, [RequireS256(required=True), *common, IdToken(loaded)])
+        self.register_grant(CodeGrant, _OF_CODES)
         if for_browsers:  # what clients need there, none of it comes into question here
             self.register_extension(PlainRequests(loaded))
             return
-        self.register_grant(RefreshGrant, [*common, IdToken(loaded)])
-        self.register_grant(OwnGrant, common)
-        self.register_grant(ExchangeGrant, [DPoP(loaded)])
-        self.register_client_auth_method(METHOD, PrivateKeyJwt(loaded))
-        self.register_endpoint(Introspection)
-        self.register_endpoint(Revocation)
-        self.register_token_generator("default", AccessToken(loaded))
+        self.register_grant(RefreshGrant, _OF_REFRESH)
+        self.register_grant(OwnGrant, _OF_OWN)
+        self.register_grant(ExchangeGrant, _OF_EXCHANGE)
+
+        def by_key(query_client: Any, request: GrammarRequest) -> Any:
+            return PrivateKeyJwt(loaded)(query_client, request)
+
+        self.register_client_auth_method(METHOD, by_key)
+
+    def generate_token(self, *asked: Any, **named: Any) -> Any:
+        """One generator for all grants, made where a token is."""
+        return AccessToken(self.loaded)(*asked, **named)
 
     def query_client(self, client_id: str) -> RegisteredClient | None:
         client = self.loaded.client
@@ -134,12 +155,16 @@ def redeem(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, 
 def introspect(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
     """The introspection endpoint's answer (RFC 7662)."""
     request = GrammarRequest("POST", parameters, headers)
-    answer: Answer = Server(loaded).create_endpoint_response(Introspection.ENDPOINT_NAME, request)
+    server = Server(loaded)
+    server.register_endpoint(Introspection)
+    answer: Answer = server.create_endpoint_response(Introspection.ENDPOINT_NAME, request)
     return answer
 
 
 def revoke(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
     """The revocation endpoint's answer (RFC 7009). The caller must first end what `revoke` names."""
     request = GrammarRequest("POST", parameters, headers)
-    answer: Answer = Server(loaded).create_endpoint_response(Revocation.ENDPOINT_NAME, request)
+    server = Server(loaded)
+    server.register_endpoint(Revocation)
+    answer: Answer = server.create_endpoint_response(Revocation.ENDPOINT_NAME, request)
     return answer

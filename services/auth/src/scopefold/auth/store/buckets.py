@@ -197,6 +197,10 @@ class Bucket:
         _check_key(key)
         return await self._last(key, kind)
 
+    def would_keep(self, key: str) -> bool:
+        """Would a read of it ask the bus, and be remembered?"""
+        return False
+
     async def last_below(self, key: str, kind: type[T]) -> T | None:
         """What was written last below a key, one step down; None where that was a deletion."""
         _check_key(key)

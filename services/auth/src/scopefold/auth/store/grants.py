@@ -37,6 +37,10 @@ class Grants:
         """A family and its revision."""
         return await self._bucket.get(f"family.{family_id}", Family)
 
+    def is_new(self, family_id: str) -> bool:
+        """Is this a family that was not read yet, and would be remembered?"""
+        return self._bucket.would_keep(f"family.{family_id}")
+
     async def keep(self, family_id: str, family: Family, *, revision: int, now: datetime) -> None:
         """Store a family where `revision` is still the present one (0: there is none yet). Raises `Taken`."""
         seconds = keep_seconds(family, now)

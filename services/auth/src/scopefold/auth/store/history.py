@@ -8,18 +8,13 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from scopefold.auth.core.worklist import Moment
 from scopefold.auth.store.projection import Projection
 from scopefold.ledger.follow import catch_up
 from scopefold.ledger.log import Log, status
-from scopefold.ledger.read import read
-
-
-class NoSuchMoment(LookupError):
-    """The log does not reach there."""
+from scopefold.ledger.moments import Moment, resolve, time_of
 
 
 class History:
@@ -35,7 +30,7 @@ class History:
     async def at(self, log: Log, moment: Moment) -> AsyncIterator[tuple[Projection, datetime | None]]:
         """The projection at a moment, and the log's time there. Raises `NoSuchMoment`, `LogUnavailable`."""
         now = await status(log)
-        seq = await _seq_at(log, moment, now.last_seq)
+        seq = await resolve(log, moment, datetime.now(UTC))
         async with self._turn:
             if self._kept is None or self._kept[:2] != (now.created, seq):
                 await self.forget()
@@ -50,7 +45,7 @@ class History:
                     folder.cleanup()
                     raise
                 self._kept = (now.created, seq, projection, folder)
-            yield self._kept[2], await _time_of(log, seq) if seq else None
+            yield self._kept[2], await time_of(log, seq) if seq else None
 
     async def forget(self) -> None:
         """Remove what is kept."""
@@ -58,30 +53,3 @@ class History:
         if kept is not None:
             await kept[2].close()
             kept[3].cleanup()
-
-
-async def sequence_at(log: Log, moment: Moment) -> int:
-    """The last sequence at a moment; 0 before the first. Raises `NoSuchMoment`, `LogUnavailable`."""
-    return await _seq_at(log, moment, (await status(log)).last_seq)
-
-
-async def _seq_at(log: Log, moment: Moment, last: int) -> int:
-    """The last sequence at a moment; 0 before the first. The log's times never go back, so halving finds it."""
-    if isinstance(moment, int):
-        if moment > last:
-            raise NoSuchMoment(f"The log ends at sequence {last}.")
-        return moment
-    low, high = 0, last
-    while low < high:
-        middle = (low + high + 1) // 2
-        if await _time_of(log, middle) <= moment:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-async def _time_of(log: Log, seq: int) -> datetime:
-    async for messages in read(log, after=seq - 1, until=seq):
-        return messages[0].at
-    raise NoSuchMoment(f"Sequence {seq} is not in the log.")

@@ -14,15 +14,17 @@ from typing import Any, Final
 
 import aiosqlite
 import msgspec
+from msgspec.structs import replace
 
 from scopefold.auth.core.webhook import Move
 from scopefold.auth.store import standings
 from scopefold.auth.store.database import DUMP, open_database
 from scopefold.auth.store.moves import Moves, of_user
 from scopefold.auth.store.rows import GrantSet, stored_row, user_grant
-from scopefold.auth.store.standings import USUAL, Standing, standing_of
+from scopefold.auth.store.standings import USUAL
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reasons import Standing, standing_of
 from scopefold.consent.reconsent import (
     Judgement,
     UserGrant,
@@ -66,8 +68,8 @@ class Projection:
         self._next_set_id = 1
         self._kept: OrderedDict[tuple[str, str], UserGrant | None] = OrderedDict()
         self._moved = asyncio.Condition()
-        self._moves = Moves()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
+        self.moves = Moves(self._turn)
         self._db: aiosqlite.Connection
 
     async def open(self, path: Path) -> None:
@@ -106,7 +108,7 @@ class Projection:
         for number, standing, users in await standings.load(self._db):
             self._sets_by_id[number].standings[standing] = users
         (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
-        await self._moves.load(self._db)
+        await self.moves.load(self._db)
         (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
 
     async def close(self) -> None:
@@ -142,7 +144,7 @@ class Projection:
     async def _apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
         ours = [one for one in batch if isinstance(one, Recorded) and one.tenant == self.tenant]
         aside = [one for one in batch if isinstance(one, Quarantined)]
-        for part in self._moves.parts(ours):
+        for part in self.moves.parts(ours):
             await self._fold(part)
         for one in aside:
             log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)
@@ -163,7 +165,7 @@ class Projection:
             if (key := grant_concerned(recorded)) is not None:
                 profile = (scopes.idps.get(key[0]) or Idp(key[0])).profile
                 if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
-                    if self._moves.keeps(recorded):
+                    if self.moves.keeps(recorded):
                         turns.append((recorded, after.get(key), grant))
                     after[key] = grant
         changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
@@ -175,9 +177,9 @@ class Projection:
         for key in keys:
             self._kept.pop(key, None)
         await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
-        if ours and self._moves.keeps(ours[-1]):
-            moves += self._moves.of_all(ours[-1], lacked, self._sets.values())
-            await self._moves.save(self._db, [one for one in moves if one is not None])
+        if ours and self.moves.keeps(ours[-1]):
+            moves += self.moves.of_all(ours[-1], lacked, self._sets.values())
+            await self.moves.save([one for one in moves if one is not None])
 
     def _move_of(self, turn: tuple[Recorded, UserGrant | None, UserGrant]) -> Move | None:
         """What an event did to one user; it did nothing to what is needed."""
@@ -314,6 +316,18 @@ class Projection:
                 counted.update(dict.fromkeys(standing.ungiven, users))
         return dict(sorted(counted.items()))
 
+    async def sets(self, idp: str) -> tuple[int, idp_scopes.State, list[GrantSet]]:
+        """Every grant that somebody holds at an IdP, with what IdPs need and the event up to which all that holds."""
+        async with self._turn:  # in the middle of a batch the one is ahead of the other
+            seq = self.checkpoint.seq if self.checkpoint else 0
+            return seq, self.scopes, [replace(one) for one in self._sets.values() if one.idp == idp]
+
+    async def users_of(self, held: GrantSet, after: str, limit: int) -> list[str]:
+        """Part of the users who hold a grant, in order, after this user."""
+        sql = "SELECT user FROM grants WHERE grant_set = ? AND user > ? ORDER BY user LIMIT ?"
+        async with self._turn:
+            return [user for (user,) in await self._db.execute_fetchall(sql, (held.id, after, limit))]
+
     def grant_sets(self) -> list[GrantSet]:
         """All grant sets, and what they are worth: nobody but this projection changes one."""
         return list(self._sets.values())
@@ -336,25 +350,6 @@ class Projection:
         users = list(users)
         idps = {one.idp for one in self._sets.values()}
         return list((await self._held([(idp, user) for idp in sorted(idps) for user in users])).values())
-
-    async def keep_moves(self, told: int | None) -> int | None:
-        """Keep who enters the worklist and who leaves it, by events after those that were told; None: keep nothing.
-
-        The event after which all moves are known: it is a later one where others were folded without keeping any.
-        """
-        async with self._turn:
-            await self._moves.keep(self._db, told, self.checkpoint.seq if self.checkpoint else 0)
-            return self._moves.since
-
-    async def moves(self, after: int, *, until: int | None, limit: int) -> list[Move]:
-        """Who entered and who left, in the order of events."""
-        async with self._turn:
-            return await self._moves.after(self._db, after, until=until, limit=limit)
-
-    async def forget_moves(self, told: int) -> None:
-        """Remove what was told."""
-        async with self._turn:
-            await self._moves.forget(self._db, told)
 
     @contextlib.asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:

@@ -109,6 +109,10 @@ class Recent(Bucket):
                 self._kept.popitem(last=False)
         return found
 
+    def would_keep(self, key: str) -> bool:
+        """Would a read of it ask the bus, and be remembered?"""
+        return key not in self._kept and self._changes.come
+
     def forget(self, key: str) -> None:
         """It changed, or is just being changed."""
         self._turn += 1

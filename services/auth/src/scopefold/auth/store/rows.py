@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Struct, field
 
 from scopefold.auth.core.worklist import NEVER
-from scopefold.auth.store.standings import Standing
 from scopefold.consent.deadlines import Deadlines, dies
+from scopefold.consent.reasons import Standing
 from scopefold.consent.reconsent import Cleared, Judgement, Report, UserGrant
 from scopefold.consent.ungiven import Ungiven
 from scopefold.contracts.recorded import Cause

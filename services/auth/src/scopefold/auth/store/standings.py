@@ -5,29 +5,11 @@ from typing import Final
 
 import aiosqlite
 import msgspec
-from msgspec import Struct
 
-from scopefold.consent.reconsent import Row, UserGrant
-
-
-class Standing(Struct, frozen=True, order=True, array_like=True):
-    """What of a user, beside the grant set, says why the grant lacks something. Most users stand by default."""
-
-    ungiven: tuple[str, ...] = ()
-    reported: tuple[str, ...] = ()
-    cleared: bool = False
-
+from scopefold.consent.reasons import Standing
 
 USUAL: Final = Standing()
 _encode = msgspec.json.Encoder().encode
-
-
-def standing_of(grant: UserGrant | Row) -> Standing:
-    """How a user stands."""
-    if not (grant.ungiven or grant.reports or grant.cleared):
-        return Standing()
-    reported = sorted({scope for report in grant.reports for scope in report.missing})
-    return Standing(tuple(one.scope for one in grant.ungiven), tuple(reported), grant.cleared is not None)
 
 
 async def load(db: aiosqlite.Connection) -> list[tuple[int, Standing, int]]:

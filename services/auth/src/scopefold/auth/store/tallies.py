@@ -9,11 +9,10 @@ from msgspec import Struct
 from scopefold.auth.core.worklist import Filters
 from scopefold.auth.store.listing import chosen_sets
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.standings import Standing, standing_of
 from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reasons import Standing, reasons_of, standing_of
 from scopefold.consent.reconsent import Lack, Row
-from scopefold.consent.ungiven import Why, why
-from scopefold.scopes.canonical import canonical_name
+from scopefold.consent.ungiven import Why
 
 By = Literal["idp", "connector", "scope", "why"]
 
@@ -40,21 +39,8 @@ class Reasons:
 
     def why(self, idp: str, lacks: Iterable[Lack], standing: Standing) -> dict[str, Why]:
         """By scope, why the grant of whoever stands so lacks it."""
-        if standing.cleared:
-            return dict.fromkeys((lack.scope for lack in lacks), "cleared")
         profile = (self._projection.scopes.idps.get(idp) or Idp(idp)).profile
-        told: dict[str, Why] = {}
-        for lack in lacks:
-            users_with, users_without = self._counted(idp, canonical_name(profile, lack.scope))
-            told[lack.scope] = why(
-                profile,
-                lack.scope,
-                standing.ungiven,
-                reported=standing.reported,
-                users_with=users_with,
-                users_without=users_without,
-            )
-        return told
+        return reasons_of(standing, lacks, profile, lambda name: self._counted(idp, name))
 
     def _counted(self, idp: str, name: str) -> tuple[int, int]:
         if idp not in self._ungiven:

@@ -18,8 +18,7 @@ async def sessions(request: Request) -> Response:
     """`GET /account/sessions`"""
     service, session = service_of(request), await session_of(request)
     if session is None:
-        text = "This page is for people who are logged in. Open one of your apps and log in there, then come back."
-        return error_page(401, "You are not logged in", text, code="login_required")
+        return not_logged_in()
     found = await service.bus.sessions.all_of(session.user, now())
     return page(
         "sessions",
@@ -28,7 +27,14 @@ async def sessions(request: Request) -> Response:
         form_token=form_token(service, session),
         sessions=[(one, await _apps(service, one), _idps(service, one)) for one in found],
         here=session.sid,
+        path=service.path,
     )
+
+
+def not_logged_in() -> Response:
+    """For who opens a page of their own without being anybody here."""
+    text = "This page is for people who are logged in. Open one of your apps and log in there, then come back."
+    return error_page(401, "You are not logged in", text, code="login_required")
 
 
 async def revoke_session(request: Request) -> Response:

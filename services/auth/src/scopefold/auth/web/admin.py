@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from scopefold.auth.core.idps import Refused, RegisterIdp, decide, read_discovery, to_discover
 from scopefold.auth.core.login import requested_scopes
+from scopefold.auth.store.projection import Projection
+from scopefold.auth.web.moment import standing
 from scopefold.auth.web.outgoing import NoAnswer
 from scopefold.auth.web.service import Service, callback_address, logout_address, service_of
 from scopefold.auth.web.settling import refusal, settle
@@ -16,7 +18,8 @@ from scopefold.consent.trials import Trial
 from scopefold.consent.ungiven import nobody_gets
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.contracts.recorded import Cause, Quarantined
-from scopefold.runtime.web import ProblemError, json_body, json_response
+from scopefold.runtime.moment import MomentQuery
+from scopefold.runtime.web import ProblemError, json_body, json_response, query
 from scopefold.scopes.addresses import Discovered
 
 
@@ -127,30 +130,30 @@ async def _discover(service: Service, command: RegisterIdp) -> Discovered | None
 
 async def list_idps(request: Request) -> Response:
     """`GET /v1/idps`"""
-    service = service_of(request)
-    service.check_ready()
-    found = [idp for _, idp in sorted(service.scopes.idps.items()) if idp.registration is not None]
-    return json_response(IdpViews(tuple(idp_view(service, idp) for idp in found)))
+    service, asked = service_of(request), query(request, MomentQuery)
+    async with standing(service, asked.at) as (projection, _):
+        found = [idp for _, idp in sorted(projection.scopes.idps.items()) if idp.registration is not None]
+        return json_response(IdpViews(tuple(idp_view(service, idp, projection) for idp in found)))
 
 
 async def show_idp(request: Request) -> Response:
     """`GET /v1/idps/{idp}`"""
-    service = service_of(request)
-    service.check_ready()
-    return json_response(idp_view(service, registered_idp(service, request)))
+    service, asked = service_of(request), query(request, MomentQuery)
+    async with standing(service, asked.at) as (projection, _):
+        return json_response(idp_view(service, registered_idp(projection, request), projection))
 
 
-def registered_idp(service: Service, request: Request) -> Idp:
+def registered_idp(projection: Projection, request: Request) -> Idp:
     """The IdP that the request's path names. Raises `ProblemError`."""
-    idp = service.scopes.idps.get(request.path_params["idp"])
+    idp = projection.scopes.idps.get(request.path_params["idp"])
     if idp is None or idp.registration is None:
-        known = ", ".join(sorted(service.scopes.idps)) or "none"
+        known = ", ".join(sorted(projection.scopes.idps)) or "none"
         raise ProblemError(404, "unknown-idp", "There is no such identity provider", f"Registered are: {known}.")
     return idp
 
 
-def idp_view(service: Service, idp: Idp) -> IdpView:
-    """An IdP as operators see it."""
+def idp_view(service: Service, idp: Idp, projection: Projection | None = None) -> IdpView:
+    """An IdP as operators see it: in this projection, or now."""
     assert idp.registration is not None
     registered = idp.registration.event
     return IdpView(
@@ -168,7 +171,7 @@ def idp_view(service: Service, idp: Idp) -> IdpView:
         connectors=tuple(_connector_view(connector) for connector in idp.connectors.values()),
         withheld=idp.withheld,
         trials=tuple(_trial_view(trial) for trial in idp.trials),
-        in_vain=in_vain(service, idp),
+        in_vain=in_vain(projection or service.projection, idp),
         cause=idp.registration.cause,
     )
 
@@ -185,17 +188,17 @@ def _trial_view(trial: Trial) -> TrialView:
     )
 
 
-def in_vain(service: Service, idp: Idp) -> tuple[InVain, ...]:
+def in_vain(projection: Projection, idp: Idp) -> tuple[InVain, ...]:
     """What users of an IdP were asked for and did not give, and why."""
 
     def told(scope: str, users: int) -> InVain:
-        holders = service.projection.users_with(idp.idp, scope)
+        holders = projection.users_with(idp.idp, scope)
         nobody = nobody_gets(idp.profile, users_with=holders, users_without=users)
         return InVain(
             scope=scope, users_without=users, users_with=holders, why="not-given" if nobody else "not-allowed"
         )
 
-    return tuple(told(scope, users) for scope, users in service.projection.ungiven(idp.idp).items())
+    return tuple(told(scope, users) for scope, users in projection.ungiven(idp.idp).items())
 
 
 def _connector_view(connector: Connector) -> ConnectorView:

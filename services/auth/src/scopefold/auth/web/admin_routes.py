@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 
+from scopefold.auth.core.clearing import ClearTokens
 from scopefold.auth.core.export import Line
 from scopefold.auth.core.idps import RegisterIdp
+from scopefold.auth.core.pruning import Prune
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.web import (
     admin,
+    clear_tokens,
     client_admin,
     doctor,
+    previews,
+    pruning,
     reconsent_link,
     registration,
     signing_keys,
@@ -20,6 +25,7 @@ from scopefold.auth.web import (
     worklist_export,
 )
 from scopefold.auth.web.service import Service
+from scopefold.runtime.moment import MomentQuery
 from scopefold.runtime.web import Endpoint, Handler, require_bearer
 
 Guard = Callable[[Handler], Handler]
@@ -29,7 +35,16 @@ CLIENTS = "/api/v1/organizations/{org}/clients"
 def admin_endpoints(service: Service) -> list[Endpoint]:
     """Every route of the admin API, each for operators alone."""
     guard = require_bearer(service.settings.admin_token)
-    return [*_idps(guard), *_clients(guard), *_users(guard), *_keys(guard), *vault_keys.endpoints(guard), *_log(guard)]
+    return [
+        *_idps(guard),
+        *_unions(guard),
+        *_clients(guard),
+        *_users(guard),
+        *_tokens(guard),
+        *_keys(guard),
+        *vault_keys.endpoints(guard),
+        *_log(guard),
+    ]
 
 
 def _idps(guard: Guard) -> list[Endpoint]:
@@ -48,16 +63,18 @@ def _idps(guard: Guard) -> list[Endpoint]:
             path="/v1/idps",
             summary="List the identity providers",
             handler=guard(admin.list_idps),
+            query=MomentQuery,
             answers={200: admin.IdpViews},
-            problems=(401, 503),
+            problems=(400, 401, 503),
         ),
         Endpoint(
             method="GET",
             path="/v1/idps/{idp}",
             summary="Show one identity provider: its union, and which connectors it is made of",
             handler=guard(admin.show_idp),
+            query=MomentQuery,
             answers={200: admin.IdpView},
-            problems=(401, 404, 503),
+            problems=(400, 401, 404, 503),
         ),
         Endpoint(
             method="GET",
@@ -85,6 +102,38 @@ def _idps(guard: Guard) -> list[Endpoint]:
             body=Restore,
             answers={201: admin.IdpView, 200: admin.IdpView},
             problems=(400, 401, 404, 415, 422, 503),
+        ),
+    ]
+
+
+def _unions(guard: Guard) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="GET",
+            path="/v1/idps/{idp}/scopes",
+            summary="Who wants each scope of an identity provider's union, since when; and what nobody wants any more",
+            handler=guard(pruning.list_scopes),
+            query=MomentQuery,
+            answers={200: pruning.ScopeViews},
+            problems=(400, 401, 404, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/idps/{idp}/pruned",
+            summary="Take scopes out of the union that nobody wants any more",
+            handler=guard(pruning.prune_scopes),
+            body=Prune,
+            answers={201: admin.IdpView, 200: admin.IdpView},
+            problems=(400, 401, 404, 415, 422, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/previews",
+            summary="What would become of an identity provider and its users if an event were appended",
+            handler=guard(previews.preview),
+            body=previews.PreviewRequest,
+            answers={200: previews.Preview},
+            problems=(400, 401, 415, 422, 503),
         ),
     ]
 
@@ -205,6 +254,20 @@ def _users(guard: Guard) -> list[Endpoint]:
             handler=guard(users.end_grants),
             answers={204: None},
             problems=(401, 404, 503),
+        ),
+    ]
+
+
+def _tokens(guard: Guard) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="POST",
+            path="/v1/tokens/clear",
+            summary="Clear users' upstream tokens, or preview it: they must consent again at their next visit",
+            handler=guard(clear_tokens.clear_tokens),
+            body=ClearTokens,
+            answers={200: clear_tokens.ClearedTokens},
+            problems=(400, 401, 415, 422, 503),
         ),
     ]
 

@@ -13,15 +13,16 @@ from scopefold.auth.core.login import (
     asked_before,
     authorize_parameters,
     choose_idp,
+    due,
     lacking,
     present_grant,
     reasons,
     worth_asking,
 )
+from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import form_parameters, query_parameters
 from scopefold.auth.oauth.resource import resources_of
-from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session, attempt_key
 from scopefold.auth.web.abandoned import note_abandoned
 from scopefold.auth.web.asked import asked_in, refused
@@ -51,7 +52,7 @@ async def authorize(request: Request) -> Response:
     known = await service.bus.sessions.find(session_cookie(request), now())
     loaded = service.loaded(await service.clients.get(parameters.get("client_id", "")))
     loaded.pushed = pushed
-    check_authorization_request(loaded, parameters, _user(known))
+    service.valid_requests.check(loaded, parameters, _user(known))
     asked = asked_in(service, parameters)
     session = known if known is not None and _will_do(asked, known) else None
     if session is None and asked.silent:
@@ -77,6 +78,11 @@ def _will_do(asked: Asked, session: Session) -> bool:
     return asked.subject in (None, session.user) and not must_log_in(asked, session.authenticated_at, now())
 
 
+def _must_be_seen(token: StoredToken, parameters: Mapping[str, str]) -> bool:
+    """Does the IdP want to see the user, who comes for what a connector needs there?"""
+    return bool(resources_of(parameters)) and token.wants_user(now()) > 0
+
+
 def _user(session: Session | None) -> GrantedUser | None:
     return GrantedUser(session.user, session.idps[-1], session.authenticated_at, session.sid) if session else None
 
@@ -98,7 +104,7 @@ async def _go(
         found = await service.bus.vault.token(session.user, idp.idp)
         if found is not None:
             await heal(service, session.user, idp.idp, found[0])
-        if found is not None and not found[0].cleared:
+        if found is not None and not found[0].cleared and not _must_be_seen(found[0], parameters):
             held = await service.projection.held(idp.idp, session.user)
             scopes = taken_as_told(idp.profile, found[0].granted, found[0].requested)
             grant = present_grant(scopes, found[0].evidence, found[0].generation, held)
@@ -106,6 +112,7 @@ async def _go(
             ungiven = held.ungiven if held else ()
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])
+            lacks = due(idp, lacks, resources_of(parameters), now=now(), window=service.consent_window)
             client_id = parameters["client_id"]
             if not lacks and await service.bus.sessions.note_client(session, client_id, service.issuer):
                 user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid)

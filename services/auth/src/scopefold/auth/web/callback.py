@@ -115,7 +115,7 @@ async def _redeem(service: Service, idp: Idp, attempt: Attempt, code: str) -> tu
     """Swap the IdP's code for tokens, and ask whose they are. Raises `UpstreamFailed`."""
     if not code:
         raise UpstreamFailed("authorize", "no_code")
-    secret = await service.bus.vault.idp_secret(idp.idp)
+    secret = await service.bus.recent.vault.idp_secret(idp.idp)
     if secret is None:
         raise UpstreamFailed("token", "no_client_secret")
     brought = await exchange(

@@ -96,7 +96,8 @@ async def _read(request: Request) -> ClientRequest:
         raise too_many_for_clients(error) from None
     client = await service.clients.get(client_id)
     loaded = service.loaded(client)
-    loaded.url = address_of(service, request)
+    if sent[HEADER] is not None:
+        loaded.url = address_of(service, request)
     issuer = service.issuer
     loaded.audiences = (issuer, f"{issuer}/oauth2/token")
     if client is not None and "client_assertion" in parameters:

@@ -47,13 +47,13 @@ async def doctor(request: Request) -> Response:
     """The checkup of a registered IdP."""
     service, asked = service_of(request), query(request, DoctorQuery)
     service.check_ready()
-    idp = registered_idp(service, request)
+    idp = registered_idp(service.projection, request)
     facts = facts_of(idp, callback_address(service, idp.idp))
     checks = examine(
         idp,
         facts,
         await _probed(service, idp, probe=asked.probe),
-        {one.scope: one.why == "not-given" for one in in_vain(service, idp)},
+        {one.scope: one.why == "not-given" for one in in_vain(service.projection, idp)},
         console=asked.callback,
         seen=asked.seen,
     )

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from scopefold.auth.core.handout import BadWish
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.exchange import EXCHANGE, may_present
-from scopefold.auth.oauth.protected import AccessRefused, check_key, presented
+from scopefold.auth.oauth.protected import AccessRefused, check_key, is_bound, presented
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.dpop import proof_in
 from scopefold.auth.web.exchange import refusal
@@ -133,15 +133,16 @@ def _proves(service: Service, client: Client, secret: str) -> bool:
 async def _subject(service: Service, request: Request, gateway: Client, resource: str) -> str:
     """The user whose access token the request carries. Raises `AccessRefused`."""
     scheme, token = presented(request.headers.get("authorization"))
-    told = await told_of_late(service, token)
+    told = await told_of_late(service, token, resource)
     claims = told.claims if told is not None and told.live else None
     if claims is None or claims.grant_id is None or not may_present(service.issuer, gateway, claims, resource):
         description = "The token is none of ours, is not for this gateway, is no user's, or has ended."
         raise AccessRefused(401, scheme, error="invalid_token", error_description=description)
-    loaded = service.loaded(None)
-    loaded.url, method = _forwarded(request)
-    held = check_key(loaded, claims, scheme, token=token, method=method, proof=proof_in(request))
-    await spend_proof(service, held)
+    if is_bound(claims, scheme):
+        loaded = service.loaded(None)
+        loaded.url, method = _forwarded(request)
+        held = check_key(loaded, claims, scheme, token=token, method=method, proof=proof_in(request))
+        await spend_proof(service, held)
     return claims.sub
 
 

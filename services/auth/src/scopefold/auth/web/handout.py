@@ -13,7 +13,7 @@ from scopefold.auth.core.handout import missing_scopes, must_renew, part_for, wa
 from scopefold.auth.core.login import EVENT_IDS
 from scopefold.auth.core.stored_token import Piece, StoredToken
 from scopefold.auth.web.login_log import heal, write
-from scopefold.auth.web.renewal import NotRenewed, fresh
+from scopefold.auth.web.renewal import NotRenewed, WantsUser, fresh
 from scopefold.auth.web.service import Service, now
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import TokenInsufficient
@@ -55,6 +55,14 @@ class NoSession(NotHanded):
 
     def __init__(self, idp: str, title: str) -> None:
         super().__init__(f"No IdP session: the user must log in with {title} ({idp}) first.")
+        self.idp = idp
+
+
+class UserWanted(NoSession):
+    """The IdP does not renew the user's token before it has seen the user. The token is not dead."""
+
+    def __init__(self, idp: str, title: str) -> None:
+        NotHanded.__init__(self, f"{title} ({idp}) wants to see the user again: the user must log in there.")
         self.idp = idp
 
 
@@ -120,6 +128,8 @@ async def _renewed(
     except (NotRenewed, TimeoutError) as error:
         if piece.lives(now()):
             return token, piece
+        if isinstance(error, WantsUser):
+            raise UserWanted(idp.idp, idp.profile.title) from None
         if isinstance(error, NotRenewed):
             raise
         raise NotRenewed("it takes too long", PATIENCE_SECONDS) from None

@@ -66,7 +66,7 @@ class Limits:
 
     def address(self, request: Request) -> str:
         """Who a request is from, as far as limits go."""
-        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for")) if self._trusted else ""
         peer = request.client.host if request.client else ""
         return client_address(peer, tuple(forwarded.split(",")) if forwarded else (), self._trusted)
 

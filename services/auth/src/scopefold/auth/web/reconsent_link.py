@@ -15,6 +15,7 @@ from scopefold.auth.core.login import reasons
 from scopefold.auth.core.reconsent_link import BadLink, Link, read, write
 from scopefold.auth.core.worklist import Filters
 from scopefold.auth.store.listing import Chosen, rows_of
+from scopefold.auth.web.moment import AsOf
 from scopefold.auth.web.pages import error_page, page
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.step_up import own_login
@@ -129,7 +130,7 @@ async def _rows(service: Service, idp: str, users: tuple[str, ...]) -> tuple[Lis
     chosen = Chosen(filters=Filters(idp=idp), users=users)
     async with service.projection.standing_still():
         found = await rows_of(service.projection, chosen, "user")
-        return Moment(service.projection, None).listed(tuple(row for _, row in found))
+        return Moment(service, service.projection, AsOf(0, None)).listed(tuple(row for _, row in found))
 
 
 def _asked_of_the_user(row: ListedRow) -> list[Lack]:

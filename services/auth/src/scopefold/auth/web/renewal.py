@@ -12,14 +12,24 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
-from scopefold.auth.core.handout import is_dead, must_renew, why_ended
+from scopefold.auth.core.handout import is_dead, must_renew, needs_user, why_ended
 from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
-from scopefold.auth.core.stored_token import Piece, Renewal, StoredToken, begun, given_back, renewed
+from scopefold.auth.core.stored_token import (
+    STALLED_SECONDS,
+    Piece,
+    Renewal,
+    StoredToken,
+    begun,
+    given_back,
+    renewed,
+    stalled,
+)
 from scopefold.auth.core.tokens import token_of
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.web.browser import random_text
-from scopefold.auth.web.login_log import cleared_event, stored_event, write
+from scopefold.auth.web.clearing import clear
+from scopefold.auth.web.login_log import stored_event, write
 from scopefold.auth.web.service import Service, callback_address, now
 from scopefold.auth.web.turns import RESTS, about
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, renew
@@ -29,9 +39,8 @@ from scopefold.runtime.crash import crash_point
 from scopefold.runtime.logs import logger
 from scopefold.scopes.partition import partition
 
-ASK_SECONDS: Final = 20.0
-"""All tries of one renewal together; shorter than the lease, so that nobody else has begun one meanwhile."""
-WAIT_SECONDS: Final = 40.0
+PATIENCE: Final = 2.0
+"""How long others wait for a renewal, by how long it may take: past its lease, and a try of their own."""
 LOOK_AGAIN_SECONDS: Final = 0.25
 TRIES: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -60,6 +69,10 @@ class NotRenewed(Exception):
         self.retry_after = max(1, round(retry_after))
 
 
+class WantsUser(NotRenewed):
+    """The IdP wants to see the user before it renews the token, which is not dead."""
+
+
 async def fresh(
     service: Service, user: str, idp: Idp, part: str, *, idle_before: datetime | None = None
 ) -> StoredToken | None:
@@ -75,7 +88,7 @@ async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: 
     """Renew it, or wait until somebody else has."""
     by = random_text()[:22]
     try:
-        async with asyncio.timeout(WAIT_SECONDS) as waiting:
+        async with asyncio.timeout(service.settings.renewal_seconds * PATIENCE) as waiting:
             while True:  # bounded by the timeout
                 found = await service.bus.vault.token(user, idp.idp)
                 if found is None:
@@ -88,9 +101,11 @@ async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: 
                     return row
                 if piece.refresh_token is None:
                     return row if piece.lives(now()) else await clear(service, user, idp.idp, found, "expired")
-                if (mine := begun(row, by, now())) is None:
+                if (mine := begun(row, by, now(), service.settings.renewal_seconds)) is None:
                     await asyncio.sleep(about(LOOK_AGAIN_SECONDS))
                     continue
+                if left := row.wants_user(now(), piece.part):
+                    raise WantsUser("it wants to see the user", left)
                 if left := service.renewals.rest(user, idp.idp):
                     raise NotRenewed("it did not a moment ago", left)
                 try:
@@ -113,6 +128,12 @@ async def _ask(
         came = await _answer(service, idp, row, piece)
     except _NotBrought as nothing:
         failure, unsure = nothing.failure, nothing.unsure or begun_before
+        if needs_user(idp.profile, failure.error, failure.description):
+            log.warning("a token is renewed only after the user was seen", idp=idp.idp, error=failure.error)
+            with suppress(Taken):
+                waits = stalled(row, piece.part, now())
+                await service.bus.vault.put_token(user, idp.idp, waits, revision=revision)
+            raise WantsUser(failure.error, STALLED_SECONDS) from None
         if is_dead(idp.profile, failure.error, failure.description):
             held = await service.projection.held(idp.idp, user)
             known = held.generation if held is not None else 0
@@ -182,7 +203,8 @@ async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str
     """Ask for a renewal, and again where the answer may be another then. Raises `_NotBrought`."""
     failure, unsure = UpstreamFailed("token", "timeout"), False
     try:
-        async with asyncio.timeout(ASK_SECONDS):
+        # shorter than the lease, so that nobody else has begun one meanwhile
+        async with asyncio.timeout(service.settings.renewal_seconds):
             for turn in range(TRIES):
                 if turn:
                     await asyncio.sleep(about(FIRST_PAUSE_SECONDS * 2**turn))
@@ -208,20 +230,3 @@ async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str
 def _may_pass(failure: UpstreamFailed) -> bool:
     """Is it worth asking again at once? Not where the IdP says what is wrong with the request or the app."""
     return failure.status is None or failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR or failure.status == TOO_MANY
-
-
-async def clear(service: Service, user: str, idp: str, found: tuple[StoredToken, int], why: str) -> StoredToken | None:
-    """Take a token out of the vault for good, and tell the log; the row that says so.
-
-    What was stored meanwhile stays, and is returned; None where the row went altogether.
-    """
-    row, revision = found
-    gone = row.without_secrets(why)
-    try:
-        await service.bus.vault.put_token(user, idp, gone, revision=revision)
-    except Taken:
-        latest = await service.bus.vault.token(user, idp)
-        return latest[0] if latest is not None else None
-    log.warning("a token is gone: the user must consent again", idp=idp, why=why)
-    await write(service, cleared_event(service, user, idp, gone))
-    return gone

@@ -16,6 +16,7 @@ from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.web import (
     account,
     answers,
+    connections,
     failures,
     metadata,
     protected,
@@ -64,8 +65,8 @@ def build(service: Service) -> Starlette:
         made
         for prefix in ("", "/{org}")
         for made in (
-            *(Route(prefix + path, handler, methods=methods) for path, handler, methods in OAUTH),
             *(readable(prefix + path, handler, methods) for path, handler, methods in CROSS_ORIGIN),
+            *(Route(prefix + path, handler, methods=methods) for path, handler, methods in OAUTH),
         )
     ]
     routes = [
@@ -100,11 +101,11 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """A gateway may ask by the method of the user's own request."""
 
 OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
+    ("/forward-auth", forward_auth, list(METHODS)),
     ("/authorize", authorize, ["GET", "POST"]),
     ("/consent", consent, ["POST"]),
     ("/oauth2/callback", callback, ["GET"]),
     ("/oauth2/callback/{idp}", callback, ["GET"]),
-    ("/forward-auth", forward_auth, list(METHODS)),
     ("/forward-auth/{path:path}", forward_auth, list(METHODS)),
     ("/oauth2/introspect", introspection, ["POST"]),
     ("/oauth2/logout", logout, ["GET", "POST"]),
@@ -115,6 +116,8 @@ OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     (reconsent_link.LINK, reconsent_link.open_link, ["GET"]),
     ("/account/sessions", account.sessions, ["GET"]),
     ("/account/sessions/{sid}/revoke", account.revoke_session, ["POST"]),
+    ("/account/connections", connections.connections, ["GET"]),
+    ("/account/connections/{idp}/disconnect", connections.disconnect, ["POST"]),
     ("/oauth2/register/{client_id}", registration.configure, ["GET", "PUT", "DELETE"]),
 )
 """What an issuer has for browsers to open and for servers to call: each for the service's own issuer, and for each

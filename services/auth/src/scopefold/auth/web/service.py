@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,6 +12,7 @@ from scopefold.auth.core.egress import networks
 from scopefold.auth.core.idps import discovery_address
 from scopefold.auth.oauth.keys import Keys
 from scopefold.auth.oauth.loaded import Loaded
+from scopefold.auth.oauth.valid_requests import ValidRequests
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
 from scopefold.auth.store.grants import Grants
@@ -96,6 +97,7 @@ class Service:
         self.registrations = Window()
         self.renewals = Renewals()
         self.told = Told()
+        self.valid_requests = ValidRequests()
         self.issuer = settings.issuer
         self.history = History(settings.tenant, settings.data_dir)
         self.connected: Connected | None = None
@@ -111,6 +113,11 @@ class Service:
         named = copy.copy(self)
         named.issuer = issuer
         return named
+
+    @property
+    def consent_window(self) -> timedelta:
+        """How long what connectors newly need is gathered before logins ask for it."""
+        return timedelta(hours=self.settings.consent_window_hours)
 
     @property
     def path(self) -> str:
@@ -197,7 +204,8 @@ def service_of(request: Request) -> Service:
     Raises `ProblemError` where there is no such organisation.
     """
     service: Service = request.app.state.service
-    issuer = getattr(request.state, "issuer", None) or issuer_of(service, request.path_params.get("org"))
+    state: dict[str, str] = request.scope.get("state", {})  # what `request.state` keeps, read without its wrapper
+    issuer = state.get("issuer") or issuer_of(service, request.path_params.get("org"))
     return service.speaking_as(issuer)
 
 

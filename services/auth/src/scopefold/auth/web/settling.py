@@ -29,7 +29,7 @@ async def settle(
     """
     log, tenant = service.bus.log, service.settings.tenant
     for _ in range(TRIES):
-        last = await _folded(service)
+        last = await folded(service)
         decision = decide()
         if isinstance(decision, Refused):
             raise refusal(decision)
@@ -42,7 +42,7 @@ async def settle(
             await append(log, [new], tenant=tenant, publisher=PUBLISHER, now=now(), expected=expected)
         except (Conflict, Taken):
             continue
-        await _folded(service)
+        await folded(service)
         return True
     raise LogUnavailable("others were faster at every try")
 
@@ -52,7 +52,7 @@ def refusal(refused: Refused) -> ProblemError:
     return ProblemError(422, refused.kind, refused.title, refused.detail)
 
 
-async def _folded(service: Service) -> int:
+async def folded(service: Service) -> int:
     """The last sequence that concerns an IdP, once it is folded."""
     last = await last_seq_on(service.bus.log, idps_filter(service.settings.tenant))
     if not await service.projection.reached(last, FOLD_SECONDS):

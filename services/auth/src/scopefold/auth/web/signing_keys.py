@@ -77,7 +77,7 @@ async def keep_keys(service: Service) -> None:
         try:
             ring = await _read_and_turned(connected.vault, every)
             if known is None or known[0] is not connected or known[1] != ring:
-                known, connected.keys = (connected, ring), keys_of(ring)
+                known, connected.keys = (connected, ring), keys_of(ring, connected.keys)
             failing = False
         except Exception as error:  # who stopped looking would believe a key that leaked for ever
             if not failing:
@@ -131,7 +131,7 @@ async def _applied(service: Service, change: Callable[[Ring], Ring | None]) -> R
     ring = await changed(connected.vault, change)
     if ring is None:
         raise ProblemError(404, "unknown-key", "There is no such signing key", "See: scopefold keys list")
-    connected.keys = keys_of(ring)
+    connected.keys = keys_of(ring, connected.keys)
     return _answer(ring)
 
 

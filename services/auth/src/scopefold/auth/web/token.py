@@ -62,7 +62,8 @@ async def _load(asked: ClientRequest) -> int:
         case "refresh_token":
             return await _load_family(asked, asked.parameters.get("refresh_token", ""))
         case exchange.EXCHANGE:
-            asked.loaded.told = await told_of_late(asked.service, asked.parameters.get("subject_token", ""))
+            target = asked.parameters.get("resource") or asked.parameters.get("audience", "")
+            asked.loaded.told = await told_of_late(asked.service, asked.parameters.get("subject_token", ""), target)
     return 0
 
 

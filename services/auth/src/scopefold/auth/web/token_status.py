@@ -1,12 +1,14 @@
 """What has become of a token: introspection (RFC 7662) and revocation (RFC 7009)."""
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 from scopefold.auth.core.families import family_id, judge, read_refresh_token
 from scopefold.auth.oauth.access_claims import AccessClaims, read_access_token
 from scopefold.auth.oauth.loaded import Told
 from scopefold.auth.oauth.server import introspect, revoke
-from scopefold.auth.store.grants import Grants, has_ended
+from scopefold.auth.store.grants import Grants, ends, has_ended
 from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion
 from scopefold.auth.web.ending import end_family
 from scopefold.auth.web.service import Service, now
@@ -67,11 +69,30 @@ async def told_access_token(service: Service, text: str) -> Told | None:
     return None if claims is None else await _told(service, claims, service.bus.grants)
 
 
-async def told_of_late(service: Service, text: str) -> Told | None:
-    """The same as it was a moment ago: for the calls that come most often."""
-    late = service.bus.recent
-    claims = late.access_tokens.read(text, keys=service.bus.keys, issuer=service.issuer, now=now())
-    return None if claims is None else await _told(service, claims, late.grants)
+async def told_of_late(service: Service, text: str, resource_type: str) -> Told | None:
+    """The same as it was a moment ago: for the calls that come most often, and what they are for."""
+    bus = service.bus
+    claims = bus.recent.access_tokens.read(text, keys=bus.keys, issuer=service.issuer, now=now())
+    if claims is None:
+        return None
+    if claims.grant_id is not None and bus.recent.grants.is_new(claims.grant_id):
+        await _read_at_once(service, claims, resource_type)
+    return await _told(service, claims, bus.recent.grants)
+
+
+async def _read_at_once(service: Service, claims: AccessClaims, resource_type: str) -> None:
+    """Have everything in memory that the call will ask for, which would be read one after the other. What goes wrong
+    here is met again by whoever needs it.
+    """
+    late, user = service.bus.recent, claims.sub
+    reads: list[Awaitable[object]] = [
+        late.grants.token_ended(claims.jti),
+        late.grants.family(claims.grant_id or ""),
+        ends(late.grants, user, claims.sid),
+    ]
+    if (idp := service.scopes.routes.get(resource_type)) is not None:
+        reads += [late.vault.knows(user), late.vault.token(user, idp), service.projection.held(idp, user)]
+    await asyncio.gather(*reads, return_exceptions=True)
 
 
 async def _told(service: Service, claims: AccessClaims, grants: Grants) -> Told:

@@ -48,8 +48,8 @@ async def restore_scopes(request: Request) -> Response:
 async def _settled(request: Request, decide: Callable[[Idp], Decision]) -> Response:
     """The IdP as it is after what was decided about it."""
     service = service_of(request)
-    changed = await settle(service, lambda: decide(registered_idp(service, request)))
-    return json_response(idp_view(service, registered_idp(service, request)), 201 if changed else 200)
+    changed = await settle(service, lambda: decide(registered_idp(service.projection, request)))
+    return json_response(idp_view(service, registered_idp(service.projection, request)), 201 if changed else 200)
 
 
 async def keep_watch(service: Service) -> None:

@@ -12,21 +12,22 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor, read_moment, write_cursor
-from scopefold.auth.store.history import NoSuchMoment, sequence_at
+from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor, write_cursor
 from scopefold.auth.store.listing import Chosen, TooMany, count, page, rows_of
 from scopefold.auth.store.members import TooManyMembers, groups_of_all
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.tallies import Reasons, Tally, tallies
+from scopefold.auth.web.moment import AsOf, standing
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why
+from scopefold.consent.window import waiting_until
 from scopefold.contracts.words import IdpId, UserId
+from scopefold.ledger.moments import parse, resolve
+from scopefold.runtime.moment import At, moments_told
 from scopefold.runtime.web import ProblemError, json_response, query
-
-Since = Annotated[str, Meta(max_length=40, description="An RFC 3339 time or a sequence of the log.")]
 
 
 class Narrowed(Struct, frozen=True, kw_only=True):
@@ -39,9 +40,9 @@ class Narrowed(Struct, frozen=True, kw_only=True):
     group: Annotated[str, Meta(max_length=200, description="Whose members; by the groups as they are now.")] | None = (
         None
     )
-    since_after: Since | None = None
-    since_before: Since | None = None
-    at: Since | None = None
+    since_after: At | None = None
+    since_before: At | None = None
+    at: At | None = None
 
     @property
     def filters(self) -> Filters:
@@ -64,14 +65,7 @@ class CountsQuery(Struct, frozen=True, kw_only=True):
     idp: IdpId | None = None
     connector: Annotated[str, Meta(max_length=600)] | None = None
     scope: Annotated[str, Meta(max_length=600)] | None = None
-    at: Since | None = None
-
-
-class AsOf(Struct, frozen=True):
-    """The place in the log that an answer holds for."""
-
-    seq: int
-    at: datetime | None
+    at: At | None = None
 
 
 class ListedRow(Row, frozen=True, kw_only=True):
@@ -94,6 +88,10 @@ class ListedRow(Row, frozen=True, kw_only=True):
             "mend-app: an operator must give it to the provider's app first. register-idp: nobody can log in there."
         ),
     ]
+    asked_from: Annotated[
+        datetime | None,
+        Meta(description="From when a login asks for it by itself, while installs are being gathered; null: already."),
+    ]
 
 
 class Worklist(Struct, frozen=True, kw_only=True):
@@ -115,24 +113,22 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 class Moment(Struct, frozen=True):
-    """The worklist as it stands, or stood, at a moment. `at` is None for the present."""
+    """The worklist as it stands, or stood, at a moment."""
 
+    service: Service
     projection: Projection
-    at: datetime | None
-
-    @property
-    def as_of(self) -> AsOf:
-        """Its place in the log."""
-        return AsOf(self.projection.checkpoint.seq if self.projection.checkpoint else 0, self.at)
+    as_of: AsOf
 
     def listed(self, rows: tuple[Row, ...]) -> tuple[ListedRow, ...]:
         """The rows, explained."""
-        reasons, when, found = Reasons(self.projection), self.at or now(), []
+        reasons, when, found = Reasons(self.projection), self.as_of.at or now(), []
         for row in rows:
             why = reasons.of(row)
             idp = self.projection.scopes.idps.get(row.idp) or Idp(row.idp)
             told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
-            found.append(ListedRow(**told, why=why, next_steps=next_steps(idp, row, why, when)))
+            asked_from = waiting_until(idp, row.missing, self.service.consent_window, when)
+            steps = next_steps(idp, row, why, when)
+            found.append(ListedRow(**told, why=why, next_steps=steps, asked_from=asked_from))
         return tuple(found)
 
 
@@ -175,27 +171,22 @@ async def moment_of(service: Service, at: str | None) -> AsyncIterator[Moment]:
 
     Raises `ProblemError`, `LogUnavailable`.
     """
-    bus = service.bus
     try:
-        if at is None:
-            yield Moment(service.projection, None)
-            return
-        async with service.history.at(bus.log, read_moment(at)) as (projection, time):
-            yield Moment(projection, time)
+        async with standing(service, at) as (projection, as_of):
+            yield Moment(service, projection, as_of)
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
-    except NoSuchMoment as error:
-        raise ProblemError(400, "no-such-moment", "The log does not reach there", str(error)) from None
     except (TooMany, TooManyMembers) as error:
         raise ProblemError(422, "too-many", "Too many users would have to be looked at", str(error)) from None
 
 
 async def chosen_by(service: Service, asked: Narrowed) -> Chosen:
-    """Which rows are asked for. Raises `TooManyMembers`, `BadCursor`, `NoSuchMoment`."""
-    after, before = [
-        None if text is None else await sequence_at(service.bus.log, read_moment(text))
-        for text in (asked.since_after, asked.since_before)
-    ]
+    """Which rows are asked for. Raises `TooManyMembers`, `ProblemError`."""
+    with moments_told():
+        after, before = [
+            None if text is None else await resolve(service.bus.log, parse(text), now())
+            for text in (asked.since_after, asked.since_before)
+        ]
     users: tuple[str, ...] | None = None if asked.user is None else (asked.user,)
     if asked.group is not None:
         found = await _groups(service)

@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from scopefold.auth.core.export import MEDIA_TYPES, Format, Line, csv_head, csv_of, format_in, jsonl_of, lines
-from scopefold.auth.core.worklist import Place, read_moment
-from scopefold.auth.store.history import sequence_at
+from scopefold.auth.core.worklist import Place
 from scopefold.auth.store.listing import Chosen, page
 from scopefold.auth.web.parquet import NoParquet, ParquetStream
-from scopefold.auth.web.service import Service, service_of
+from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.worklist import Narrowed, chosen_by, moment_of
+from scopefold.ledger.moments import parse, resolve
+from scopefold.runtime.moment import moments_told
 from scopefold.runtime.web import JSON_HEADERS, ProblemError, query
 
 AT_ONCE: Final = 1000
@@ -40,7 +41,8 @@ async def export(request: Request) -> Response:
         raise ProblemError(501, "no-parquet", "This service cannot write Parquet", str(error)) from None
     async with moment_of(service, None):
         if asked.at is not None:  # a time is one place in the log, however long this takes
-            asked = replace(asked, at=str(await sequence_at(service.bus.log, read_moment(asked.at))))
+            with moments_told():
+                asked = replace(asked, at=str(await resolve(service.bus.log, parse(asked.at), now())))
         chosen = await chosen_by(service, asked)
     first, place = await _page(service, asked, chosen, None)
     headers = {**JSON_HEADERS, "content-disposition": f'attachment; filename="reconsent.{wanted}"'}

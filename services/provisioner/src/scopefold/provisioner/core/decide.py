@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
+from scopefold.consent.attribution import asks
 from scopefold.consent.idp_scopes import Registration
 from scopefold.contracts.commands import DeprovisionConnector, ManagedResource, ProvisionConnector
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
@@ -154,12 +155,8 @@ def _scopes_clash(case: _Case) -> Refused | None:
     idp = case.state.scopes.idps.get(case.command.idp)
     if case.manifest is None or case.manifest.auth.idp_passthrough is None or idp is None or idp.registration is None:
         return None
-    asks = {one.connector: one.upstream_scopes for one in idp.connectors.values()}
-    asks[case.command.connector] = case.manifest.auth.idp_passthrough.asked
-    asks[f"the base scopes of {idp.idp}"] = idp.registration.event.base_scopes
-    asked = {scope for scopes in asks.values() for scope in scopes}
-    asks[f"what was provisioned before at {idp.idp}"] = tuple(scope for scope in idp.union if scope not in asked)
-    for finding in lint(idp.profile, asks):
+    asked = asks(idp, {case.command.connector: case.manifest.auth.idp_passthrough.asked})
+    for finding in lint(idp.profile, asked):
         if finding.severity == "hard" and case.command.connector in finding.asked_by:
             return Refused(
                 status=409, kind="scopes-clash", title="These scopes do not go together", detail=finding.says

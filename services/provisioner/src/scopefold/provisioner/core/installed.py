@@ -13,6 +13,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
     TokenCleared,
@@ -74,6 +75,7 @@ def fold(state: State, recorded: Recorded) -> State:
             IdpRegistered()
             | ScopesWithheld()
             | ScopesRestored()
+            | ScopesPruned()
             | UserLoggedIn()
             | TokenStored()
             | TokenInsufficient()

@@ -73,10 +73,10 @@ class Switches(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "user"
     secret_expired: Annotated[bool, Meta(title="The app's secret has expired", description="AADSTS7000222.")] = False
     refresh_needs: Annotated[
-        Literal["nothing", "50076", "50079", "53003", "70043"],
+        Literal["nothing", "50076", "50078", "50079", "53003", "70043"],
         Meta(
             title="Refreshes need the user",
-            description="Multi-factor authentication (50076, 50079), conditional access, or sign-in frequency (70043).",
+            description="Second factor (50076, 50078, 50079), conditional access (53003), sign-in frequency (70043).",
         ),
     ] = "nothing"
 

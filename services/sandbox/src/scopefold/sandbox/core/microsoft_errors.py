@@ -55,6 +55,12 @@ ERRORS: Final[Mapping[int, Error]] = {
         "use multi-factor authentication to access '{app}'.",
         suberror="basic_action",
     ),
+    50078: Error(
+        "invalid_grant",
+        "Presented multi-factor authentication has expired due to policies configured by your administrator, you must "
+        "refresh your multi-factor authentication to access '{app}'.",
+        suberror="basic_action",
+    ),
     50079: Error(
         "invalid_grant",
         "Due to a configuration change made by your administrator, or because you moved to a new location, you must "

@@ -24,6 +24,7 @@ class GithubWeb:
         "Authorize": "/login/oauth/authorize",
         "Token": "/login/oauth/access_token",
         "Identity": "/user",
+        "Revocation": "/applications/{client_id}/grant",
     }
 
     def __init__(self, at: StandIn[core.Switches]) -> None:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from scopefold.runtime.trusted import trusted
 from scopefold.runtime.web import ProblemError, json_body, json_response
 from scopefold.sandbox.core import oidc as core
 from scopefold.sandbox.core.answers import Answer
@@ -84,7 +85,7 @@ class OidcWeb:
         claims = core.logout_claims(at.state, at.app.client_id, user, now=at.now(), mint=at.mint)
         token = at.keys.sign(claims, at.state.switches.signing_algorithm)
         try:
-            async with httpx.AsyncClient(timeout=TELL_SECONDS) as http:
+            async with httpx.AsyncClient(timeout=TELL_SECONDS, verify=trusted()) as http:
                 answer = await http.post(wanted.address, data={"logout_token": token})
         except httpx.HTTPError as error:
             raise ProblemError(502, "not-told", "The app could not be told", type(error).__name__) from None

@@ -21,6 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from scopefold.runtime.logs import logger
+from scopefold.runtime.trusted import trusted
 from scopefold.runtime.web import ProblemError, json_response, problem_response
 from scopefold.sandbox.core import playground as core
 from scopefold.sandbox.web.pages import page
@@ -163,6 +164,7 @@ class PlaygroundWeb:
             scope=flow.scope,
             redirect_uri=self.callback_url,
             timeout=TIMEOUT_SECONDS,
+            verify=trusted(),
         )
 
     def _remember(self, flow: core.Flow) -> str:
@@ -218,7 +220,7 @@ class PlaygroundWeb:
 
 async def _fetch(address: str) -> bytes:
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, verify=trusted()) as client:
             answer = await client.get(address)
             answer.raise_for_status()
     except httpx.HTTPError as error:

@@ -30,6 +30,7 @@ class SlackWeb:
         "Authorize": "/oauth/v2/authorize",
         "Token": "/api/oauth.v2.access",
         "Identity": "/api/users.identity",
+        "Revocation": "/api/auth.revoke",
     }
 
     def __init__(self, at: StandIn[core.Switches]) -> None:

@@ -1,0 +1,179 @@
+"""`scopefold log diff`: who entered the worklist, who left it, and what IdPs are asked for, between two moments."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import click
+import msgspec
+from msgspec import Struct
+
+from scopefold.cli.connected import connected
+from scopefold.cli.failure import usage
+from scopefold.cli.folded import Place, events, place
+from scopefold.cli.reach import ANALYST, Reach
+from scopefold.cli.reconsent import connectors_of, scopes_of
+from scopefold.cli.table import instant, show_table
+from scopefold.cli.where import Where, as_json, located
+from scopefold.consent.difference import Changed, Difference, IdpChange, Left, Moved, Reason, difference, rows_of
+from scopefold.consent.reconsent import EMPTY, Row, State, replay
+from scopefold.contracts.recorded import Recorded
+from scopefold.contracts.subjects import OF_IDPS
+from scopefold.ledger.log import Log
+
+TOGETHER: Final = 20_000
+"""How many events are folded in one go: each go costs a copy of what there is by then."""
+
+NOW: Final = {"covered": "covers everything", "unknown": "not known"}
+
+
+class Totals(Struct, frozen=True, kw_only=True):
+    """How many users are on the worklist at either moment, and how many came, went, and stayed otherwise."""
+
+    before: int
+    after: int
+    entered: int
+    left: int
+    changed: int
+
+
+class Diff(Struct, frozen=True, kw_only=True):
+    """What `--json` prints. `totals` count everyone, however few are listed."""
+
+    first: Place
+    second: Place
+    totals: Totals
+    entered: tuple[Row, ...]
+    left: tuple[Left, ...]
+    changed: tuple[Changed, ...]
+    idps: tuple[IdpChange, ...]
+
+
+@click.command("diff")
+@click.argument("first", metavar="MOMENT")
+@click.argument("second", metavar="[MOMENT]", required=False)
+@click.option("--idp", help="At this identity provider alone.")
+@click.option(
+    "--limit", type=click.IntRange(0, 100_000), default=50, show_default=True, help="List at most so many of each."
+)
+@as_json
+@located
+def diff(*, where: Where, first: str, second: str | None, idp: str | None, limit: int, json_wanted: bool) -> None:
+    """Show what changed from one moment to a later one, or to now: who must consent again, and what IdPs are asked for.
+
+    A moment is a sequence of the log, an RFC 3339 time, or the id of an event.
+    """
+    found = asyncio.run(_diff(where.bus(ANALYST), where.tenant, first, second, idp))
+    listed = msgspec.structs.replace(
+        found, entered=found.entered[:limit], left=found.left[:limit], changed=found.changed[:limit]
+    )
+    if json_wanted:
+        click.echo(msgspec.json.encode(listed))
+    else:
+        _show(listed)
+
+
+async def _diff(reach: Reach, tenant: str, first: str, second: str | None, idp: str | None) -> Diff:
+    async with connected(reach) as log:
+        begin, end = await place(log, first), await place(log, second)
+        if end.seq < begin.seq:
+            raise usage("The second moment is before the first", f"It is event {end.seq}, and the first {begin.seq}")
+        before, _ = await _folded(log, tenant, EMPTY, 0, begin.seq)
+        after, between = await _folded(log, tenant, before, begin.seq, end.seq)
+    found = _at(idp, difference(before, after, between))
+    on_it = sum(idp in (None, at) for at, _ in rows_of(before))
+    return Diff(
+        first=begin,
+        second=end,
+        totals=Totals(
+            before=on_it,
+            after=on_it + len(found.entered) - len(found.left),
+            entered=len(found.entered),
+            left=len(found.left),
+            changed=len(found.changed),
+        ),
+        entered=found.entered,
+        left=found.left,
+        changed=found.changed,
+        idps=found.idps,
+    )
+
+
+async def _folded(log: Log, tenant: str, state: State, after: int, until: int) -> tuple[State, list[Recorded]]:
+    """The state after more of the log, and what in it concerned IdPs."""
+    of_idps: list[Recorded] = []
+    waiting: list[Recorded] = []
+    async for part in events(log, tenant, after=after, until=until):
+        waiting += part
+        of_idps += [one for one in part if type(one.event) in OF_IDPS]
+        if len(waiting) >= TOGETHER:
+            state, waiting = replay(waiting, state), []
+    return replay(waiting, state), of_idps
+
+
+def _at(idp: str | None, found: Difference) -> Difference:
+    if idp is None:
+        return found
+    return Difference(
+        entered=tuple(row for row in found.entered if row.idp == idp),
+        left=tuple(one for one in found.left if one.was.idp == idp),
+        changed=tuple(one for one in found.changed if one.now.idp == idp),
+        idps=tuple(one for one in found.idps if one.idp == idp),
+    )
+
+
+def _show(found: Diff) -> None:
+    totals = found.totals
+    click.echo(
+        f"From {_words(found.first)} to {_words(found.second)}, the worklist went from {totals.before} to "
+        f"{totals.after}: {totals.entered} entered it, {totals.left} left it, {totals.changed} changed on it."
+    )
+    for change in found.idps:
+        for what, moved in (
+            ("is asked for", change.union),
+            ("is asked no more for", change.pruned),
+            ("needs", change.needed),
+            ("needs no more", change.unneeded),
+            ("leaves out", change.withheld),
+            ("asks again for", change.restored),
+        ):
+            for one in moved:
+                click.echo(f"{change.idp} {what} {one.scope}: {_reasons(one)}.")
+    _section("Entered", totals.entered, [_entered(row) for row in found.entered], ["lacks", "because of", "since"])
+    _section("Left", totals.left, [_left(one) for one in found.left], ["lacked", "now", "because of"])
+    _section("Changed", totals.changed, [_changed(one) for one in found.changed], ["lacked", "lacks", "because of"])
+
+
+def _section(title: str, total: int, rows: Sequence[list[str]], headers: Sequence[str]) -> None:
+    if not total:
+        return
+    click.echo(f"\n{title}: {total}{'' if len(rows) == total else f', of whom {len(rows)} are shown'}")
+    if rows:
+        show_table(["user", "idp", *headers], rows, empty="")
+
+
+def _entered(row: Row) -> list[str]:
+    return [row.user, row.idp, scopes_of(row), connectors_of(row), f"event {row.since.seq} of {instant(row.since.at)}"]
+
+
+def _left(one: Left) -> list[str]:
+    why = _reason(one.reason) if one.reason else f"the user's token, event {one.stored.seq} of {instant(one.stored.at)}"
+    return [one.was.user, one.was.idp, scopes_of(one.was), NOW[one.now], why]
+
+
+def _changed(one: Changed) -> list[str]:
+    cleared = f"token cleared ({one.now.cleared.reason})" if one.now.cleared else connectors_of(one.now)
+    return [one.now.user, one.now.idp, scopes_of(one.was), scopes_of(one.now), cleared]
+
+
+def _reasons(moved: Moved) -> str:
+    return ", ".join(_reason(one) for one in moved.because) or "no event says why"
+
+
+def _reason(reason: Reason) -> str:
+    about = f" {reason.connector}" if reason.connector else ""
+    return f"{reason.event}{about}, event {reason.cause.seq} of {instant(reason.cause.at)}"
+
+
+def _words(one: Place) -> str:
+    return f"event {one.seq} ({instant(one.at)})" if one.at else "the log's beginning"

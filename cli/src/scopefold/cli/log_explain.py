@@ -1,0 +1,86 @@
+"""`scopefold log explain`: how one user's grant at one identity provider came to be what it is."""
+
+import asyncio
+
+import click
+import msgspec
+from msgspec import Struct
+
+from scopefold.cli.connected import connected
+from scopefold.cli.failure import usage
+from scopefold.cli.folded import Place, events, place
+from scopefold.cli.reach import ANALYST, Reach
+from scopefold.cli.table import instant, plain
+from scopefold.cli.where import Where, as_json, at_option, located
+from scopefold.consent.story import Line, Present, Story, tell
+from scopefold.contracts.recorded import Recorded
+from scopefold.contracts.subjects import idps_filter, user_filter
+from scopefold.contracts.words import IdpId, UserId
+
+
+class Explained(Struct, frozen=True, kw_only=True):
+    """What `--json` prints. `total` counts all lines of the story, however few are told."""
+
+    as_of: Place
+    user: str
+    idp: str
+    total: int
+    lines: tuple[Line, ...]
+    present: Present
+
+
+@click.command("explain")
+@click.argument("user", metavar="USER")
+@click.argument("idp", metavar="IDP")
+@at_option
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Tell at most so many, the latest."
+)
+@as_json
+@located
+def explain(*, where: Where, user: str, idp: str, at: str | None, limit: int, json_wanted: bool) -> None:
+    """Tell the story of one user's grant: what was needed, asked for, granted, refused, reported, and what is now."""
+    for value, kind, called in ((user, UserId, "user id"), (idp, IdpId, "identity provider")):
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise usage(f"No {called} can be called so", str(error)) from None
+    as_of, story = asyncio.run(_told(where.bus(ANALYST), where.tenant, user, idp, at))
+    found = Explained(
+        as_of=as_of,
+        user=user,
+        idp=idp,
+        total=len(story.lines),
+        lines=story.lines[-limit:],
+        present=story.present,
+    )
+    if json_wanted:
+        click.echo(msgspec.json.encode(found))
+    else:
+        _show(found)
+
+
+async def _told(reach: Reach, tenant: str, user: str, idp: str, at: str | None) -> tuple[Place, Story]:
+    found: list[Recorded] = []
+    async with connected(reach) as log:
+        until = await place(log, at)
+        for subject in (idps_filter(tenant), user_filter(tenant, user, idp)):
+            async for part in events(log, tenant, until=until.seq, subject=subject):
+                found += [one for one in part if getattr(one.event, "user", user) == user]
+    return until, tell(user, idp, sorted(found, key=lambda one: one.seq))
+
+
+def _show(found: Explained) -> None:
+    when = f" ({instant(found.as_of.at)})" if found.as_of.at else ""
+    click.echo(f"{found.user} at {found.idp}, as of event {found.as_of.seq}{when}:")
+    if found.total > len(found.lines):
+        click.echo(f"(the latest {len(found.lines)} of {found.total}; --limit tells more)")
+    width = max((len(str(line.seq)) for line in found.lines), default=0)
+    for line in found.lines:
+        says = plain(line.says)
+        if line.until is not None:
+            says = f"{says.rstrip('.')}, {line.times} times until {instant(line.until.at)}."
+        click.echo(f"{line.seq:>{width}}  {instant(line.at)}  {says}  [{line.event_id}]")
+        if line.then:
+            click.echo(f"{'':{width}}  {'':20}  -> {plain(line.then)}")
+    click.echo(f"\nNow: {plain(found.present.says)}")

@@ -1,0 +1,78 @@
+"""Segments as a command reaches them: a directory, nats://… or s3://…, and what goes wrong there as one line."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import click
+from msgspec.structs import replace
+
+from scopefold.cli.connected import connected
+from scopefold.cli.extra import analysis_part
+from scopefold.cli.failure import refused, unreachable, usage
+from scopefold.cli.where import Where
+from scopefold.ledger.moments import BadMoment, Moment, NoSuchMoment, parse
+
+if TYPE_CHECKING:
+    from scopefold.ledger.segment_store import Store
+
+PLACE: Final = "DIR|nats://…|s3://…"
+
+
+def segments_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--segments`, with what the command does with them."""
+    return click.option("--segments", "place", metavar=PLACE, help=what)
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Faults of segments and of moments become a `Failure` of one line."""
+    from scopefold.ledger.segment import SegmentFault
+
+    try:
+        yield
+    except SegmentFault as fault:
+        raise refused("The segments are not what they should be", str(fault)) from None
+    except BadMoment as error:
+        raise usage("The moment cannot be read", str(error)) from None
+    except NoSuchMoment as error:
+        raise refused("There is no such moment", str(error)) from None
+
+
+@asynccontextmanager
+async def store_at(place: str, where: Where, identity: str) -> AsyncIterator["Store"]:
+    """The segments at an address. nats://HOST:PORT/BUCKET is an object store; without BUCKET it is SEGMENTS."""
+    with analysis_part():
+        from scopefold.ledger.segment_store import BUCKET, Bucket, Folder, OnBus
+    scheme, _, rest = place.partition("://")
+    with told_plainly():
+        try:
+            if not rest:
+                yield Folder(Path(place))
+            elif scheme == "nats":
+                bucket = urlsplit(place).path.strip("/") or BUCKET
+                url = f"nats://{urlsplit(place).netloc}"
+                async with connected(replace(where, nats_url=url).bus(identity)) as log:
+                    yield await OnBus.open(log.js, bucket)
+            elif scheme == "s3":
+                with analysis_part():
+                    store = Bucket(place)
+                yield store
+            else:
+                raise usage("Segments cannot be there", f"{place} is no directory, and neither nats:// nor s3://")
+        except OSError as error:
+            raise unreachable("Cannot reach the segments", f"{place}: {error}") from None
+
+
+def moment_of(at: str | None) -> Moment | None:
+    """What `--at` names. Raises `Failure`."""
+    with told_plainly():
+        return parse(at) if at is not None else None
+
+
+def now() -> datetime:
+    """The time at which a command asks."""
+    return datetime.now(UTC)

@@ -1,0 +1,38 @@
+"""The one place where an answer's projection comes from: the live one, or that of an earlier moment."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from msgspec import Struct
+
+from scopefold.auth.store.projection import Projection
+from scopefold.auth.web.service import Service
+from scopefold.ledger.moments import parse
+from scopefold.runtime.moment import moments_told
+
+
+class AsOf(Struct, frozen=True):
+    """The place in the log that an answer holds for."""
+
+    seq: int
+    at: datetime | None
+
+
+@asynccontextmanager
+async def standing(service: Service, at: str | None) -> AsyncIterator[tuple[Projection, AsOf]]:
+    """The projection now, or as it was at the moment that a request named; and which moment that is.
+
+    Raises `ProblemError` where there is no such moment, `LogUnavailable`.
+    """
+    log = service.bus.log
+    if at is None:
+        yield service.projection, _as_of(service.projection, None)
+        return
+    with moments_told():
+        async with service.history.at(log, parse(at)) as (projection, time):
+            yield projection, _as_of(projection, time)
+
+
+def _as_of(projection: Projection, time: datetime | None) -> AsOf:
+    return AsOf(projection.checkpoint.seq if projection.checkpoint else 0, time)

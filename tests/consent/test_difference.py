@@ -1,0 +1,117 @@
+"""The difference between two moments is exact: applied to the first worklist it gives the second."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scopefold.consent.difference import Difference, applied, difference, rows_of
+from scopefold.consent.reconsent import replay
+from scopefold.contracts.events import Event
+from scopefold.contracts.recorded import Recorded
+from scopefold.contracts.subjects import OF_IDPS
+from tests.support.logs import (
+    BASE,
+    CONFLUENCE,
+    JIRA,
+    cleared,
+    deprovisioned,
+    insufficient,
+    log_of,
+    logs,
+    provisioned,
+    registered,
+    restored,
+    stored,
+    withheld,
+)
+
+ALICE, BOB = "u_alice001", "u_bob00001"
+READ = "read:confluence-content.all"
+
+
+def between(log: list[Recorded], first: int, second: int) -> Difference:
+    before = replay(log[:first])
+    return difference(before, replay(log[first:second], before), log[first:second])
+
+
+def of(*events: Event, since: int) -> Difference:
+    return between(log_of(*events), since, len(events))
+
+
+@given(logs(), st.data())
+def test_applied_to_the_first_worklist_it_gives_the_second(log: list[Recorded], data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(log)))
+    second = data.draw(st.integers(first, len(log)))
+    change = between(log, first, second)
+    was, now = rows_of(replay(log[:first])), rows_of(replay(log[:second]))
+    assert now == applied(was, change)
+    assert len(change.entered) - len(change.left) == len(now) - len(was)
+    assert all(one.was != one.now for one in change.changed)
+    assert first != second or Difference((), (), (), ()) == change
+
+
+@given(logs(), st.data())
+def test_what_concerns_users_may_be_left_out_of_what_is_between(log: list[Recorded], data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(log)))
+    before, after = replay(log[:first]), replay(log)
+    few = [one for one in log[first:] if type(one.event) in OF_IDPS]
+    assert difference(before, after, log[first:]) == difference(before, after, few)
+
+
+@given(logs(), st.data())
+def test_every_scope_that_came_or_went_has_an_event_that_moved_it(log: list[Recorded], data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(log)))
+    before, after = replay(log[:first]), replay(log)
+    change = difference(before, after, log[first:])
+    for idp in change.idps:
+        was = before.scopes.idps[idp.idp].union if idp.idp in before.scopes.idps else ()
+        assert set(after.scopes.idps[idp.idp].union) - set(was) == {one.scope for one in idp.union}
+        for moved in (*idp.union, *idp.pruned, *idp.needed, *idp.unneeded, *idp.withheld, *idp.restored):
+            assert moved.because
+            assert all(first < reason.cause.seq <= len(log) for reason in moved.because)
+
+
+def test_a_provisioning_brings_users_on_the_worklist_and_scopes_into_the_union() -> None:
+    change = of(
+        registered(base=()), provisioned("jira-user", JIRA), stored(ALICE, JIRA), provisioned("wiki", [READ]), since=3
+    )
+    assert [(ALICE, 4)] == [(row.user, row.since.seq) for row in change.entered]
+    (idp,) = change.idps
+    assert [READ] == [one.scope for one in idp.union] == [one.scope for one in idp.needed]
+    (reason,) = idp.union[0].because
+    assert ("connector-provisioned", "identos.wiki", 4) == (reason.event, reason.connector, reason.cause.seq)
+
+
+def test_who_leaves_by_a_consent_and_who_by_a_deprovisioning_are_told_apart() -> None:
+    begun: list[Event] = [registered(base=()), provisioned("jira-user", JIRA), stored(ALICE, JIRA), stored(BOB, JIRA)]
+    begun.append(provisioned("wiki", [READ]))
+    change = of(*begun, stored(ALICE, (*JIRA, READ), generation=2), deprovisioned("wiki"), since=5)
+    assert [(ALICE, "covered", 6, None), (BOB, "covered", 4, 7)] == [
+        (one.was.user, one.now, one.stored.seq, one.reason and one.reason.cause.seq) for one in change.left
+    ]
+    assert ((), ()) == (change.entered, change.changed)
+    (idp,) = change.idps
+    assert [READ] == [one.scope for one in idp.unneeded]
+    assert () == idp.union, "the union keeps what nobody needs any more"
+
+
+def test_who_stays_for_another_reason_has_changed() -> None:
+    begun: list[Event] = [
+        registered(base=()),
+        provisioned("jira-user", JIRA),
+        provisioned("wiki", CONFLUENCE),
+        stored(ALICE, JIRA),
+    ]
+    change = of(*begun, cleared(ALICE), since=4)
+    (one,) = change.changed
+    assert (None, "revoked") == (one.was.cleared, one.now.cleared and one.now.cleared.reason)
+    reported = of(*begun, insufficient(ALICE, "read:jira-work"), since=4)
+    assert [ALICE] == [one.now.user for one in reported.changed]
+
+
+def test_what_is_withheld_and_asked_for_again() -> None:
+    begun: list[Event] = [registered(base=BASE), provisioned("wiki", [READ])]
+    (left_out,) = of(*begun, withheld(READ), since=2).idps
+    (again,) = of(*begun, withheld(READ), restored(READ), since=3).idps
+    assert [READ] == [one.scope for one in left_out.withheld]
+    assert [READ] == [one.scope for one in again.restored]
+    assert () == of(*begun, withheld(READ), restored(READ), since=2).idps, "there and back is no change"
