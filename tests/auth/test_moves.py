@@ -54,13 +54,13 @@ async def check(log: list[Recorded], since: int, size: int) -> None:
     expected = expected_moves(log, since)
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(folder) / "p.db") as projection:
-            assert since == await projection.keep_moves(since)
+            assert since == await projection.moves.keep(since, 0)
             await feed(projection, log, size)
             assert expected == await all_moves(projection)
 
 
 async def all_moves(projection: Projection) -> list[Move]:
-    return await projection.moves(0, until=None, limit=10_000)
+    return await projection.moves.after(0, until=None, limit=10_000)
 
 
 LOG = log_of(
@@ -74,16 +74,16 @@ LOG = log_of(
 
 async def test_who_kept_none_for_a_while_knows_since_when_it_knows(tmp_path: Path) -> None:
     async with opened(tmp_path / "p.db") as projection:
-        assert 0 == await projection.keep_moves(0)
+        assert 0 == await projection.moves.keep(0, 0)
         await feed(projection, LOG[:3], 10)
         assert [3] == [move.seq for move in await all_moves(projection)]
-        assert await projection.keep_moves(None) is None
+        assert await projection.moves.keep(None, 3) is None
         assert [] == await all_moves(projection)
         await feed(projection, LOG[3:4], 10)
-        assert 4 == await projection.keep_moves(1), "what events 2 to 4 did is not known"
+        assert 4 == await projection.moves.keep(1, 4), "what events 2 to 4 did is not known"
         await feed(projection, LOG[4:], 10)
         assert [5] == [move.seq for move in await all_moves(projection)]
     async with opened(tmp_path / "p.db") as projection:
-        assert 4 == await projection.keep_moves(5), "an opened file goes on"
-        await projection.forget_moves(5)
+        assert 4 == await projection.moves.keep(5, 5), "an opened file goes on"
+        await projection.moves.forget(5)
         assert [] == await all_moves(projection)

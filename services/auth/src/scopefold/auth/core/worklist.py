@@ -21,7 +21,7 @@ Place = tuple[float, float, str, str, str]
 
 
 class BadCursor(ValueError):
-    """The cursor is none; the message says what it must be."""
+    """The cursor is none; the message says what to do."""
 
 
 class Filters(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ batches were. A provisioned connector may move everybody at once, so of what an 
 numbers are kept.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -22,26 +23,31 @@ OF_NOBODY: Final = (UserLoggedIn, ConsentDeclined, AuthorizationFailed, GrantRev
 
 
 class Moves:
-    """The moves that one file keeps: of all events after `since`; None: of none."""
+    """The moves that one file keeps: of all events after `since`; None: of none. `turn` guards the file."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn: asyncio.Lock) -> None:
         self.since: int | None = None
+        self._turn = turn
+        self._db: aiosqlite.Connection
 
     async def load(self, db: aiosqlite.Connection) -> None:
         """Find what the file keeps."""
+        self._db = db
         self.since = next((since for (since,) in await db.execute_fetchall("SELECT since FROM moves_kept")), None)
 
-    async def keep(self, db: aiosqlite.Connection, told: int | None, folded: int) -> None:
-        """Keep moves from now on, of all events after those that were told; None: keep none.
+    async def keep(self, told: int | None, folded: int) -> int | None:
+        """Keep moves from now on, of all events after those that were told; None: keep none. `since`, as it is then.
 
-        Where the file has folded more already without keeping any, what came meanwhile is not known: see `since`.
+        Where the file has folded more already without keeping any, what came meanwhile is not known.
         """
-        if told is None:
-            await db.execute("DELETE FROM moves")
-            await db.execute("DELETE FROM moves_kept")
-        elif self.since is None:
-            await db.execute("INSERT INTO moves_kept VALUES (1, ?)", (max(told, folded),))
-        await self.load(db)
+        async with self._turn:
+            if told is None:
+                await self._db.execute("DELETE FROM moves")
+                await self._db.execute("DELETE FROM moves_kept")
+            elif self.since is None:
+                await self._db.execute("INSERT INTO moves_kept VALUES (1, ?)", (max(told, folded),))
+            await self.load(self._db)
+            return self.since
 
     def keeps(self, recorded: Recorded) -> bool:
         """Is it kept whom this event moves?"""
@@ -70,25 +76,27 @@ class Moves:
             for idp in sorted({*entered, *left})
         ]
 
-    async def save(self, db: aiosqlite.Connection, moves: Iterable[Move]) -> None:
-        """Store them, with the fold that they follow from."""
+    async def save(self, moves: Iterable[Move]) -> None:
+        """Store them, with the fold that they follow from: whoever folds has the turn."""
         rows = [(m.seq, m.idp, m.user, m.entered, m.left, m.at.isoformat(), m.event_id) for m in moves]
-        await db.executemany("INSERT OR REPLACE INTO moves VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        await self._db.executemany("INSERT OR REPLACE INTO moves VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
-    async def after(self, db: aiosqlite.Connection, seq: int, *, until: int | None, limit: int) -> list[Move]:
+    async def after(self, seq: int, *, until: int | None, limit: int) -> list[Move]:
         """The moves of the events after one, up to another, in their order."""
-        rows = await db.execute_fetchall(
-            "SELECT * FROM moves WHERE seq > ? AND seq <= coalesce(?, seq) ORDER BY seq, idp, user LIMIT ?",
-            (seq, until, limit),
-        )
+        async with self._turn:
+            rows = await self._db.execute_fetchall(
+                "SELECT * FROM moves WHERE seq > ? AND seq <= coalesce(?, seq) ORDER BY seq, idp, user LIMIT ?",
+                (seq, until, limit),
+            )
         return [
             Move(seq, idp, user, entered, left, datetime.fromisoformat(at), event_id)
             for seq, idp, user, entered, left, at, event_id in rows
         ]
 
-    async def forget(self, db: aiosqlite.Connection, told: int) -> None:
+    async def forget(self, told: int) -> None:
         """Remove what was told."""
-        await db.execute("DELETE FROM moves WHERE seq <= ?", (told,))
+        async with self._turn:
+            await self._db.execute("DELETE FROM moves WHERE seq <= ?", (told,))
 
 
 def may_move_many(recorded: Recorded) -> bool:

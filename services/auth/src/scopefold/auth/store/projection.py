@@ -69,8 +69,8 @@ class Projection:
         self._next_set_id = 1
         self._kept: Kept[tuple[str, str], tuple[UserGrant | None]] = Kept(KEPT)
         self._moved = asyncio.Condition()
-        self._moves = Moves()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
+        self.moves = Moves(self._turn)
         self._db: aiosqlite.Connection
 
     async def open(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class Projection:
         for number, standing, users in await standings.load(self._db):
             self._sets_by_id[number].standings[standing] = users
         (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
-        await self._moves.load(self._db)
+        await self.moves.load(self._db)
         (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
 
     async def close(self) -> None:
@@ -145,7 +145,7 @@ class Projection:
     async def _apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
         ours = [one for one in batch if isinstance(one, Recorded) and one.tenant == self.tenant]
         aside = [one for one in batch if isinstance(one, Quarantined)]
-        for part in self._moves.parts(ours):
+        for part in self.moves.parts(ours):
             await self._fold(part)
         for one in aside:
             log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)
@@ -166,7 +166,7 @@ class Projection:
             if (key := grant_concerned(recorded)) is not None:
                 profile = (scopes.idps.get(key[0]) or Idp(key[0])).profile
                 if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
-                    if self._moves.keeps(recorded):
+                    if self.moves.keeps(recorded):
                         turns.append((recorded, after.get(key), grant))
                     after[key] = grant
         changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
@@ -179,9 +179,9 @@ class Projection:
         for key in keys:
             self._kept.forget(key)
         await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
-        if ours and self._moves.keeps(ours[-1]):
-            moves += self._moves.of_all(ours[-1], lacked, self._sets.values())
-            await self._moves.save(self._db, [one for one in moves if one is not None])
+        if ours and self.moves.keeps(ours[-1]):
+            moves += self.moves.of_all(ours[-1], lacked, self._sets.values())
+            await self.moves.save([one for one in moves if one is not None])
 
     def _move_of(self, turn: tuple[Recorded, UserGrant | None, UserGrant]) -> Move | None:
         """What an event did to one user; it did nothing to what is needed."""
@@ -335,25 +335,6 @@ class Projection:
         idps = {one.idp for one in self._sets.values()}
         found = await self._held([(idp, user) for idp in sorted(idps) for user in users])
         return [held for held in found.values() if held.erased is None]
-
-    async def keep_moves(self, told: int | None) -> int | None:
-        """Keep who enters the worklist and who leaves it, by events after those that were told; None: keep nothing.
-
-        The event after which all moves are known: it is a later one where others were folded without keeping any.
-        """
-        async with self._turn:
-            await self._moves.keep(self._db, told, self.checkpoint.seq if self.checkpoint else 0)
-            return self._moves.since
-
-    async def moves(self, after: int, *, until: int | None, limit: int) -> list[Move]:
-        """Who entered and who left, in the order of events."""
-        async with self._turn:
-            return await self._moves.after(self._db, after, until=until, limit=limit)
-
-    async def forget_moves(self, told: int) -> None:
-        """Remove what was told."""
-        async with self._turn:
-            await self._moves.forget(self._db, told)
 
     @contextlib.asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:

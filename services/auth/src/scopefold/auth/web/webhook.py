@@ -81,10 +81,10 @@ async def _one_message(service: Service, sender: Sender, state: Sending, revisio
     """Tell of the next events; False where there are none. Raises `Taken` where another has the turn now."""
     projection = service.projection
     if state.through <= state.told:
-        await projection.forget_moves(state.told)
+        await projection.moves.forget(state.told)
         if sender.known_since > state.told:
             state = replace(state, through=sender.known_since, resync=True)
-        elif moves := await projection.moves(state.told, until=None, limit=2 * MOST_USERS):
+        elif moves := await projection.moves.after(state.told, until=None, limit=2 * MOST_USERS):
             state = replace(state, through=next_part(moves), resync=False)
         else:
             return False
@@ -92,7 +92,7 @@ async def _one_message(service: Service, sender: Sender, state: Sending, revisio
         return False  # what another began to tell of is not folded here yet
     turn = _Turn(service.bus.buckets.webhook, replace(state, holder=sender.me), revision)
     await turn.hold()
-    moves = [] if state.resync else await projection.moves(state.told, until=state.through, limit=MOST_AT_ONCE)
+    moves = [] if state.resync else await projection.moves.after(state.told, until=state.through, limit=MOST_AT_ONCE)
     message = message_of(moves, after=state.told, through=state.through, at=now())
     await _delivered(service, sender, message, turn)
     await turn.hold(told=state.through, holder="")
@@ -141,7 +141,7 @@ async def begin(service: Service, bucket: Bucket, last: int) -> None:
     Called before anything more is folded. Raises `LogUnavailable`.
     """
     if service.webhook is None:
-        await service.projection.keep_moves(None)
+        await service.projection.moves.keep(None, 0)
         return
     if (found := await bucket.get(STATE, Sending)) is None:
         made = Sending(told=last, through=last, until=now())
@@ -150,7 +150,9 @@ async def begin(service: Service, bucket: Bucket, last: int) -> None:
         except Taken:
             found = await bucket.get(STATE, Sending)
     told = found[0].told if found else last
-    service.webhook.known_since = max(told, await service.projection.keep_moves(told) or 0)
+    checkpoint = service.projection.checkpoint
+    since = await service.projection.moves.keep(told, checkpoint.seq if checkpoint else 0)
+    service.webhook.known_since = max(told, since or 0)
 
 
 async def keep_telling(service: Service) -> None:
