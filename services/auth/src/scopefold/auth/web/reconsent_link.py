@@ -15,7 +15,6 @@ from scopefold.auth.core.login import reasons
 from scopefold.auth.core.reconsent_link import BadLink, Link, read, write
 from scopefold.auth.core.worklist import Filters
 from scopefold.auth.store.listing import Chosen, rows_of
-from scopefold.auth.web.moment import AsOf
 from scopefold.auth.web.pages import error_page, page
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.step_up import own_login

@@ -115,7 +115,6 @@ class Counts(Struct, frozen=True, kw_only=True):
 class Moment(Struct, frozen=True):
     """The worklist as it stands, or stood, at a moment."""
 
-    service: Service
     projection: Projection
     as_of: AsOf
     window: timedelta

@@ -16,10 +16,8 @@ from scopefold.auth.core.export import MEDIA_TYPES, Format, Line, csv_head, csv_
 from scopefold.auth.core.worklist import Place
 from scopefold.auth.store.listing import Chosen, page
 from scopefold.auth.web.parquet import NoParquet, ParquetStream
-from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.service import Service, service_of
 from scopefold.auth.web.worklist import Narrowed, chosen_by, moment_of
-from scopefold.ledger.moments import parse, resolve
-from scopefold.runtime.moment import moments_told
 from scopefold.runtime.web import JSON_HEADERS, ProblemError, query
 
 AT_ONCE: Final = 1000
