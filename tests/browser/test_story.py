@@ -10,14 +10,13 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from scopefold.cli import client
 from scopefold.cli.story import (
-    CONFLUENCE,
-    CONFLUENCE_ADDS,
     provision_again_and_deprovision,
     provision_confluence,
     provision_jira,
     register_atlassian,
     report_insufficient,
 )
+from scopefold.cli.story_unions import CONFLUENCE, CONFLUENCE_ADDS
 from scopefold.cli.story_world import World, expect_soon
 
 pytestmark = pytest.mark.browser

@@ -19,7 +19,7 @@ def test_the_story_comes_as_told(tmp_path: Path) -> None:
         world = World(stack.endpoints, stack.rebuild_auth, said.append)
         for step in STEPS:
             step.play(world)
-    assert 11 == len(STEPS)
+    assert 12 == len(STEPS)
     for line in ("both worklists are the same, byte for byte", "GET the same, with the same token: 200"):
         assert line in said
     refused = [line for line in (plan.data / "nats" / "nats.log").read_text().splitlines() if "Violation" in line]

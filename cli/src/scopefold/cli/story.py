@@ -18,20 +18,14 @@ from scopefold.cli.reconsent import connectors_of, scopes_of
 from scopefold.cli.relying_party import APP
 from scopefold.cli.story_gateway import call_through_a_gateway
 from scopefold.cli.story_log import explain_alices_grant, tell_what_changed
+from scopefold.cli.story_unions import CONFLUENCE, CONFLUENCE_ADDS, look_before, prune_what_confluence_left
 from scopefold.cli.story_world import World, expect, expect_soon, listed, log_in, report
 from scopefold.contracts.events import TokenInsufficient
 
 GATEWAY: Final = "confluence-gateway"
-CONFLUENCE: Final = "identos.confluence-user"
 JIRA_RESOURCE: Final = "urn:connector:identos:jira-user"
 CONFLUENCE_RESOURCE: Final = "urn:connector:identos:confluence-user"
 WITH_JIRA: Final = (*BASE_SCOPES, "read:me", "read:jira-user", "read:jira-work", "write:jira-work", "offline_access")
-CONFLUENCE_ADDS: Final = (
-    "read:confluence-user",
-    "read:confluence-space.summary",
-    "read:confluence-content.all",
-    "write:confluence-content",
-)
 WITH_CONFLUENCE: Final = (*WITH_JIRA, *CONFLUENCE_ADDS)
 
 
@@ -68,7 +62,8 @@ def log_in_alice_and_bob(world: World) -> None:
 
 
 def provision_confluence(world: World) -> None:
-    """identos.confluence-user is provisioned: alice and bob must consent again, and why is known."""
+    """identos.confluence-user is looked at, then provisioned: alice and bob must consent again, and why is known."""
+    look_before(world)
     expect("the answer to provisioning Confluence", 201, world.provision(CONFLUENCE))
     expect_soon("who must consent again", sorted(world.users.values()), lambda: _who(world))
     found = world.worklist()
@@ -160,6 +155,7 @@ STEPS: Final[Sequence[Step]] = tuple(
         call_through_a_gateway,
         explain_alices_grant,
         tell_what_changed,
+        prune_what_confluence_left,
     )
 )
 

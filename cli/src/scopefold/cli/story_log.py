@@ -15,7 +15,7 @@ def explain_alices_grant(world: World) -> None:
     expect("what alice's grant is worth now", "covered", found.present.status)
     told = [line.event for line in found.lines if line.event.startswith("token-")]
     expect("what happened to her token", ["token-stored", "token-insufficient", "token-stored"], told)
-    _show(world, *asked)
+    world.show(*asked)
 
 
 def tell_what_changed(world: World) -> None:
@@ -25,10 +25,4 @@ def tell_what_changed(world: World) -> None:
     found = msgspec.json.decode(world.command(*asked, "--json"), type=Diff)
     expect("how many were and are on the worklist", (2, 0), (found.totals.before, found.totals.after))
     expect("who left it", sorted(world.users.values()), sorted(one.was.user for one in found.left))
-    _show(world, *asked)
-
-
-def _show(world: World, *arguments: str) -> None:
-    world.say(f"$ scopefold {' '.join(arguments)}")
-    for line in world.command(*arguments).splitlines():
-        world.say(f"  {line}")
+    world.show(*asked)

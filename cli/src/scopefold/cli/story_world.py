@@ -90,6 +90,12 @@ class World:
         expect_soon("auth is ready", 200, lambda: self.auth.call("GET", "/readyz").status)
         expect_soon("the provisioner is ready", 200, lambda: self.provisioner.call("GET", "/readyz").status)
 
+    def show(self, *arguments: str) -> None:
+        """Say a command, and what it prints. Raises `NotAsTold` if it fails."""
+        self.say(f"$ scopefold {' '.join(arguments)}")
+        for line in self.command(*arguments).splitlines():
+            self.say(f"  {line}")
+
     def last_seq(self) -> int:
         """The sequence of the log's last event."""
 
@@ -101,7 +107,8 @@ class World:
 
     def command(self, *arguments: str) -> str:
         """What `scopefold` prints for these arguments, run as people run it. Raises `NotAsTold` if it fails."""
-        where = ["--auth-url", self.where.auth, "--admin-token-file", self.where.admin_token_file]
+        where = ["--auth-url", self.where.auth, "--provisioner-url", self.where.provisioner]
+        where += ["--admin-token-file", self.where.admin_token_file]
         where += ["--nats-url", self.where.nats, "--nats-credentials", self.where.nats_credentials]
         line = [sys.executable, "-m", "scopefold.cli", *arguments, *where]
         done = subprocess.run(line, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
