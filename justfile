@@ -16,7 +16,7 @@ demo *args:
     @scopefold demo "$@"
 
 # Check and test everything, as it must be before anything lands
-test: check browser-ready apache-ready (pytest "tests" "-n" "2" "--dist" "loadfile")
+test: check browser-ready apache-ready nginx-ready (pytest "tests" "-n" "2" "--dist" "loadfile")
 
 # Check without running: format, lint, types, layers, generated files
 check:
@@ -52,6 +52,10 @@ browser-ready:
 # Find an Apache with mod_auth_openidc for its recipe's test, or install one; without one that test is skipped
 apache-ready:
     @python -m tests.support.apache
+
+# Find an nginx for its example's test, or install one; without one that test is skipped
+nginx-ready:
+    @python -m tests.support.nginx
 
 # Kill every kind of process, again and again, and check that nothing was lost (minutes)
 faults *args:

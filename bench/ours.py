@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from bench.driver import REDIRECT_URI, WEB, System
 from bench.stand_in import CLIENT_ID, CLIENT_SECRET, SCOPES
 from bench.started import CannotStartError, free_port, start
-from scopefold.auth.store import buckets
+from scopefold.auth.store import declared
 from scopefold.cli.nats_server import NatsServer
 from scopefold.ledger.log import Log, declare
 
@@ -88,7 +88,7 @@ async def _declared(url: str) -> None:
     nc = await nats.connect(url)
     log = Log(nc)
     await declare(log)
-    await buckets.declare(log.js)
+    await declared.declare(log.js)
     await nc.close()
 
 

@@ -49,6 +49,7 @@ JUDGED: Final = {
     "/forward-auth/{path:path}": (400,),
     "/account/connect": (400,),
     "/account/connected": (200,),  # says that something is done, and nothing of anybody
+    "/account/reconsent": (400,),
     "/account/logout": (403,),
     "/account/sessions": (401,),
     "/account/sessions/{sid}/revoke": (403,),
@@ -80,7 +81,7 @@ def filled(path: str) -> str:
     """The path with something in place of its parameters."""
     for name, value in (("{org}", ORGANISATION), ("{path:path}", ORGANISATION), ("{client_id:path}", "nobody")):
         path = path.replace(name, value)
-    for name in ("idp", "sid", "client_id", "user", "kid", "kind", "connector"):
+    for name in ("idp", "sid", "client_id", "user", "kid", "kind", "connector", "message"):
         path = path.replace(f"{{{name}}}", f"{name}-of-nobody")
     assert "{" not in path, path
     return path

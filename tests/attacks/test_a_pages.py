@@ -18,7 +18,7 @@ from tests.support.browsing import Window
 from tests.support.logs import provisioned
 
 MARKUP = "\"'><script>alert(1)</script><img src=x>&lt;"
-PARTS = {"base", "diagnosis"}
+PARTS = {"base", "diagnosis", "lacks"}
 """Templates that are parts of pages."""
 
 
@@ -34,10 +34,12 @@ async def every_page(world: World) -> Mapping[str, httpx.Response]:
     back = httpx.URL(await alice.press(await alice.at_consent(app, idp_hint=idp, state=MARKUP, nonce=MARKUP)))
     wrong = {"error": MARKUP, "error_description": MARKUP, "error_uri": f"javascript:{MARKUP}"}
     failed = await alice.browser.get(back.copy_remove_param("code").copy_merge_params(wrong))
-    await alice.log_in(app, idp_hint=idp)
+    user = await alice.user(app, idp_hint=idp)
     named = replace(provisioned(f"new-{idp}", ["write:confluence-content"], idp), title=MARKUP)
     await world.publish(named, by="provisioner")
     step_up = await alice.browser.get(app.address(idp_hint=idp))
+    made = await world.admin("POST", "/v1/reconsent/links", json={"users": [user], "idp": idp})
+    reconsent = await alice.browser.get(made.json()["items"][0]["url"])
     sessions = await alice.browser.get("/account/sessions")
     connections = await alice.browser.get("/account/connections")
     error = await alice.browser.get(app.address(redirect_uri=MARKUP))
@@ -51,6 +53,7 @@ async def every_page(world: World) -> Mapping[str, httpx.Response]:
         "consent": consent,
         "failed": failed,
         "step_up": step_up,
+        "reconsent": reconsent,
         "sessions": sessions,
         "connections": connections,
         "error": error,
@@ -77,7 +80,7 @@ async def test_A17_A22_A23_no_page_runs_frames_or_fetches_anything(welcoming: Wo
         assert not re.search(r"script-src|img-src|unsafe|\*", policy), name
         told = ("x-frame-options", "referrer-policy", "cache-control", "x-content-type-options")
         assert ["DENY", "no-referrer", "no-store", "nosniff"] == [page.headers[one] for one in told], name
-    for name in ("consent", "step_up", "sessions", "choose"):
+    for name in ("consent", "step_up", "reconsent", "sessions", "choose"):
         assert "&lt;script&gt;" in pages[name].text, f"{name}: the markup came, as text"
 
 

@@ -12,7 +12,8 @@ import nats
 import pytest
 from msgspec.structs import replace
 
-from scopefold.auth.store.buckets import GRANTS, hashed
+from scopefold.auth.store.buckets import hashed
+from scopefold.auth.store.declared import GRANTS
 from scopefold.auth.store.records import Code
 from tests.attacks.stored import buckets_of
 from tests.auth.test_refresh_tokens import app_of, is_refused

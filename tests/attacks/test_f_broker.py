@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from scopefold.auth.store.buckets import FLOW_SECONDS, hashed
+from scopefold.auth.store.buckets import hashed
+from scopefold.auth.store.declared import FLOW_SECONDS
 from scopefold.auth.store.records import Attempt
 from scopefold.auth.web.browser import SESSION_COOKIE
 from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, TokenStored

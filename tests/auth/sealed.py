@@ -14,7 +14,7 @@ from nats.js.kv import KeyValue
 from scopefold.auth.core.rotation import Kind, Rotation
 from scopefold.auth.core.seal import Sealed
 from scopefold.auth.core.stored_token import Identity, StoredToken
-from scopefold.auth.store import buckets, rotation
+from scopefold.auth.store import buckets, declared, rotation
 from scopefold.auth.store.vault import Vault
 from tests.auth.world import declare_all
 
@@ -39,7 +39,7 @@ async def bucket(url: str) -> AsyncIterator[tuple[buckets.Bucket, KeyValue]]:
     """The vault's bucket, as the service sees it and as it lies there."""
     await declare_all(url)
     nc = await nats.connect(url)
-    yield (await buckets.connect(nc.jetstream())).vault, await nc.jetstream().key_value(buckets.VAULT)
+    yield (await buckets.connect(nc.jetstream())).vault, await nc.jetstream().key_value(declared.VAULT)
     await nc.close()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import nats
 
-from scopefold.auth.store import buckets
+from scopefold.auth.store import buckets, declared
 from scopefold.auth.store.records import InitialAccess
 from scopefold.cli.nats_server import NatsServer
 
@@ -16,7 +16,7 @@ TIMES = 1200
 async def test_a_list_is_whole_each_time_and_leaves_nothing_behind_at_the_bus(own_nats: NatsServer) -> None:
     nc = await nats.connect(own_nats.url)
     js = nc.jetstream()
-    await buckets.declare(js)
+    await declared.declare(js)
     bucket = (await buckets.connect(js)).dynamic
     some = InitialAccess(datetime.now(UTC), 1)
     assert [] == await bucket.keys()
@@ -25,7 +25,7 @@ async def test_a_list_is_whole_each_time_and_leaves_nothing_behind_at_the_bus(ow
     for _ in range(TIMES // 20):
         lists = await asyncio.gather(*(bucket.keys("client.*") for _ in range(20)))
         assert [[f"client.{n}" for n in range(5)]] * 20 == lists
-    assert [] == await js.consumers_info(f"KV_{buckets.DYNAMIC}")
+    assert [] == await js.consumers_info(f"KV_{declared.DYNAMIC}")
     await bucket.take("client.3", revisions[3])
     found = [await bucket.get(key, InitialAccess) for key in await bucket.keys()]
     assert 5 == len([one for one in found if one is not None])

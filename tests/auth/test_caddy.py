@@ -1,8 +1,6 @@
 """The example gateway: a real Caddy in front of the stand-in's Jira API, configured as `examples/gateways` has it."""
 
 import base64
-import shutil
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,41 +8,34 @@ from typing import Final
 
 import httpx
 
+from scopefold.cli import caddy
 from tests.auth.gateways import Gateway, access_token
 from tests.auth.world import JIRA_SCOPES, Person, World
 from tests.support.logs import CONFLUENCE, provisioned
-from tests.support.process import free_port
-from tests.support.served import serving
 
 CADDYFILE: Final = Path(__file__).parents[2] / "examples" / "gateways" / "Caddyfile"
 MYSELF: Final = "/atlassian/ex/jira/{site}/rest/api/3/myself"
 
 
-def executable() -> str:
-    """The Caddy that came with this environment, or the one on PATH."""
-    beside = Path(sysconfig.get_path("scripts")) / "caddy"
-    found = str(beside) if beside.exists() else shutil.which("caddy")
-    assert found is not None, "there is no caddy here"
-    return found
-
-
 @contextmanager
-def caddy(world: World, gateway: Gateway, directory: Path, **settings: str) -> Iterator[str]:
-    """A running Caddy; its address."""
-    address = f"http://127.0.0.1:{free_port()}"
+def caddy_before(world: World, gateway: Gateway, directory: Path, missing: str = "challenge") -> Iterator[str]:
+    """A running Caddy in front of the sandbox; its address."""
+    program = caddy.executable()
+    assert program is not None, "there is no caddy here"
     credentials = base64.b64encode(f"{gateway.app.id}:{gateway.app.secret}".encode()).decode()
-    environment = {
-        "HOME": str(directory),
-        "SCOPEFOLD": world.auth.url.removeprefix("http://"),
-        "GATEWAY": f"Basic {credentials}",
-        "RESOURCE": gateway.resource,
-        "UPSTREAM": world.sandbox.url,
-        "LISTEN": address,
-        **settings,
-    }
-    command = [executable(), "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
-    with serving(command, directory, address, directory / "caddy.log", **environment):
+    settings = caddy.Gateway(
+        auth=world.auth.url,
+        credentials=f"Basic {credentials}",
+        resource=gateway.resource,
+        upstream=world.sandbox.url,
+        missing=missing,
+    )
+    with caddy.running(program, settings, directory, CADDYFILE) as address:
         yield address
+
+
+def test_the_demo_runs_the_example() -> None:
+    assert CADDYFILE.read_bytes() == caddy.CADDYFILE.read_bytes()
 
 
 async def site_of(world: World, token: str) -> str:
@@ -62,7 +53,7 @@ async def test_callers_bring_our_token_and_jira_gets_the_users_own(world: World,
     token = await access_token(Person(world), app, idp_hint=idp)
     upstream = (await gateway.exchange(token)).json()["access_token"]
     path = MYSELF.format(site=await site_of(world, upstream))
-    with caddy(world, gateway, tmp_path) as address:
+    with caddy_before(world, gateway, tmp_path) as address:
         async with httpx.AsyncClient(base_url=address) as http:
             answer = await http.get(path, headers={"authorization": f"Bearer {token}"})
             assert (200, "alice@sandbox.example") == (answer.status_code, answer.json().get("emailAddress")), (
@@ -84,7 +75,7 @@ async def test_a_gateway_that_wants_502_gets_the_sentence_for_users(world: World
     app, gateway = await world.register_client(), await Gateway.registered(world, idp)
     token = await access_token(Person(world), app, idp_hint=idp)
     await world.publish(provisioned(f"jira-{idp}", (*JIRA_SCOPES, CONFLUENCE[0]), idp, "2.0.0"), by="provisioner")
-    with caddy(world, gateway, tmp_path, MISSING="bad-gateway") as address:
+    with caddy_before(world, gateway, tmp_path, "bad-gateway") as address:
         async with httpx.AsyncClient(base_url=address) as http:
             answer = await http.get("/atlassian/me", headers={"authorization": f"Bearer {token}"})
     sentence = f"Stored IdP token missing required scopes: [{CONFLUENCE[0]}]. User must re-authenticate with step-up."

@@ -25,7 +25,7 @@ from scopefold.auth.core.login import (
     read_grant,
 )
 from scopefold.auth.core.seal import BadKey, CannotOpen, Place, Sealed, derive, keyed_hash, read_key, seal, unseal
-from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
+from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor, write_cursor
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import Event
 from scopefold.scopes.coverage import Grant
@@ -238,9 +238,21 @@ def test_keys_for_different_purposes_differ() -> None:
     assert 22 == len(keyed_hash(first, "token"))
 
 
-@given(st.tuples(*[st.text(max_size=70).filter(lambda text: text.isprintable())] * 3))
-def test_a_cursor_names_its_place(place: tuple[str, str, str]) -> None:
-    assert place == read_cursor(write_cursor(place))
+PRINTABLE = st.text(max_size=70).filter(lambda text: text.isprintable())
+
+
+@given(st.tuples(st.integers(0, 2**40), st.floats(0, 1e18), PRINTABLE, PRINTABLE, PRINTABLE))
+def test_a_cursor_names_its_place(place: tuple[float, float, str, str, str]) -> None:
+    assert place == read_cursor(write_cursor(place, "since", Filters(scope="x")), "since", Filters(scope="x"))
+
+
+@pytest.mark.parametrize(
+    ("order", "filters"), [("user", Filters(idp="x")), ("idp", Filters()), ("idp", Filters(idp="x", since_after="1"))]
+)
+def test_a_cursor_of_another_order_or_of_other_filters_is_refused(order: Order, filters: Filters) -> None:
+    cursor = write_cursor((0, 0, "x", "y", "z"), "idp", Filters(idp="x"))
+    with pytest.raises(BadCursor, match="another order or other filters"):
+        read_cursor(cursor, order, filters)
 
 
 BAD_TEXTS = [b"nothing", b"[" * 300, b'["a","b"]', b'["a","b",1]', b"{}", b"null"]
@@ -250,4 +262,4 @@ BAD_CURSORS = ["x", "é", *(base64.urlsafe_b64encode(text).decode() for text in 
 @pytest.mark.parametrize("cursor", BAD_CURSORS)
 def test_what_is_no_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
-        read_cursor(cursor)
+        read_cursor(cursor, "idp", Filters())

@@ -25,7 +25,7 @@ from scopefold.auth.core.families import (
     write_refresh_token,
 )
 from scopefold.auth.oauth.loaded import ACCESS_SECONDS, CODE_SECONDS
-from scopefold.auth.store import buckets
+from scopefold.auth.store import buckets, declared
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.records import Code
 from scopefold.cli.nats_server import NatsServer
@@ -104,7 +104,7 @@ def test_B01_C14_it_is_remembered_for_longer_than_anything_of_it_lives() -> None
     assert REMEMBER_SECONDS == keep_seconds(family(), NOW) == keep_seconds(replace(living(), ended="client"), NOW)
     assert IDLE_SECONDS + REMEMBER_SECONDS == keep_seconds(living(), NOW)
     assert REMEMBER_SECONDS == keep_seconds(living(), NOW + timedelta(days=400))
-    assert buckets.GRANT_SECONDS > 365 * DAY + REMEMBER_SECONDS
+    assert declared.GRANT_SECONDS > 365 * DAY + REMEMBER_SECONDS
 
 
 def test_H11_names_lead_forward_and_never_back() -> None:
@@ -142,7 +142,7 @@ def test_a_code_of_before_still_decodes() -> None:
 async def test_the_bus_forgets_a_family_by_itself_and_renews_what_is_used(own_nats: NatsServer) -> None:
     """Real time: an entry of one second is gone, one that was replaced meanwhile lives on."""
     nc = await nats.connect(own_nats.url)
-    await buckets.declare(nc.jetstream())
+    await declared.declare(nc.jetstream())
     bucket = (await buckets.connect(nc.jetstream())).grants
     grants = Grants(bucket)
     await bucket.create("family.short", living(), keep_seconds=1)

@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scopefold.auth.core.worklist import Filters
+from scopefold.auth.store import listing
 from scopefold.auth.store import projection as module
 from scopefold.auth.store.projection import Projection
 from scopefold.consent.idp_scopes import Idp
@@ -62,9 +64,9 @@ async def feed(projection: Projection, log: Sequence[Recorded | Quarantined], si
 
 async def rows_by(projection: Projection, limit: int, idp: str | None = None) -> list[Row]:
     rows: list[Row] = []
-    after = None
+    after, chosen = None, listing.Chosen(filters=Filters(idp=idp))
     for _ in range(1000):
-        page = await projection.page(idp=idp, after=after, limit=limit)
+        page = await listing.page(projection, chosen, "idp", after=after, limit=limit)
         assert len(page.rows) <= limit
         rows += page.rows
         after = page.next
@@ -98,12 +100,14 @@ async def check_against_the_fold(log: Entries) -> None:
                 for idp in (None, *state.scopes.idps):
                     assert len([row for row in expected if idp in (None, row.idp)]) == projection.count("missing", idp)
                 statuses = [
-                    judge(state.scopes.idps.get(g.idp) or Idp(g.idp), g.grant).status for g in state.grants.values()
+                    judge(state.scopes.idps.get(g.idp) or Idp(g.idp), g.grant).status
+                    for g in state.grants.values()
+                    if g.erased is None
                 ]
                 for status in ("missing", "unknown", "covered"):
                     assert statuses.count(status) == projection.count(status)
                 for (name, user), grant in state.grants.items():
-                    assert grant == await projection.held(name, user)
+                    assert (None if grant.erased else grant) == await projection.held(name, user)
                 aside = [one for one in log if isinstance(one, Quarantined)]
                 assert (aside, len(aside)) == (await projection.quarantine(), projection.quarantined)
                 dumps.add(await dumped(projection))

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, OctKey
 
-from scopefold.auth.store import buckets
+from scopefold.auth.store import buckets, declared
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.allowance import OPEN_PER_ADDRESS, Window
 from tests.auth.canary import canary
@@ -242,11 +242,11 @@ async def test_E12_a_client_that_nobody_uses_expires_and_one_in_use_lives_on(gua
     made = await registered(guarded)
     key = f"client.{buckets.hashed(made['client_id'])}"
     async with guarded.log() as log:
-        stream = f"KV_{buckets.DYNAMIC}"
-        before = await log.js.get_msg(stream, subject=f"$KV.{buckets.DYNAMIC}.{key}")
+        stream = f"KV_{declared.DYNAMIC}"
+        before = await log.js.get_msg(stream, subject=f"$KV.{declared.DYNAMIC}.{key}")
         assert "86400" in str(before.headers), "a day for its first login"
         await alice.allow(App(guarded, made), idp_hint=idp)
-        after = await log.js.get_msg(stream, subject=f"$KV.{buckets.DYNAMIC}.{key}")
+        after = await log.js.get_msg(stream, subject=f"$KV.{declared.DYNAMIC}.{key}")
         assert "86400" not in str(after.headers)
         found = await (await buckets.connect(log.js)).dynamic.get(key, Client)
     assert found is not None
@@ -264,7 +264,7 @@ async def test_E14_a_secret_is_told_once_and_kept_as_a_hash(guarded: World) -> N
     listed = (await guarded.admin("GET", "/api/v1/organizations/default/clients")).text
     one = (await guarded.admin("GET", f"/api/v1/organizations/default/clients/{made['client_id']}")).text
     async with guarded.log() as log:
-        kv = await log.js.key_value(buckets.DYNAMIC)
+        kv = await log.js.key_value(declared.DYNAMIC)
         stored = (await kv.get(f"client.{buckets.hashed(made['client_id'])}")).value
     texts = [read.text, changed.text, listed, one, guarded.auth.said(), repr(stored)]
     assert [] == [text for text in texts if secret in text]

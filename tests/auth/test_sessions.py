@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from scopefold.auth.store import buckets
-from scopefold.auth.store.buckets import SESSION_SECONDS, Taken
+from scopefold.auth.store.buckets import Taken
+from scopefold.auth.store.declared import SESSION_SECONDS
 from scopefold.auth.store.sessions import MAX_CLIENTS, Begun, Sessions
 from scopefold.auth.web.browser import SESSION_COOKIE
 from tests.auth.test_logout import is_logged_in

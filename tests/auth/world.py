@@ -21,7 +21,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from nats.aio.client import Client
 
-from scopefold.auth.store import buckets
+from scopefold.auth.store import declared
 from scopefold.cli.nats_server import NatsServer
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded, examine
@@ -320,7 +320,7 @@ async def declare_all(url: str) -> None:
     """What `scopefold bus init` does."""
     nc = await nats.connect(url)
     await declare(Log(nc))
-    await buckets.declare(Log(nc).js)
+    await declared.declare(Log(nc).js)
     await nc.close()
 
 

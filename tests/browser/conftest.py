@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from scopefold.cli.stack import Plan, Stack, running
-from scopefold.cli.story import World
+from scopefold.cli.story_world import World
 from tests.support.chromium import QUIET, find
 
 PATIENCE_MS = 15_000

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from scopefold.cli import client
-from scopefold.cli.story import World, provision_jira, register_atlassian
+from scopefold.cli.story import provision_jira, register_atlassian
+from scopefold.cli.story_world import World
 from tests.browser.looks import complaints
 from tests.browser.test_story import aside, consent, playground, signed_in, to_atlassian
 

@@ -19,7 +19,7 @@ from scopefold.cli.connected import connected
 from scopefold.cli.log import EventLine
 from scopefold.cli.main import run
 from scopefold.cli.reconsent import connectors_of
-from scopefold.cli.story import expect_soon
+from scopefold.cli.story_world import expect_soon
 from scopefold.contracts.events import AuthorizationFailed, TokenStored
 from tests.browser.looks import complaints
 from tests.cli.command import Up

@@ -12,14 +12,13 @@ from scopefold.cli import client
 from scopefold.cli.story import (
     CONFLUENCE,
     CONFLUENCE_ADDS,
-    World,
-    expect_soon,
     provision_again_and_deprovision,
     provision_confluence,
     provision_jira,
     register_atlassian,
     report_insufficient,
 )
+from scopefold.cli.story_world import World, expect_soon
 
 pytestmark = pytest.mark.browser
 

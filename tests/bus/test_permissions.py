@@ -14,6 +14,7 @@ IDP_EVENTS: Final = (
 )  # fmt: skip
 USER_EVENTS: Final = (
     "user-logged-in", "token-stored", "token-insufficient", "consent-declined", "authorization-failed", "grant-revoked",
+    "user-erased",
 )  # fmt: skip
 EVENTS: Final = {
     **{name: f"ledger.default.idp.atlassian.{name}" for name in IDP_EVENTS},
@@ -64,7 +65,7 @@ SECRETS: Final = READING | WRITING
 
 AUTH_EVENTS: Final = {*EVENTS} & {
     "idp-registered", "scopes-withheld", "scopes-restored", "user-logged-in", "token-stored", "token-insufficient",
-    "consent-declined", "authorization-failed", "grant-revoked",
+    "consent-declined", "authorization-failed", "grant-revoked", "user-erased",
 }  # fmt: skip
 LOG: Final = {"the log", "what log there is"}
 LEADERS: Final = {"the log's leader", "the vault's leader", "what vault there is", "the sessions' leader"}
@@ -77,7 +78,10 @@ MAY: Final[dict[str, dict[str, set[str]]]] = {
     },
     "J03": {
         "operator": {*MANAGING, "$JS.API.INFO", "$JS.API.STREAM.LIST", "$JS.API.STREAM.NAMES"},
-        "auth": {"consumer CREATE KV_vault", "consumer INFO KV_vault.his", "consumer DELETE KV_vault.his"},
+        "auth": {
+            "PURGE KV_vault", "MSG.DELETE KV_vault",
+            "consumer CREATE KV_vault", "consumer INFO KV_vault.his", "consumer DELETE KV_vault.his",
+        },
         "provisioner": set(), "analyst": set(), GATEWAY: set(), READER: set(), COMMANDER: set(), EXCHANGER: set(),
         EVERYTHING: set(),
     },

@@ -14,7 +14,7 @@ import nats
 import pytest
 
 from scopefold.auth.core.seal import UnknownKek
-from scopefold.auth.store import buckets
+from scopefold.auth.store import declared
 from scopefold.cli.nats_server import NatsServer
 from scopefold.contracts.events import Event
 from scopefold.ledger.append import NewEvent, append
@@ -90,7 +90,7 @@ async def test_what_was_backed_up_comes_back_as_it_was(
     assert {**before, "created": None} == {**after, "created": None}
     nc = await nats.connect(other_nats.url)
     assert not await declare(Log(nc))  # it has the settings that the log needs
-    await buckets.declare(Log(nc).js)
+    await declared.declare(Log(nc).js)
     with pytest.raises(LogReplaced):  # who has read more than the backup holds must not go on as if nothing had been
         await begin(Log(nc), checkpoint)
     assert checkpoint.running_hash == (await catch_up(Log(nc), None, lambda *_: asyncio.sleep(0))).running_hash

@@ -39,6 +39,14 @@ def test_a_newcomer_finds_atlassian_registered_with_jira(up: Up) -> None:
         (("reconsent", "list"), "Nobody must consent again"),
         (("reconsent", "list", "--at", "1"), "as of event 1"),
         (("reconsent", "count", "--idp", "atlassian"), "Nobody must consent again"),
+        (("reconsent", "count", "--by", "connector"), "Nobody must consent again"),
+        (("reconsent", "list", "--sort", "deadline", "--scope", "read:me"), "Nobody must consent again"),
+        (("reconsent", "show", "u_nobody001"), "Nobody must consent again"),
+        (("reconsent", "export", "-o", "-"), '"user","idp","scope"'),
+        (("reconsent", "link", "u_nobody001", "--idp", "atlassian"), "No link for u_nobody001: nothing is missing"),
+        (("reconsent", "link", "--all", "--idp", "atlassian"), "There is no link to send"),
+        (("webhook", "dead"), "Every message was delivered"),
+        (("webhook", "retry", "--all"), "Every message was delivered"),
         (("keys", "list"), "EdDSA"),
         (("idp", "doctor", "atlassian"), "The token endpoint knows the app"),
         (("idp", "restore", "atlassian"), "Nothing was left out"),
@@ -365,3 +373,10 @@ def test_clearing_tokens_counts_asks_and_says_what_it_did(up: Up) -> None:
     assert "Cleared 0 tokens of 0 users." in scopefold(*line, "--yes").stdout
     refused = scopefold(*line[:2], *line[4:], "--yes", "--json")
     assert (1, "Nothing says which tokens") == (refused.returncode, problem_of(refused).title)
+
+
+def test_erasing_a_user_asks_first_and_knows_whom_it_does_not_know(up: Up) -> None:
+    line = ("user", "erase", "u_7Jt0m1mX2bq4nV9c", "--data", str(up.data))
+    assert (2, "Give --yes" in scopefold(*line).stderr) == (scopefold(*line).returncode, True)
+    refused = scopefold(*line, "--yes", "--json")
+    assert (1, "There is no such user") == (refused.returncode, problem_of(refused).title)

@@ -1,11 +1,17 @@
 """Looking before leaping: dry runs, who wants a scope, and pruning, as people type them."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from scopefold.cli.preview import Preview, PreviewedUser, show
+from scopefold.consent.whatif import Counts
+from scopefold.scopes.lint import Finding
 from tests.cli.command import Up, scopefold, told
+from tests.support.logs import deprovisioned, provisioned
 
 WIKI, JIRA = "identos.confluence-user", "identos.jira-user"
 LEFT = "read:confluence-content.all"
@@ -21,32 +27,36 @@ def answered(up: Up, *arguments: str) -> Any:
     return json.loads(ran(up, *arguments, "--json"))
 
 
+def line_of(shown: str, scope: str) -> str:
+    (line,) = [one for one in shown.splitlines() if one.startswith(f"{scope} ")]
+    return line
+
+
 def test_a_connector_comes_and_goes_and_its_scopes_are_pruned_each_told_before(up: Up) -> None:
     provision, deprovision = ("provision", WIKI, "--idp", "atlassian"), ("deprovision", WIKI)
     before = ran(up, "log", "verify")
     told_before = answered(up, "connector", *provision, "--dry-run")
     assert LEFT in told_before["preview"]["added"]
     shown = ran(up, "connector", *provision, "--dry-run")
-    assert ("Nothing was changed.", True) == (shown[:20], f"{LEFT} (0 have it)" in shown)
+    assert ("Nothing was changed.", True) == (shown[:20], line_of(shown, LEFT).split()[1:] == ["comes", "0", "users"])
     assert before == ran(up, "log", "verify")
 
     ran(up, "connector", *provision)
     assert told_before["preview"]["union"] == answered(up, "idp", "show", "atlassian")["union"]
     assert "nothing would change" in ran(up, "connector", *provision, "--dry-run")
     shown = ran(up, "connector", *deprovision, "--dry-run")
-    (line,) = [one for one in shown.splitlines() if one.startswith("wanted no more: ")]
-    assert (True, True) == (LEFT in line, "out of the union: nothing" in shown)
+    assert "stays, wanted by nobody" in line_of(shown, LEFT)
     assert "there is nothing to prune" in ran(up, "idp", "prune", "atlassian")
-    (line,) = [one for one in ran(up, "idp", "scopes", "atlassian").splitlines() if one.startswith(LEFT)]
-    assert WIKI == line.split()[1]
+    assert WIKI == line_of(ran(up, "idp", "scopes", "atlassian"), LEFT).split()[1]
 
     ran(up, "connector", *deprovision)
-    (line,) = [one for one in ran(up, "idp", "scopes", "atlassian").splitlines() if one.startswith(LEFT)]
-    assert "nobody" == line.split()[1]
+    assert "nobody" == line_of(ran(up, "idp", "scopes", "atlassian"), LEFT).split()[1]
     before = ran(up, "log", "verify")
     assert LEFT in answered(up, "idp", "prune", "atlassian")["removed"]
     asked = scopefold("idp", "prune", "atlassian", "--data", str(up.data))
-    assert (130, True) == (asked.returncode, "out of the union:" in asked.stdout), "nobody is there to say yes"
+    assert (130, True) == (asked.returncode, line_of(asked.stdout, LEFT).split()[1] == "leaves"), (
+        "nobody is there to say yes"
+    )
     assert before == ran(up, "log", "verify")
     done = scopefold("idp", "prune", "atlassian", "--scope", "read:jira-work", "--yes", "--data", str(up.data))
     assert (1, True) == (done.returncode, "Somebody wants what would be pruned" in done.stderr)
@@ -65,3 +75,45 @@ def test_every_scope_of_a_newcomers_union_is_wanted(up: Up) -> None:
     found = answered(up, "idp", "scopes", "atlassian")
     assert answered(up, "idp", "show", "atlassian")["union"] == [one["scope"] for one in found["items"]]
     assert [] == [one["scope"] for one in found["items"] if not one["wanted_by"]]
+
+
+USERS = Counts(users=12, must_consent=6, newly=3, more=2, no_longer=1, unknown=4, serves=5)
+FOUND = Preview(
+    idp="atlassian", seq=7, union=(), added=("a:new",), removed=(), released=("an:old",), requested=(),
+    held={"a:new": 5, "an:old": 1}, users=USERS, url_length=600, url_limit=8000,
+    findings=(Finding("exclusion", "soft", ("a:new",), ("x",), "They may clash."),),
+    asked_from=datetime(2026, 1, 15, 9, 30, tzinfo=UTC), items=(PreviewedUser("u_alice001", ("a:new",)),), next="more",
+)  # fmt: skip
+SHOWN = """\
+SCOPE   IN THE UNION             GRANTED BY NOW
+a:new   comes                    5 users
+an:old  stays, wanted by nobody  1 user
+
+must consent:     6 of 12 users
+because of this:  3 newly, 2 to more than now
+have all already: 5
+need no longer:   1
+not known of:     4
+asked for from:   2026-01-15 09:30:00Z, together with what else comes until then
+login's address:  600 of at most 8000 characters
+doubtful:         They may clash.
+
+USER        WOULD BE ASKED FOR
+u_alice001  a:new
+There are more; 1 are shown.
+"""
+
+
+def test_a_preview_is_shown_to_people(capsys: pytest.CaptureFixture[str]) -> None:
+    show(FOUND, provisioned("wiki", ("a:new",)))
+    assert SHOWN == capsys.readouterr().out
+
+
+def test_a_preview_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = Counts(users=1, must_consent=0, newly=0, more=0, no_longer=0, unknown=0, serves=0)
+    plain = replace(FOUND, added=(), released=(), users=nothing, findings=(), asked_from=None, items=(), next=None)
+    show(plain, deprovisioned("wiki"))
+    told = (
+        "The union stays as it is.\n\nmust consent:     0 of 1 user\nlogin's address:  600 of at most 8000 characters\n"
+    )
+    assert told == capsys.readouterr().out

@@ -9,15 +9,19 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
 
+from scopefold.auth.core.worklist import Filters
+from scopefold.auth.store.listing import Chosen, count, page
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.web.worklist import WorklistQuery
-from scopefold.auth.web.worklist import _worklist as service_answer
+from scopefold.auth.web.moment import AsOf
+from scopefold.auth.web.worklist import Moment
+from scopefold.auth.web.worklist import Worklist as Answer
 from scopefold.cli import main
 from scopefold.cli.answers import Worklist
 from scopefold.cli.nats_server import NatsServer
@@ -102,8 +106,18 @@ async def answered(log: Log, folder: Path, *, upto: int | None, limit: int) -> W
     try:
         await catch_up(log, None, projection.apply, until=upto)
         at = await time_of(log, upto) if upto else None
-        answer = await service_answer(projection, WorklistQuery(limit=limit), None, at)
-        return msgspec.json.decode(bytes(answer.body), type=Worklist)
+        assert projection.checkpoint is not None
+        moment = Moment(projection, AsOf(projection.checkpoint.seq, at), timedelta(0))
+        everyone = Chosen(filters=Filters())
+        found = await page(projection, everyone, "idp", after=None, limit=limit)
+        answer = Answer(
+            as_of=moment.as_of,
+            total=await count(projection, everyone),
+            unknown=projection.count("unknown"),
+            items=moment.listed(found.rows),
+            next=None,
+        )
+        return msgspec.json.decode(msgspec.json.encode(answer), type=Worklist)
     finally:
         await projection.close()
 

@@ -46,7 +46,8 @@ def test_applied_to_the_first_worklist_it_gives_the_second(log: list[Recorded], 
     assert now == applied(was, change)
     assert len(change.entered) - len(change.left) == len(now) - len(was)
     assert all(one.was != one.now for one in change.changed)
-    assert first != second or Difference((), (), (), ()) == change
+    assert len(was) == sum(change.before.values())
+    assert first != second or Difference(change.before, (), (), (), ()) == change
 
 
 @given(logs(), st.data())
@@ -90,7 +91,7 @@ def test_who_leaves_by_a_consent_and_who_by_a_deprovisioning_are_told_apart() ->
     ]
     assert ((), ()) == (change.entered, change.changed)
     (idp,) = change.idps
-    assert [READ] == [one.scope for one in idp.unneeded]
+    assert [(READ, [7])] == [(one.scope, [reason.cause.seq for reason in one.because]) for one in idp.unneeded]
     assert () == idp.union, "the union keeps what nobody needs any more"
 
 

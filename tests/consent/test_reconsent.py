@@ -8,6 +8,7 @@ from tests.support.logs import (
     JIRA,
     cleared,
     deprovisioned,
+    erased,
     insufficient,
     log_of,
     logged_in,
@@ -83,6 +84,13 @@ def test_a_user_whose_token_was_cleared_lacks_everything_that_is_needed_until_th
 def test_a_clearing_that_comes_after_the_next_token_does_not_mean_it() -> None:
     assert rows(*STORY, stored(ALICE, ECHOED, generation=2), cleared(ALICE)) == []
     assert rows(*STORY, cleared("u_nobody01")) == []
+
+
+def test_who_was_erased_is_on_no_worklist_whatever_comes_later() -> None:
+    assert rows(*STORY, erased(ALICE)) == []
+    assert rows(*STORY, erased(ALICE), stored(ALICE, ["read:me"], generation=9), cleared(ALICE, generation=9)) == []
+    assert rows(*STORY, erased(ALICE, idp="elsewhere")) == rows(*STORY), "an IdP at a time"
+    assert rows(erased(ALICE), *STORY) == []
 
 
 def test_nothing_that_is_said_of_a_cleared_token_changes_why_it_is_gone() -> None:

@@ -253,6 +253,7 @@ def test_renewals_in_a_row_are_one_line_and_one_that_changed_the_grant_is_its_ow
 ENDS: list[tuple[tuple[Event, ...], str]] = [
     ((), f"The log knows no token of {ALICE} at atlassian."),
     (BEGUN, f"{ALICE} has granted at atlassian everything that is needed there."),
+    ((*BEGUN, cleared(BOB)), f"{ALICE} has granted at atlassian everything that is needed there."),
     (
         (*BEGUN, provisioned("wiki", [READ])),
         f"{ALICE} must consent again at atlassian to {READ}, because Wiki (identos.wiki) needs it, since event 4 of"

@@ -90,7 +90,8 @@ LAST = Cause(9, START, "event-000009")
 def test_who_is_to_be_asked(
     profile: str, ungiven: tuple[Ungiven, ...], users_with: int, users_without: int, expected: Why
 ) -> None:
-    told = why(profile_named(profile), DRIVE, ungiven, users_with=users_with, users_without=users_without)
+    names = [one.scope for one in ungiven]
+    told = why(profile_named(profile), DRIVE, names, users_with=users_with, users_without=users_without)
     assert expected == told
 
 

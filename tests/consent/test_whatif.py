@@ -169,6 +169,15 @@ def test_after_the_trade_the_old_scopes_can_be_pruned_and_nobody_is_asked_for_it
     assert (*BASE, *GRANULAR) == replay(real).scopes.idps["atlassian"].union
 
 
+def test_whoever_has_a_scope_is_counted_under_every_spelling() -> None:
+    log = log_of(registered("ms", "microsoft", ()), stored(ALICE, ("https://graph.microsoft.com/Mail.Read",), idp="ms"))
+    found, _ = foretold(log, provisioned("mail", ("mail.read", "Mail.Send"), "ms"))
+    assert ({"mail.read": 1, "Mail.Send": 0}, ("Mail.Send",)) == (
+        found.holders,
+        tuple(lack.scope for lack in found.verdicts[0].asked),
+    )
+
+
 def test_a_preview_of_no_such_event_is_none() -> None:
     with pytest.raises(TypeError, match="TokenStored"):
         what_if(replay(log_of(*HISTORY)).scopes, [], at_place(9, stored(ALICE, BASE, evidence=REFRESH_TOKEN)))

@@ -14,7 +14,7 @@ from tests.support.logs import START, deprovisioned, provisioned, registered
 NOTHING = Grant((), ())
 A, B, C = (provisioned(name, (f"{name}:it",)) for name in ("a", "b", "c"))
 A_AND_MORE = provisioned("a", ("a:it", "a:more"), version="2.0.0")
-A_EITHER_WAY = provisioned("a", ("a:it",), alternatives=[("z:it",)])
+A_EITHER_WAY = provisioned("a", ("a:it", "a:more"), alternatives=[("z:it", "z:more")])
 SEARCH_A = provisioned("search", ("a:it",))
 
 
@@ -67,8 +67,19 @@ def test_who_lacks_everything_waits(events: list[tuple[float, Event]], now: floa
         ([(10, A), (40, A_AND_MORE)], ("a:it",), 41, 64),
         ([(10, A), (40, A_AND_MORE)], (), 41, None),
         ([(10, A), (40, SEARCH_A)], (), 41, None),
+        ([(10, A), (40, A_EITHER_WAY)], ("a:it",), 41, 64),
     ],
-    ids=["joined", "next", "joined-next", "after-next", "new-version", "old-need", "older-need"],
+    ids=[
+        "joined",
+        "next",
+        "joined-next",
+        "after-next",
+        "new-version",
+        "old-need",
+        "older-need",
+        "list-added",
+        "list-serves",
+    ],
 )
 def test_who_consented_before_waits_for_the_next_window(
     events: list[tuple[float, Event]], has: tuple[str, ...], now: float, until: float | None

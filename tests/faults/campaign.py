@@ -21,9 +21,9 @@ from scopefold.cli.failure import Failure
 from scopefold.cli.nats_server import NatsServer
 from scopefold.cli.newcomer import sandbox_atlassian, set_up
 from scopefold.cli.reach import ANALYST
-from scopefold.cli.reconsent import ask
 from scopefold.cli.relying_party import APP
 from scopefold.cli.stack import Plan, Stack, running
+from scopefold.cli.worklist import ask
 from scopefold.contracts.commands import DeprovisionConnector, ProvisionConnector
 from scopefold.ledger.log import Log, status
 from scopefold.ledger.read import LogGap, read
@@ -275,7 +275,7 @@ async def followed(apis: Apis, last_seq: int) -> list[Violation]:
     reached, told = 0, ""
     while time.monotonic() < deadline:
         try:
-            reached = ask(apis.auth, idp=None, at=None, limit=1).as_of.seq
+            reached = ask(apis.auth, limit="1").as_of.seq
         except Failure as failure:
             told = failure.problem.detail
         if reached >= last_seq:

@@ -261,7 +261,7 @@ async def log_in(where: Endpoints, person: str, browser: Browser) -> str | None:
     app = RelyingParty(where.auth)
     try:
         async with asyncio.timeout(LOGIN_SECONDS):
-            return await app.sign_in(browser, resource=RESOURCE, choose=press, seen=lambda *_: None)
+            return (await app.sign_in(browser, resource=RESOURCE, choose=press, seen=lambda *_: None)).user
     except (Lost, SignInFailed, TimeoutError, msgspec.ValidationError):
         return None
     finally:

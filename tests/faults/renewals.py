@@ -2,33 +2,66 @@
 
 A round: a user's token has come near its end, and every replica is asked for it at once, several times. The provider
 counts: exactly one renewal of each round, no refresh token sent twice, so that no family of tokens is revoked.
+
+In some rounds one replica more is asked first, and dies at a named place of the renewal; the others are asked while its
+lease still holds. Only where it dies between the provider's answer and the vault is the token lost, and told as lost.
 """
 
 import asyncio
 import random
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import httpx
 from msgspec import Struct
 
-from tests.auth.gateways import Gateway, access_token, atlassian, atlassian_seen
+from scopefold.contracts.events import TokenCleared
+from tests.auth.gateways import Gateway, access_token, asked_again, atlassian, atlassian_seen
 from tests.auth.world import App, Person, World, auth, new_world, until_ready
 from tests.support.logs import JIRA, provisioned
+from tests.support.process import Service
 
 Mode = Literal["calm", "slow", "leeway", "failing"]
 MODES: Final[tuple[Mode, ...]] = ("calm", "slow", "leeway", "failing")
+Place = Literal["renewal.begun", "renewal.answered", "renewal.stored"]
+PLACES: Final[tuple[Place, ...]] = ("renewal.begun", "renewal.answered", "renewal.stored")
+"""Where a replica dies."""
+REPLICAS: Final = (2, 3, 4)
 NAMES: Final = ("alice", "bob", "carol", "dave")
 USERS: Final = 24
 ASKED_OF_EACH: Final = 3
 MOST_LATENCY_MS: Final = 5_000
+DYING_AT_ONCE: Final = 4
+SHORT_SECONDS: Final = "6"
+"""How long a renewal may take at a replica that will die: the others are kept away for half as long again."""
+DEATH_SECONDS: Final = 20
+
+
+class Cell(Struct, frozen=True):
+    """What is tried: rounds in one mode, or with a death at one place, at so many replicas."""
+
+    mode: Mode | Place
+    replicas: int
+    rounds: int
+
+
+def plan(rounds: int) -> tuple[Cell, ...]:
+    """So many rounds, dealt out evenly to every mode and number of replicas; and deaths, a tenth as many."""
+    races = [(mode, count) for mode in MODES for count in REPLICAS]
+    deaths = [(place, count) for place in PLACES for count in REPLICAS]
+    return (
+        *(Cell(mode, count, max(1, rounds // len(races))) for mode, count in races),
+        *(Cell(place, count, max(1, rounds // 10 // len(deaths))) for place, count in deaths),
+    )
 
 
 class Raced(Struct, frozen=True):
-    """What came of the rounds of one mode."""
+    """What came of the rounds of one cell."""
 
-    mode: Mode
+    mode: Mode | Place
+    replicas: int
     rounds: int
     asked: int
     renewals: int
@@ -39,12 +72,18 @@ class Raced(Struct, frozen=True):
     """Answers that brought no token."""
     differing: int
     """Rounds in which not all who asked got the same token."""
+    lost: int = 0
+    """Tokens that the log tells as lost."""
 
     @property
     def holds(self) -> bool:
-        """One renewal a round, nothing sent twice, everybody served."""
-        wrong = (self.sent_twice, self.families_revoked, self.refused, self.differing)
-        return self.renewals == self.rounds and not any(wrong)
+        """One renewal a round, nothing sent twice, everybody served; or each token lost once, and told as lost."""
+        lost = self.rounds if self.mode == "renewal.answered" else 0
+        refused = self.asked if lost else 0
+        expected = (self.rounds, 0, lost, refused, 0, lost)  # a token sent twice ends its family at once
+        return expected == (
+            *(self.renewals, self.sent_twice, self.families_revoked, self.refused, self.differing, self.lost),
+        )
 
 
 class User(Struct, frozen=True):
@@ -78,7 +117,7 @@ async def near_the_end(world: World, app: App, users: Sequence[User]) -> list[st
 
 async def race(world: World, replicas: Sequence[str], seed: int, rounds: int, mode: Mode) -> Raced:
     """So many rounds in one mode, `USERS` at a time. `replicas` are their addresses."""
-    chance = random.Random(f"{seed} {mode}")
+    chance = random.Random(f"{seed} {mode} {len(replicas)}")
     refused = differing = asked = done = 0
     app, users = await world.register_client(), await users_of(world, min(USERS, rounds))
     before = await atlassian_seen(world)
@@ -94,6 +133,7 @@ async def race(world: World, replicas: Sequence[str], seed: int, rounds: int, mo
     after = await atlassian_seen(world)
     return Raced(
         mode=mode,
+        replicas=len(replicas),
         rounds=rounds,
         asked=asked,
         renewals=after["renewals"] - before["renewals"],
@@ -102,6 +142,49 @@ async def race(world: World, replicas: Sequence[str], seed: int, rounds: int, mo
         refused=refused,
         differing=differing,
     )
+
+
+async def die(world: World, replicas: Sequence[str], place: Place, rounds: int, directory: Path) -> Raced:
+    """So many rounds in which one replica more dies at this place; the others are asked then, all at once."""
+    app, users = await world.register_client(), await users_of(world, min(DYING_AT_ONCE, rounds))
+    before, answers, done = await atlassian_seen(world), list[list[str | None]](), 0
+    while done < rounds:
+        some = users[: rounds - done]
+        with ExitStack() as stack:
+            settings = {**world.settings, "renewal_seconds": SHORT_SECONDS, "crash_at": place}
+            dying = [stack.enter_context(auth(directory / f"dying-{done + n}", **settings)) for n in range(len(some))]
+            for one in dying:
+                await until_ready(one)
+            tokens = await near_the_end(world, app, some)
+            async with atlassian(world, refresh_leeway_seconds=0):
+                await asyncio.gather(*(_kill(*one) for one in zip(dying, some, tokens, strict=True)))
+                answers += await asyncio.gather(
+                    *(_ask(user, token, replicas) for user, token in zip(some, tokens, strict=True))
+                )
+        done += len(some)
+    after = await atlassian_seen(world)
+    idps = {user.idp for user in users}
+    lost = [one for idp in sorted(idps) for one in await world.said(TokenCleared, idp) if one.reason == "lost"]
+    return Raced(
+        mode=place,
+        replicas=len(replicas) + 1,
+        rounds=rounds,
+        asked=sum(map(len, answers)),
+        renewals=after["renewals"] - before["renewals"],
+        sent_twice=after["repeats"] - before["repeats"],
+        families_revoked=after["breaches"] - before["breaches"],
+        refused=sum(one is None for got in answers for one in got),
+        differing=sum(len(set(got)) != 1 for got in answers),
+        lost=len(lost),
+    )
+
+
+async def _kill(service: Service, user: User, token: str) -> None:
+    """Ask a replica that dies of it."""
+    with suppress(httpx.HTTPError):
+        answer = await user.gateway.exchange(token, at=service.url)
+        raise AssertionError(f"it did not die, and answered {answer.status_code}: {answer.text}")
+    await asyncio.to_thread(service.process.wait, DEATH_SECONDS)
 
 
 def _faults(mode: Mode, chance: random.Random) -> dict[str, Any]:
@@ -116,18 +199,24 @@ def _faults(mode: Mode, chance: random.Random) -> dict[str, Any]:
 async def _ask(user: User, token: str, replicas: Sequence[str]) -> list[str | None]:
     """Ask every replica at once, several times; the upstream tokens, None for a refusal."""
     places = [replica for replica in replicas for _ in range(ASKED_OF_EACH)]
-    answers = await asyncio.gather(*(user.gateway.exchange(token, at=place) for place in places))
+    answers = await asyncio.gather(*(asked_again(user.gateway, token, at=place) for place in places))
     return [answer.json().get("access_token") if answer.status_code == 200 else None for answer in answers]
 
 
-def campaign(
-    seed: int, rounds: int, directory: Path, *, modes: Sequence[Mode] = MODES, replicas: int = 3
-) -> list[Raced]:
-    """Every mode, one after the other, on a world of its own."""
+def campaign(seed: int, cells: Sequence[Cell], directory: Path) -> Iterator[Raced]:
+    """Every cell, one after the other, on one world; told as each is done."""
     with ExitStack() as stack:
         world = stack.enter_context(new_world(directory / "world"))
-        others = [stack.enter_context(auth(directory / f"replica-{n}", **world.settings)) for n in range(1, replicas)]
+        most = max(cell.replicas for cell in cells)
+        others = [stack.enter_context(auth(directory / f"replica-{n}", **world.settings)) for n in range(1, most)]
         for one in others:
             asyncio.run(until_ready(one))
-        places = [world.auth.url, *(one.url for one in others)]
-        return [asyncio.run(race(world, places, seed, rounds, mode)) for mode in modes]
+        urls = [world.auth.url, *(one.url for one in others)]
+        for number, cell in enumerate(cells):
+            match cell.mode:
+                case "renewal.begun" | "renewal.answered" | "renewal.stored" as place:
+                    own = directory / f"cell-{number}"
+                    own.mkdir()  # one of the replicas is the one that dies
+                    yield asyncio.run(die(world, urls[: cell.replicas - 1], place, cell.rounds, own))
+                case "calm" | "slow" | "leeway" | "failing" as mode:
+                    yield asyncio.run(race(world, urls[: cell.replicas], seed, cell.rounds, mode))

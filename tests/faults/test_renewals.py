@@ -12,24 +12,22 @@ import pytest
 from scopefold.contracts.events import TokenCleared, TokenStored
 from tests.auth.gateways import asked_again, atlassian, atlassian_seen
 from tests.auth.world import World, auth, new_world, until, until_ready
-from tests.faults.renewals import MODES, campaign, near_the_end, users_of
+from tests.faults.renewals import SHORT_SECONDS, Cell, campaign, near_the_end, users_of
 from tests.support.process import Service
 
 pytestmark = pytest.mark.faults
 SEED = 20261122
-SHORT: Final = "6"
-"""How long a renewal may take here, in seconds: who died in the middle of one keeps the others away for nine."""
 
 
 def test_replicas_that_race_renew_each_token_once(tmp_path: Path) -> None:
-    found = campaign(SEED, 8, tmp_path, modes=MODES[:2])
+    found = list(campaign(SEED, [Cell("calm", 3, 8), Cell("slow", 3, 8)], tmp_path))
     assert [] == [one for one in found if not one.holds]
     assert sum(one.asked for one in found) == 2 * 8 * 9
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with new_world(tmp_path_factory.mktemp("renewals"), renewal_seconds=SHORT) as running:
+    with new_world(tmp_path_factory.mktemp("renewals"), renewal_seconds=SHORT_SECONDS) as running:
         yield running
 
 
@@ -45,7 +43,9 @@ def test_a_replica_that_dies_leaves_no_loop_behind(world: World, tmp_path: Path)
     """All at once, since each waits for the lease of its dead to run out."""
     with ExitStack() as stack:
         dying = {
-            place: stack.enter_context(auth(tmp_path / place, **world.settings, renewal_seconds=SHORT, crash_at=place))
+            place: stack.enter_context(
+                auth(tmp_path / place, **world.settings, renewal_seconds=SHORT_SECONDS, crash_at=place)
+            )
             for place in CRASHES
         }
         asyncio.run(die_and_are_followed(world, dying))

@@ -27,7 +27,7 @@ def careless(path: Path) -> Iterator[str]:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
             sides = (node.left, node.comparators[0])
-            if any(isinstance(side, CONSTANTS) for side in sides):
+            if any(isinstance(side, CONSTANTS) or short_of(side).isupper() for side in sides):
                 continue
             if any(SECRET.search(name) and not PUBLIC.search(name) for name in map(short_of, sides)):
                 yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"

@@ -5,18 +5,17 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.support.debian import installed
 from tests.support.served import serving
 
 PACKAGES: Final = ("apache2-bin", "libapache2-mod-auth-openidc")
 MODULES: Final = Path("/usr/lib/apache2/modules")
-INSTALL_SECONDS: Final = 300
 WHAT_TO_DO: Final = f"no Apache with mod_auth_openidc (Debian: apt-get install {' '.join(PACKAGES)})"
 LOADED: Final = ("mpm_event", "authn_core", "authz_core", "authz_user", "dir", "headers", "auth_openidc")
 
@@ -24,19 +23,6 @@ LOADED: Final = ("mpm_event", "authn_core", "authz_core", "authz_user", "dir", "
 def find() -> str | None:
     """The path of an Apache that has the module."""
     return shutil.which("apache2") if (MODULES / "mod_auth_openidc.so").exists() else None
-
-
-def install() -> str | None:
-    """Install Debian's where this may use apt-get. It starts no service: the packages are the program alone."""
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
-        return None
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    get = [apt, "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
-    for command in (get, [apt, "update", "-qq"], get):
-        if find() is None:
-            subprocess.run(command, env=quiet, timeout=INSTALL_SECONDS, capture_output=True, check=False)
-    return find()
 
 
 @contextmanager
@@ -67,7 +53,7 @@ def running(apache: str, directory: Path, port: int, configuration: str) -> Iter
 
 def main() -> int:
     """Make sure of one where that is possible; say so where it is not."""
-    if find() is None and install() is None:
+    if find() is None and installed(PACKAGES, find) is None:
         print(f"{WHAT_TO_DO}: its tests will be skipped", file=sys.stderr)
     return 0
 

@@ -22,6 +22,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import PUBLISHERS, Recorded
@@ -130,6 +131,10 @@ def cleared(user: str, *, generation: int = 1, reason: str = "revoked", idp: str
     return TokenCleared(user=user, idp=idp, generation=generation, reason=reason)
 
 
+def erased(user: str, idp: str = "atlassian") -> UserErased:
+    return UserErased(user=user, idp=idp)
+
+
 def at_place(seq: int, event: Event, event_id: str | None = None) -> Recorded:
     """The event as the log has it at this place; each place is one second after the one before it."""
     publisher = PUBLISHERS[type(event)] or "jira-gateway"
@@ -190,7 +195,7 @@ def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Ev
     if kind == 3:
         return deprovisioned(random.choice(NAMES), idp)
     if kind == 4:
-        return logged_in(user, idp)
+        return erased(user, idp) if random.random() < 0.1 else logged_in(user, idp)
     if kind == 5:
         attempt = f"attempt-{random.randint(0, 999):03}"
         return ConsentDeclined(attempt=attempt, idp=idp, client=CLIENT, user=user, requested=some)

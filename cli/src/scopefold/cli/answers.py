@@ -82,10 +82,11 @@ class AsOf(Struct, frozen=True):
 
 
 class ListedRow(Row, frozen=True):
-    """One user on the worklist, and by scope why the grant lacks it."""
+    """One user on the worklist, and by scope why the grant lacks it and what comes next."""
 
     why: dict[str, str] = {}
     asked_from: datetime | None = None
+    next_steps: dict[str, str] = {}
 
 
 class Worklist(Struct, frozen=True):
@@ -96,6 +97,22 @@ class Worklist(Struct, frozen=True):
     unknown: int
     items: tuple[ListedRow, ...]
     next: str | None = None
+
+
+class Tally(Struct, frozen=True):
+    """How many users of an IdP are on the worklist for this."""
+
+    idp: str
+    name: str
+    users: int
+
+
+class Counts(Struct, frozen=True):
+    """The worklist, counted."""
+
+    as_of: AsOf
+    total: int
+    items: tuple[Tally, ...]
 
 
 class AnyOf(Struct, frozen=True):

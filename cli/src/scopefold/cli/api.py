@@ -1,7 +1,7 @@
 """Talk to a service's HTTP API: Structs in and out, its problems as failures of this command."""
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import httpx
 import msgspec
@@ -64,6 +64,21 @@ class Api:
         if answer.is_success:
             return Reply(answer.status_code, answer.content)
         raise Failure(REFUSED, problem_in(answer))
+
+    def download(self, path: str, params: Mapping[str, str], into: BinaryIO) -> None:
+        """Read an answer of any length into a file. Raises `Failure` as `call`, also where it ends too early."""
+        headers = {"authorization": f"Bearer {self._token.reveal()}"}
+        try:
+            with httpx.stream("GET", self.url + path, params=params, headers=headers, timeout=CALL_SECONDS) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise Failure(REFUSED, problem_in(answer))
+                for chunk in answer.iter_bytes():
+                    into.write(chunk)
+        except httpx.InvalidURL as error:
+            raise unreachable(f"{self.service} has no usable address", f"{self.url}: {error}") from None
+        except httpx.HTTPError as error:
+            raise unreachable(f"Cannot read all that {self.service} answers", f"{self.url}: {error}") from None
 
 
 def problem_in(answer: httpx.Response) -> Problem:

@@ -50,7 +50,7 @@ directory_argument = click.argument("directory", type=click.Path(path_type=Path,
 def create(*, where: Where, directory: Path, json_wanted: bool) -> None:
     """Copy everything that must be kept into a new DIRECTORY, while all runs."""
     with server_half():
-        from scopefold.auth.store.buckets import CLIENTS, CONSENTS, DYNAMIC, VAULT
+        from scopefold.auth.store.declared import CLIENTS, CONSENTS, DYNAMIC, VAULT
     # The log first: a vault that knows more than the log heals, a log that knows more than the vault does not.
     streams = [STREAM, *(f"KV_{bucket}" for bucket in (VAULT, CLIENTS, DYNAMIC, CONSENTS))]
     try:

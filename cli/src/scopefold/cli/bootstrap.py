@@ -1,6 +1,6 @@
 """Declare what Scopefold keeps on the bus. Part of the server half: needs scopefold[server]."""
 
-from scopefold.auth.store import buckets
+from scopefold.auth.store import declared
 from scopefold.cli.connected import connected
 from scopefold.cli.failure import refused
 from scopefold.cli.reach import Reach
@@ -14,5 +14,5 @@ async def declare_all(reach: Reach, *, replicas: int) -> bool:
             created = await declare(log, replicas=replicas)
         except LogMisdeclared as error:
             raise refused("The log on this bus is not safe", str(error)) from None
-        await buckets.declare(log.js, replicas=replicas)
+        await declared.declare(log.js, replicas=replicas)
         return created

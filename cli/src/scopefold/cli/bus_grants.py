@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
-from scopefold.auth.store import buckets
+from scopefold.auth.store import declared
 from scopefold.cli.reach import ANALYST, OPERATOR
 from scopefold.contracts.commands import command_filter
 from scopefold.contracts.events import Event
@@ -65,7 +65,9 @@ def grants_of(service: Registered, tenant: str) -> Grants:
             return Grants(calls=(*declare, command_filter(tenant)), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
         case "auth":
             look = (LOOK_AT_LOG, f"{API}.STREAM.MSG.GET.{STREAM}")
-            written = (*_events(tenant, AUTH, None), *_keeping(buckets.NAMES))
+            # To erase users. Whoever writes the vault could empty it in any case.
+            erase = [f"{API}.STREAM.{verb}.KV_{declared.VAULT}" for verb in ("PURGE", "MSG.DELETE")]
+            written = (*_events(tenant, AUTH, None), *_keeping(declared.NAMES), *erase)
             hears, serves = (tenant_filter(tenant),), (exchange_filter(tenant),)
             return Grants(calls=(*look, *written), reads=(READ_LOG,), hears=hears, serves=serves)
         case "provisioner":
@@ -109,4 +111,4 @@ def _keeping(names: Iterable[str]) -> tuple[str, ...]:
             f"{API}.CONSUMER.DELETE.{stream}.*",
             f"$JS.FC.{stream}.>",
         ]
-    return (*found, *(f"{API}.STREAM.CREATE.KV_{name}" for name in buckets.IN_MEMORY))
+    return (*found, *(f"{API}.STREAM.CREATE.KV_{name}" for name in declared.IN_MEMORY))

@@ -20,6 +20,7 @@ COMMANDS: Final = (
     "keys",
     "vault",
     "reconsent",
+    "webhook",
     "log",
     "bus",
     "backup",

@@ -171,11 +171,13 @@ def _dry_run(where: Where, command: ProvisionConnector | DeprovisionConnector, l
 def _tell(found: DryRun, json_wanted: bool) -> None:
     if json_wanted:
         click.echo(msgspec.json.encode(found))
-    elif found.preview is None:
+    elif found.event is None or found.preview is None:
         click.echo("It is so already: nothing would change.")
     else:
-        click.echo(f"Nothing was changed. At {found.preview.idp}, as of event {found.preview.seq}, this would happen:")
-        preview.show(found.preview)
+        click.echo(
+            f"Nothing was changed. At {found.preview.idp}, as of event {found.preview.seq}, this would happen:\n"
+        )
+        preview.show(found.preview, found.event)
 
 
 def _keyed(key: str | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from scopefold.cli.extra import server_half
 from scopefold.cli.failure import Failure, refused
 
 if TYPE_CHECKING:
-    from scopefold.cli.story import World
+    from scopefold.cli.story_world import World
 
 
 @click.command("demo")
@@ -22,7 +22,7 @@ def demo() -> None:
     # Authlib announces a change of its own while it is imported, which is no news to who watches the story.
     with server_half(), warnings.catch_warnings(record=True):
         from scopefold.cli.stack import Plan, running
-        from scopefold.cli.story import World
+        from scopefold.cli.story_world import World
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
@@ -40,7 +40,8 @@ def demo() -> None:
 
 def _play(world: "World") -> int:
     """Play every step; how many there are. Raises `Failure` at the first that is not as told."""
-    from scopefold.cli.story import STEPS, NotAsTold
+    from scopefold.cli.story import STEPS
+    from scopefold.cli.story_world import NotAsTold
 
     for number, step in enumerate(STEPS, start=1):
         click.echo(f"\n{number}. {step.title}")

@@ -118,12 +118,13 @@ def prune(*, where: Where, name: str, named: tuple[str, ...], yes: bool, json_wa
         click.echo(auth.call("GET", f"/v1/idps/{quote(name, safe='')}").body if json_wanted else nothing)
         return
     if not yes:
-        told = preview.ask(auth, ScopesPruned(idp=name, scopes=scopes, by="operator"), preview.LISTED)
+        event = ScopesPruned(idp=name, scopes=scopes, by="operator")
+        told = preview.ask(auth, event, preview.LISTED)
         if json_wanted:
             click.echo(msgspec.json.encode(told))
             return
-        preview.show(told)
-        if not click.confirm(f"Prune {len(told.removed)} of the union's scopes at {name}?"):
+        preview.show(told, event)
+        if not click.confirm(f"\nPrune the union at {name} of {len(told.removed)} scopes?"):
             click.echo("Nothing was pruned.")
             return
     changed, body, idp = _change(where, name, "pruned", scopes)

@@ -15,7 +15,7 @@ from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.reconsent import connectors_of, scopes_of
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
-from scopefold.consent.difference import Changed, Difference, IdpChange, Left, Moved, Reason, difference, rows_of
+from scopefold.consent.difference import Changed, Difference, IdpChange, Left, Moved, Reason, difference
 from scopefold.consent.reconsent import EMPTY, Row, State, replay
 from scopefold.contracts.recorded import Recorded
 from scopefold.contracts.subjects import OF_IDPS
@@ -24,7 +24,7 @@ from scopefold.ledger.log import Log
 TOGETHER: Final = 20_000
 """How many events are folded in one go: each go costs a copy of what there is by then."""
 
-NOW: Final = {"covered": "covers everything", "unknown": "not known"}
+NOW: Final = {"covered": "covers everything", "unknown": "not known", "erased": "erased"}
 
 
 class Totals(Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ async def _diff(reach: Reach, tenant: str, first: str, second: str | None, idp: 
         before, _ = await _folded(log, tenant, EMPTY, 0, begin.seq)
         after, between = await _folded(log, tenant, before, begin.seq, end.seq)
     found = _at(idp, difference(before, after, between))
-    on_it = sum(idp in (None, at) for at, _ in rows_of(before))
+    on_it = sum(found.before.values())
     return Diff(
         first=begin,
         second=end,
@@ -115,6 +115,7 @@ def _at(idp: str | None, found: Difference) -> Difference:
     if idp is None:
         return found
     return Difference(
+        before={name: count for name, count in found.before.items() if name == idp},
         entered=tuple(row for row in found.entered if row.idp == idp),
         left=tuple(one for one in found.left if one.was.idp == idp),
         changed=tuple(one for one in found.changed if one.now.idp == idp),
@@ -129,19 +130,26 @@ def _show(found: Diff) -> None:
         f"{totals.after}: {totals.entered} entered it, {totals.left} left it, {totals.changed} changed on it."
     )
     for change in found.idps:
-        for what, moved in (
-            ("is asked for", change.union),
-            ("is asked no more for", change.pruned),
-            ("needs", change.needed),
-            ("needs no more", change.unneeded),
-            ("leaves out", change.withheld),
-            ("asks again for", change.restored),
-        ):
-            for one in moved:
-                click.echo(f"{change.idp} {what} {one.scope}: {_reasons(one)}.")
+        _show_idp(change)
     _section("Entered", totals.entered, [_entered(row) for row in found.entered], ["lacks", "because of", "since"])
     _section("Left", totals.left, [_left(one) for one in found.left], ["lacked", "now", "because of"])
     _section("Changed", totals.changed, [_changed(one) for one in found.changed], ["lacked", "lacks", "because of"])
+
+
+def _show_idp(change: IdpChange) -> None:
+    for what, moved in (
+        ("is asked for", change.union),
+        ("is asked no more for", change.pruned),
+        ("needs", change.needed),
+        ("needs no more", change.unneeded),
+        ("leaves out", change.withheld),
+        ("asks again for", change.restored),
+    ):
+        by_reasons: dict[str, list[str]] = {}
+        for one in moved:
+            by_reasons.setdefault(_reasons(one), []).append(one.scope)
+        for reasons, scopes in by_reasons.items():
+            click.echo(f"{change.idp} {what} {' '.join(scopes)}: {reasons}.")
 
 
 def _section(title: str, total: int, rows: Sequence[list[str]], headers: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from scopefold.cli.api import Api
 from scopefold.cli.table import instant, show_table
 from scopefold.consent.whatif import Counts, Hypothetical
-from scopefold.contracts.events import ConnectorDeprovisioned
+from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
 from scopefold.scopes.lint import Finding
 
 LISTED = 20
@@ -55,34 +55,37 @@ def ask(auth: Api, event: Hypothetical, limit: int) -> Preview:
     return auth.call("POST", "/v1/previews", body=Asked(event, who, limit)).decoded(Preview)
 
 
-def show(found: Preview) -> None:
-    """Print a preview for people."""
+def show(found: Preview, event: Hypothetical) -> None:
+    """Print a preview for people: what becomes of the union, of how many users, of whom."""
+    scopes = [(scope, "comes") for scope in found.added]
+    scopes += [(scope, "leaves") for scope in found.removed]
+    scopes += [(scope, "stays, wanted by nobody") for scope in found.released]
+    rows = [[scope, how, _users(found.held.get(scope, 0))] for scope, how in scopes]
+    show_table(["scope", "in the union", "granted by now"], rows, empty="The union stays as it is.")
+    click.echo()
     users = found.users
-    for label, value in (
-        ("into the union", _counted(found, found.added)),
-        ("out of the union", _counted(found, found.removed)),
-        ("wanted no more", _counted(found, found.released)),
-        ("users known", str(users.users)),
-        ("must consent", f"{users.must_consent}: {users.newly} newly, {users.more} to more than now"),
-        ("need no longer", str(users.no_longer)),
-        ("have all already", str(users.serves)),
-        ("not known of", str(users.unknown)),
-        ("login's address", f"{found.url_length} characters; at most {found.url_limit} are sure to work"),
-    ):
-        click.echo(f"{label + ':':18}{value}")
+    lines = [("must consent", f"{users.must_consent} of {_users(users.users)}")]
+    if users.newly or users.more:
+        lines.append(("because of this", f"{users.newly} newly, {users.more} to more than now"))
+    if isinstance(event, ConnectorProvisioned):
+        lines.append(("have all already", str(users.serves)))
+    if users.no_longer:
+        lines.append(("need no longer", str(users.no_longer)))
+    if users.unknown:
+        lines.append(("not known of", str(users.unknown)))
     if found.asked_from is not None:
-        click.echo(
-            f"{'asked for from:':18}{instant(found.asked_from)}, together with what else is installed until then"
-        )
-    for one in found.findings:
-        click.echo(f"{'wrong' if one.severity == 'hard' else 'doubtful'}: {one.says}")
+        lines.append(("asked for from", f"{instant(found.asked_from)}, together with what else comes until then"))
+    lines.append(("login's address", f"{found.url_length} of at most {found.url_limit} characters"))
+    lines += [("wrong" if one.severity == "hard" else "doubtful", one.says) for one in found.findings]
+    for label, value in lines:
+        click.echo(f"{label + ':':18}{value}")
     if found.items:
         click.echo()
-        show_table(["user", "scopes"], [[one.user, " ".join(one.scopes)] for one in found.items], empty="")
+        header = "no longer asked for" if isinstance(event, ConnectorDeprovisioned) else "would be asked for"
+        show_table(["user", header], [[one.user, " ".join(one.scopes)] for one in found.items], empty="")
     if found.next is not None:
-        click.echo(f"and more; {len(found.items)} are shown.")
+        click.echo(f"There are more; {len(found.items)} are shown.")
 
 
-def _counted(found: Preview, scopes: tuple[str, ...]) -> str:
-    """The scopes, each with how many users have granted it."""
-    return ", ".join(f"{scope} ({found.held.get(scope, 0)} have it)" for scope in scopes) or "nothing"
+def _users(number: int) -> str:
+    return "1 user" if number == 1 else f"{number} users"

@@ -1,19 +1,22 @@
 """`scopefold reconsent`: which users must consent again, to what, since when and because of what?"""
 
+from collections.abc import Iterator
 from typing import Final
 
 import click
 import msgspec
 
-from scopefold.cli.answers import ListedRow, Worklist
-from scopefold.cli.api import Api
+from scopefold.cli.answers import Counts, ListedRow, Worklist
+from scopefold.cli.failure import usage
+from scopefold.cli.reconsent_export import export
+from scopefold.cli.reconsent_links import link
 from scopefold.cli.sealed import segments_option
 from scopefold.cli.sealed_worklist import sealed_worklist
-from scopefold.cli.table import instant, show_table
+from scopefold.cli.table import instant, plain, show_table
 from scopefold.cli.where import Where, as_json, at_option, located
+from scopefold.cli.worklist import PAGE, ask, narrowed
 from scopefold.consent.reconsent import Row
 
-PAGE = 500
 MOST_PAGES = 20_000
 
 
@@ -22,69 +25,107 @@ def reconsent() -> None:
     """Who must consent again?"""
 
 
+for part in (export, link):
+    reconsent.add_command(part)
+
+
 from_segments = segments_option("Answer from these sealed segments alone, without the service.")
 
 
 @reconsent.command("list")
-@click.option("--idp", help="At this identity provider alone.")
-@at_option
+@narrowed
+@click.option("--sort", type=click.Choice(["idp", "user", "since", "deadline"]), default="idp", show_default=True)
 @click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True, help="At most so many users.")
 @click.option("--all", "everyone", is_flag=True, help="All users, however many.")
 @from_segments
 @as_json
 @located
 def list_(
-    *, where: Where, idp: str | None, at: str | None, limit: int, everyone: bool, place: str | None, json_wanted: bool
+    *,
+    where: Where,
+    asked: dict[str, str],
+    sort: str,
+    limit: int,
+    everyone: bool,
+    place: str | None,
+    json_wanted: bool,
 ) -> None:
-    """List the users who must consent again: to what, because of which connector, since which event."""
+    """List the users who must consent again: to what, because of which connector, since when, and what is next."""
     if place is not None:
-        found = sealed_worklist(place, where, idp=idp, at=at, limit=None if everyone else limit)
+        asked = {**asked, **({"sort": sort} if sort != "idp" else {})}
+        found = _from_segments(place, where, asked, limit=None if everyone else limit)
     else:
-        found = _from_service(where, idp=idp, at=at, limit=limit, everyone=everyone)
+        found = _from_service(where, {**asked, "sort": sort}, limit=limit, everyone=everyone)
     if json_wanted:
         click.echo(msgspec.json.encode(found))
     else:
         show(found)
 
 
-def _from_service(where: Where, *, idp: str | None, at: str | None, limit: int, everyone: bool) -> Worklist:
+def _from_segments(place: str, where: Where, asked: dict[str, str], *, limit: int | None) -> Worklist:
+    """Raises `Failure`."""
+    if more := asked.keys() - {"idp", "at"}:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(more))
+        raise usage(f"{flags} cannot be used with --segments", "Ask the segments with `scopefold log sql` instead")
+    return sealed_worklist(place, where, idp=asked.get("idp"), at=asked.get("at"), limit=limit)
+
+
+def _from_service(where: Where, asked: dict[str, str], *, limit: int, everyone: bool) -> Worklist:
     auth = where.auth()
-    found = ask(auth, idp=idp, at=at, limit=PAGE if everyone else limit)
+    found = ask(auth, **asked, limit=str(PAGE if everyone else limit))
     items = list(found.items)
     page = found
     for _ in range(MOST_PAGES):
         if not everyone or page.next is None:
             break
         # Later pages are asked for as of the first one, so that all of them tell of one moment.
-        page = ask(auth, idp=idp, at=at or str(found.as_of.seq), limit=PAGE, cursor=page.next)
+        page = ask(auth, **{"at": str(found.as_of.seq), **asked}, limit=str(PAGE), cursor=page.next)
         items += page.items
     return msgspec.structs.replace(found, items=tuple(items), next=page.next)
 
 
-@reconsent.command("count")
+@reconsent.command("show")
+@click.argument("user")
 @click.option("--idp", help="At this identity provider alone.")
 @at_option
+@as_json
+@located
+def show_user(where: Where, user: str, idp: str | None, at: str | None, json_wanted: bool) -> None:
+    """Show all that is known of why one user must consent again, and what happens next."""
+    asked = {name: value for name, value in {"user": user, "idp": idp, "at": at}.items() if value is not None}
+    found = ask(where.auth(), **asked)
+    if json_wanted:
+        click.echo(msgspec.json.encode(found))
+        return
+    click.echo(summary(found))
+    for row in found.items:
+        for line in explained(row):
+            click.echo(plain(line))
+
+
+@reconsent.command("count")
+@narrowed
+@click.option("--by", type=click.Choice(["idp", "connector", "scope", "why", "group"]), help="Parted by this.")
 @from_segments
 @as_json
 @located
-def count(where: Where, idp: str | None, at: str | None, place: str | None, json_wanted: bool) -> None:
-    """Count the users who must consent again."""
-    if place is not None:
-        found = sealed_worklist(place, where, idp=idp, at=at, limit=0)
-    else:
-        found = ask(where.auth(), idp=idp, at=at, limit=1)
+def count(where: Where, asked: dict[str, str], by: str | None, place: str | None, json_wanted: bool) -> None:
+    """Count the users who must consent again. Parted by what, it can be narrowed by --idp, --connector and --scope."""
+    if by is not None and place is not None:
+        raise usage("--by cannot be used with --segments", "Ask the segments with `scopefold log sql` instead")
+    if by is not None:
+        reply = where.auth().call("GET", "/v1/reconsent/counts", params={**asked, "by": by})
+        if json_wanted:
+            click.echo(reply.body)
+            return
+        counted = [[one.idp, one.name or "the IdP itself", str(one.users)] for one in reply.decoded(Counts).items]
+        show_table(["idp", by, "users"], counted, empty="Nobody must consent again.")
+        return
+    found = ask(where.auth(), **asked, limit="1") if place is None else _from_segments(place, where, asked, limit=0)
     if json_wanted:
-        counted = {"as_of": found.as_of, "total": found.total, "unknown": found.unknown}
-        click.echo(msgspec.json.encode(counted))
+        click.echo(msgspec.json.encode({"as_of": found.as_of, "total": found.total, "unknown": found.unknown}))
     else:
         click.echo(summary(found))
-
-
-def ask(auth: Api, *, idp: str | None, at: str | None, limit: int, cursor: str | None = None) -> Worklist:
-    """One page of the worklist."""
-    wanted = {"idp": idp, "at": at, "limit": str(limit), "cursor": cursor}
-    params = {name: value for name, value in wanted.items() if value is not None}
-    return auth.call("GET", "/v1/reconsent", params=params).decoded(Worklist)
 
 
 def summary(found: Worklist) -> str:
@@ -102,10 +143,14 @@ def show(found: Worklist) -> None:
         return
     click.echo()
     rows = [
-        [row.user, row.idp, scopes_of(row), connectors_of(row), why(row), instant(row.since.at), str(row.since.seq)]
+        [
+            *(row.user, row.idp, scopes_of(row), connectors_of(row), why(row), next_of(row)),
+            *(instant(row.since.at), str(row.since.seq), instant(row.dies.at) if row.dies else ""),
+        ]
         for row in found.items
     ]
-    show_table(["user", "idp", "missing scopes", "because of", "why", "since", "event"], rows, empty="")
+    headers = ["user", "idp", "missing scopes", "because of", "why", "next", "since", "event", "token dies"]
+    show_table(headers, rows, empty="")
     if len(found.items) < found.total:
         click.echo(f"\n{len(found.items)} of {found.total} shown; --all shows all.")
 
@@ -128,6 +173,53 @@ def why(row: ListedRow) -> str:
     """Why the grant lacks it, and so who can mend that."""
     told = ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
     return told if row.asked_from is None else f"{told}; asked for from {instant(row.asked_from)}"
+
+
+NEXT: Final = {
+    "next-login": "asked at the next login",
+    "send-link": "send a link",
+    "restore": "an operator must restore it",
+    "mend-app": "the provider's app must get it",
+    "register-idp": "the IdP must be registered",
+}
+KNOWN_BY: Final = {
+    "echoed": "the IdP said so",
+    "assumed": "the IdP did not say: taken as asked",
+    "probed": "it was looked up",
+    "disproved": "the IdP said so, and a call has shown otherwise",
+}
+DIES: Final = {
+    "idle": "unless it is used before",
+    "absolute": "whatever is done",
+    "access": "nothing came to renew it with",
+}
+
+
+def next_of(row: ListedRow) -> str:
+    """What happens next."""
+    return ", ".join(dict.fromkeys(NEXT.get(one, one) for one in row.next_steps.values()))
+
+
+def explained(row: ListedRow) -> Iterator[str]:
+    """Everything that is known of one row, a line each."""
+    yield ""
+    yield f"{row.user} at {row.idp}, since {instant(row.since.at)}, event {row.since.seq}"
+    for lack in row.missing:
+        yield f"  {lack.scope}: {WHY.get(row.why.get(lack.scope, ''), '?')}"
+        for because in lack.because:
+            who = f"{because.connector} {because.version or ''}".rstrip() if because.connector else "the IdP itself"
+            yield f"    needed by {who}, since {instant(because.cause.at)}, event {because.cause.seq}"
+        for report in row.reports:
+            if lack.scope in report.missing:
+                seen = f"since {instant(report.cause.at)}, event {report.cause.seq}"
+                yield f"    missed by {report.publisher} for {report.resource_type}, {seen}"
+        yield f"    next: {NEXT.get(row.next_steps.get(lack.scope, ''), '?')}"
+    granted = KNOWN_BY.get(row.known_by, row.known_by)
+    if row.cleared is not None:
+        granted = f"there is no token ({row.cleared.reason})"
+    yield f"  what is granted: {granted}, event {row.stored.seq} of {instant(row.stored.at)}"
+    if row.dies is not None:
+        yield f"  the token dies at {instant(row.dies.at)}, {DIES[row.dies.by]}"
 
 
 def connectors_of(row: Row) -> str:

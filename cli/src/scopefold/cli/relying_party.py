@@ -42,14 +42,21 @@ class Tokens(Struct, frozen=True):
     id_token: str
 
 
+class SignedIn(Struct, frozen=True):
+    """Who signed in, verified, and the access token that the app got for calls on their behalf."""
+
+    user: str
+    access_token: str
+
+
 class RelyingParty:
     """The app, which trusts one issuer."""
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
 
-    async def sign_in(self, browser: Browser, *, resource: str, choose: Choose, seen: Seen) -> str:
-        """Send a browser through the whole flow; the verified user id. Raises `SignInFailed`, `Lost`."""
+    async def sign_in(self, browser: Browser, *, resource: str, choose: Choose, seen: Seen) -> SignedIn:
+        """Send a browser through the whole flow. Raises `SignInFailed`, `Lost`."""
         metadata = await _fetched(f"{self.issuer}/.well-known/openid-configuration", Metadata)
         verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
         async with AsyncOAuth2Client(
@@ -73,7 +80,7 @@ class RelyingParty:
             except httpx.HTTPError as error:
                 raise SignInFailed(f"{metadata.token_endpoint} does not answer: {error!r}") from None
         tokens = msgspec.convert(dict(answer), Tokens)
-        return await self._verified(metadata, tokens.id_token, nonce)
+        return SignedIn(await self._verified(metadata, tokens.id_token, nonce), tokens.access_token)
 
     async def _verified(self, metadata: Metadata, id_token: str, nonce: str) -> str:
         """The subject of an id_token that passes OpenID Connect Core 1.0, section 3.1.3.7."""

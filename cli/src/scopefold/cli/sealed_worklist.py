@@ -1,7 +1,8 @@
 """The worklist from segments alone: the service's answer, without the service and without the bus."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from scopefold.cli.answers import AsOf, ListedRow, Worklist
 from scopefold.cli.extra import analysis_part
@@ -9,7 +10,8 @@ from scopefold.cli.reach import ANALYST
 from scopefold.cli.sealed import moment_of, now, store_at, told_plainly
 from scopefold.cli.where import Where
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reasons import reasons
+from scopefold.consent.next_step import next_steps
+from scopefold.consent.reasons import reasons, standing_of
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why
 
@@ -44,10 +46,7 @@ async def _listed(place: str, where: Where, idp: str | None, at: str | None, lim
         as_of=AsOf(upto, last_at),
         total=past.worklist.count("missing", idp),
         unknown=past.worklist.count("unknown", idp),
-        items=tuple(
-            ListedRow(**{name: getattr(row, name) for name in Row.__struct_fields__}, why=dict(why.of(row)))
-            for row in rows
-        ),
+        items=tuple(why.told(row, last_at or now()) for row in rows),
         next=None,
     )
 
@@ -60,7 +59,14 @@ class _Whys:
         self._ungiven: dict[str, dict[str, int]] = {}
         self._counted: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def of(self, row: Row) -> dict[str, Why]:
+    def told(self, row: Row, when: datetime) -> ListedRow:
+        """The row, why its scopes lack, and what is to be done."""
+        idp = self._past.bulk.scopes.idps.get(row.idp) or Idp(row.idp)
+        why = self._why(row, idp)
+        told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
+        return ListedRow(**told, why=dict(why), next_steps=dict(next_steps(idp, row, why, when)))
+
+    def _why(self, row: Row, idp: Idp) -> dict[str, Why]:
         worklist = self._past.worklist
         if row.idp not in self._ungiven:
             self._ungiven[row.idp] = worklist.ungiven(row.idp)
@@ -71,4 +77,4 @@ class _Whys:
                 self._counted[row.idp, name] = worklist.users_with(row.idp, name), without
             return self._counted[row.idp, name]
 
-        return reasons(row, (self._past.bulk.scopes.idps.get(row.idp) or Idp(row.idp)).profile, counted)
+        return reasons(row.missing, standing_of(row), idp.profile, counted)

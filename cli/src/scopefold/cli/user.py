@@ -1,5 +1,6 @@
 """`scopefold user`: the groups of people who log in here, and where they are logged in."""
 
+import sys
 from datetime import datetime
 from urllib.parse import quote
 
@@ -25,6 +26,13 @@ class SessionLine(Struct, frozen=True):
     authenticated_at: datetime
     idps: tuple[str, ...]
     clients: tuple[str, ...]
+
+
+class ErasedUser(Struct, frozen=True):
+    """What became of a user who was erased: sessions that ended, and by IdP what it did with the tokens."""
+
+    sessions: int
+    revoked: dict[str, str]
 
 
 class SessionLines(Struct, frozen=True):
@@ -107,6 +115,30 @@ def end(where: Where, name: str, json_wanted: bool) -> None:
     click.echo(
         f"Ended what apps were granted on behalf of {name}. {_ended(name, len(reply.decoded(SessionLines).items))}"
     )
+
+
+@user.command("erase")
+@click.argument("name", metavar="USER")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@located
+def erase(where: Where, name: str, yes: bool, json_wanted: bool) -> None:
+    """Erase a user for ever. Where it is cut off, the same line finishes what is left.
+
+    Backups from before still hold the user: see docs/backup.md.
+    """
+    if not yes:
+        if not sys.stdin.isatty():
+            raise usage("Nobody is there to ask", "Give --yes to erase the user")
+        click.confirm(f"Erase {name} for ever?", abort=True, err=True)
+    reply = where.auth().call("DELETE", f"/v1/users/{quote(name, safe='')}")
+    if json_wanted:
+        click.echo(reply.body)
+        return
+    done = reply.decoded(ErasedUser)
+    click.echo(f"Erased {name}. {_ended(name, done.sessions)}")
+    for idp, outcome in sorted(done.revoked.items()):
+        click.echo(f"  at {idp}: {outcome}")
 
 
 def _ended(name: str, sessions: int) -> str:

@@ -293,6 +293,16 @@ class GrantRevoked(Struct, frozen=True, kw_only=True, tag="grant-revoked.v1"):
     ]
 
 
+class UserErased(Struct, frozen=True, kw_only=True, tag="user-erased.v1"):
+    """All that was kept of a user here is gone, and can be read by nobody: one such event for each IdP that knew them.
+
+    The user id stands for nobody any more. Whoever logs in with the same account later is another user.
+    """
+
+    user: UserId
+    idp: IdpId
+
+
 Event: TypeAlias = (
     IdpRegistered
     | ConnectorProvisioned
@@ -307,6 +317,7 @@ Event: TypeAlias = (
     | ConsentDeclined
     | AuthorizationFailed
     | GrantRevoked
+    | UserErased
 )
 
 

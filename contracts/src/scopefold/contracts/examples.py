@@ -22,6 +22,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.exchange import ExchangeAnswer, ExchangeToken
@@ -105,6 +106,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         grant="3q2-7wAAq83vEjRWeJq83g",
         reason="refresh-token-reused",
     ),
+    UserErased(user="u_7Jt0m1mX2bq4nV9c", idp="atlassian"),
 )
 
 COMMANDS: Final = (

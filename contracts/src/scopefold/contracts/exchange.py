@@ -28,6 +28,9 @@ class ExchangeToken(
     subject_token: AccessToken
     resource: ResourceType
     scopes: Annotated[Scopes, Meta(description="Upstream scopes that the call needs; none: all the connector's.")] = ()
+    site: Annotated[
+        str, Meta(max_length=500, description="The one site of the user's that the call is for: id, address or host.")
+    ] = ""
 
     def __repr__(self) -> str:
         """Without the token: what is shown may be logged."""
@@ -45,6 +48,9 @@ class ExchangeAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: Annotated[
         str | None, Meta(description="What the token carries, where known; what is missing, where it is insufficient.")
     ] = None
+    site: Annotated[str, Meta(description="The id of the site that was named.")] = ""
+    site_url: str = ""
+    api_base: Annotated[str, Meta(description="Where that site's API is.")] = ""
     error: Annotated[str, Meta(description="The OAuth error code.", examples=["insufficient_scope"])] = ""
     error_description: str = ""
     resource: str = ""

@@ -26,6 +26,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
     tag_of,
 )
@@ -52,6 +53,7 @@ PUBLISHERS: Final[Mapping[type[Struct], str | None]] = {
     AuthorizationFailed: "auth",
     GrantRevoked: "auth",
     TokenCleared: "auth",
+    UserErased: "auth",
 }
 """Which service may publish which event; None means any."""
 _TAGS: Final = {kind: tag_of(kind) for kind in PUBLISHERS}

@@ -23,6 +23,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
     name_of,
 )
@@ -54,7 +55,7 @@ def subject_of(event: Event, tenant: str) -> str:
             | ScopesPruned()
         ):
             return f"{LEDGER}.{tenant}.idp.{event.idp}.{name}"
-        case UserLoggedIn() | TokenStored() | TokenInsufficient() | TokenCleared() | GrantRevoked():
+        case UserLoggedIn() | TokenStored() | TokenInsufficient() | TokenCleared() | GrantRevoked() | UserErased():
             return f"{LEDGER}.{tenant}.user.{shard_of(event.user)}.{event.idp}.{name}"
         case ConsentDeclined() | AuthorizationFailed():
             shard = shard_of(event.user or event.attempt)

@@ -18,6 +18,7 @@ from scopefold.auth.web.routes import build
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.signing_keys import keep_keys
 from scopefold.auth.web.vault_keys import keep_vault_readable
+from scopefold.auth.web.webhook import keep_telling
 from scopefold.auth.web.withholding import keep_watch
 from scopefold.runtime.bus import Bus
 from scopefold.runtime.serve import check_port, serve
@@ -49,6 +50,7 @@ async def main(settings: Settings) -> None:
         asyncio.create_task(keep_keys(service)),
         asyncio.create_task(keep_alive(service)),
         asyncio.create_task(keep_vault_readable(service)),
+        asyncio.create_task(keep_telling(service)),
     ]
     try:
         await serve(build(service), settings.host, settings.port)

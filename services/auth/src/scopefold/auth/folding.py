@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from scopefold.auth.core.seal import CannotOpen, UnknownKek
-from scopefold.auth.store import buckets
+from scopefold.auth.store import buckets, declared
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.recent import Changes
 from scopefold.auth.store.vault import Vault
-from scopefold.auth.web import vault_keys
+from scopefold.auth.web import vault_keys, webhook
 from scopefold.auth.web.client_documents import ClientDocuments
 from scopefold.auth.web.service import AsOfLate, Connected, Service
 from scopefold.auth.web.signing_keys import first_keys
 from scopefold.auth.web.step_up import own_client
 from scopefold.ledger.follow import LogReplaced, follow
-from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
+from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable, status
 from scopefold.ledger.read import LogGap
 from scopefold.runtime.bus import Bus
 from scopefold.runtime.logs import logger
@@ -66,10 +66,11 @@ async def connect(service: Service, reached: Log, keks: Sequence[bytes]) -> Conn
     found = await buckets.connect(reached.js)
     vault = Vault(found.vault, service.settings.tenant, *keks)
     await vault.open()
+    await webhook.begin(service, found.webhook, (await status(reached)).last_seq)
     changes = Changes(reached.js)
-    late_vault = Vault(changes.recent(buckets.VAULT, found.vault), service.settings.tenant, *keks)
+    late_vault = Vault(changes.recent(declared.VAULT, found.vault), service.settings.tenant, *keks)
     await late_vault.open()
-    recent = AsOfLate(changes, late_vault, Grants(changes.recent(buckets.GRANTS, found.grants)))
+    recent = AsOfLate(changes, late_vault, Grants(changes.recent(declared.GRANTS, found.grants)))
     await changes.open()
     described = ClientDocuments(service.egress) if service.settings.client_documents else None
     connected = Connected(reached, found, vault, await first_keys(vault), recent=recent, described=described)

@@ -8,10 +8,12 @@ from msgspec import Meta, Struct
 
 from scopefold.auth.core.egress import networks
 from scopefold.auth.core.rate import read_networks
+from scopefold.auth.core.webhook import BadSecret, read_secret
 from scopefold.auth.core.withholding import Standing
 from scopefold.contracts.words import IdpId, Tenant
 from scopefold.runtime.secret import Secret
 from scopefold.runtime.settings import BadSettings
+from scopefold.scopes.addresses import is_private_way
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 MIN_ADMIN_TOKEN: Final = 24
@@ -30,6 +32,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     are over since the first of them came, all at once; 0: at once.
     `trusted_proxies` are networks, parted by commas, whose X-Forwarded-For is believed. The limits are per address, of
     failures also per client, and each replica counts for itself.
+
+    `webhook_url` is told who must consent again and who does not any more, signed with `webhook_secret`; a message that
+    it does not take is sent `webhook_attempts` times, ever more slowly, and then laid aside.
 
     `kek` holds the key-encryption keys, one a line: the first is the current one, the others only open what is older.
     `kek_command` prints the same; it runs without a shell.
@@ -58,6 +63,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     client_documents: bool = False
     egress_networks: str = ""
     renewal_seconds: Annotated[int, Meta(ge=4, le=60)] = 20
+    webhook_url: str = ""
+    webhook_secret: Secret = NOT_SET
+    webhook_attempts: Annotated[int, Meta(ge=1, le=10)] = 6
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
@@ -86,5 +94,19 @@ def check(settings: Settings) -> None:
         raise BadSettings(
             f"SCOPEFOLD_TRUSTED_PROXIES: networks parted by commas, such as 10.0.0.0/8: {error}"
         ) from None
+    _check_webhook(settings)
     if not settings.data_dir.is_dir():
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: {settings.data_dir} is no directory")
+
+
+def _check_webhook(settings: Settings) -> None:
+    if bool(settings.webhook_url) != (settings.webhook_secret != NOT_SET):
+        raise BadSettings("SCOPEFOLD_WEBHOOK_URL and SCOPEFOLD_WEBHOOK_SECRET: set both, or neither")
+    if not settings.webhook_url:
+        return
+    if not is_private_way(settings.webhook_url) or "#" in settings.webhook_url:
+        raise BadSettings("SCOPEFOLD_WEBHOOK_URL: must be https, except on a loopback address, without user@ and #")
+    try:
+        read_secret(settings.webhook_secret.reveal())
+    except BadSecret as error:
+        raise BadSettings(f"SCOPEFOLD_WEBHOOK_SECRET: {error}") from None

@@ -1,5 +1,6 @@
 """What changed from one moment to a later one: who entered the worklist, who left it, what is each IdP asked for?"""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
@@ -55,7 +56,7 @@ class Left(Struct, frozen=True):
     """
 
     was: Row
-    now: Literal["covered", "unknown"]
+    now: Literal["covered", "unknown", "erased"]
     stored: Cause
     reason: Reason | None
 
@@ -68,8 +69,9 @@ class Changed(Struct, frozen=True):
 
 
 class Difference(Struct, frozen=True):
-    """All of it, in the order of IdP and user."""
+    """All of it, in the order of IdP and user. `before` counts who was on the worklist, by IdP."""
 
+    before: dict[str, int]
     entered: tuple[Row, ...]
     left: tuple[Left, ...]
     changed: tuple[Changed, ...]
@@ -85,6 +87,7 @@ def difference(before: State, after: State, between: Iterable[Recorded]) -> Diff
     was, now = rows_of(before), rows_of(after)
     moves = _Moves(before.scopes, between)
     return Difference(
+        before=dict(Counter(idp for idp, _ in was)),
         entered=tuple(row for key, row in sorted(now.items()) if key not in was),
         left=tuple(_left(row, before, after, moves) for key, row in sorted(was.items()) if key not in now),
         changed=tuple(Changed(was[key], row) for key, row in sorted(now.items()) if key in was and was[key] != row),
@@ -106,6 +109,8 @@ def applied(rows: Mapping[Key, Row], change: Difference) -> dict[Key, Row]:
 
 def _left(row: Row, before: State, after: State, moves: "_Moves") -> Left:
     held = after.grants[row.idp, row.user]
+    if held.erased is not None:
+        return Left(row, "erased", held.stored, None)
     status = judge(after.scopes.idps.get(row.idp) or Idp(row.idp), held.grant).status
     assert status != "missing"
     own = held.stored != before.grants[row.idp, row.user].stored

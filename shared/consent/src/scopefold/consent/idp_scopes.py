@@ -24,6 +24,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
@@ -34,10 +35,11 @@ from scopefold.scopes.union import union
 
 
 class Need(Struct, frozen=True):
-    """A connector needs a scope, without interruption since `cause`."""
+    """A connector needs a scope, without interruption since `cause`, which provisioned it in this version."""
 
     scope: str
     cause: Cause
+    version: str = ""
 
 
 class Connector(Struct, frozen=True):
@@ -205,7 +207,7 @@ def _folded(state: State, recorded: Recorded) -> State:
             return _with(state, _restored(state.idps.get(event.idp, Idp(event.idp)), event, recorded.cause))
         case AuthorizationFailed() | TokenStored():
             return _tried(state, event, recorded.cause)
-        case UserLoggedIn() | TokenInsufficient() | TokenCleared() | ConsentDeclined() | GrantRevoked():
+        case UserLoggedIn() | TokenInsufficient() | TokenCleared() | UserErased() | ConsentDeclined() | GrantRevoked():
             return state
     assert_never(event)
 
@@ -246,14 +248,17 @@ def _tried(state: State, event: AuthorizationFailed | TokenStored, cause: Cause)
 
 def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: Cause) -> Connector:
     """The connector now, keeping since when it has needed what it needed before."""
-    since = {need.scope: need.cause for need in before.needs} if before else {}
+    since = {need.scope: need for need in before.needs} if before else {}
     return Connector(
         resource_type=event.resource_type,
         connector=event.connector,
         version=event.connector_version,
         title=event.title,
         auth_mode=event.auth_mode,
-        needs=tuple(Need(scope, since.get(scope, cause)) for scope in dict.fromkeys(event.upstream_scopes)),
+        needs=tuple(
+            since.get(scope, Need(scope, cause, event.connector_version))
+            for scope in dict.fromkeys(event.upstream_scopes)
+        ),
         cause=cause,
         alternatives=event.alternatives,
     )

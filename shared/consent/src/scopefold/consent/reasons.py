@@ -1,10 +1,12 @@
 """Why does each scope on a user's row of the worklist lack? Counted over the users of its IdP, each scope once."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
 
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import Row, State, grant_key
+from scopefold.consent.reconsent import Lack, Row, State, UserGrant, grant_key
 from scopefold.consent.ungiven import Why, why
 from scopefold.scopes.canonical import canonical_name
 from scopefold.scopes.coverage import Grant, carries
@@ -14,19 +16,34 @@ Counted = Callable[[str], tuple[int, int]]
 """How many users at the IdP were given a scope, by its canonical name, and how many were asked in vain."""
 
 
-def reasons(row: Row, profile: Profile, counted: Counted) -> dict[str, Why]:
-    """By scope, why this user's grant lacks it."""
-    if row.cleared is not None:
-        return dict.fromkeys((lack.scope for lack in row.missing), "cleared")
-    reported = [scope for report in row.reports for scope in report.missing]
+class Standing(Struct, frozen=True, order=True, array_like=True):
+    """What of a user, beside the grant set, says why the grant lacks something. Most users stand by default."""
+
+    ungiven: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
+    cleared: bool = False
+
+
+def standing_of(grant: UserGrant | Row) -> Standing:
+    """How a user stands."""
+    if not (grant.ungiven or grant.reports or grant.cleared):
+        return Standing()
+    reported = sorted({scope for report in grant.reports for scope in report.missing})
+    return Standing(tuple(one.scope for one in grant.ungiven), tuple(reported), grant.cleared is not None)
+
+
+def reasons(lacks: Iterable[Lack], standing: Standing, profile: Profile, counted: Counted) -> dict[str, Why]:
+    """By scope, why the grant of whoever stands so lacks it."""
+    if standing.cleared:
+        return dict.fromkeys((lack.scope for lack in lacks), "cleared")
     told: dict[str, Why] = {}
-    for lack in row.missing:
+    for lack in lacks:
         users_with, users_without = counted(canonical_name(profile, lack.scope))
         told[lack.scope] = why(
             profile,
             lack.scope,
-            row.ungiven,
-            reported=reported,
+            standing.ungiven,
+            reported=standing.reported,
             users_with=users_with,
             users_without=users_without,
         )
@@ -41,7 +58,7 @@ class Counts:
         self._sets: dict[tuple[str, str], tuple[Grant, int]] = {}
         self._without: Counter[tuple[str, str]] = Counter()
         self._found: dict[tuple[str, str], tuple[int, int]] = {}
-        for held in state.grants.values():
+        for held in state.present():
             key = (held.idp, grant_key(held.grant))
             self._sets[key] = (held.grant, self._sets.get(key, (held.grant, 0))[1] + 1)
             for one in held.ungiven:
@@ -60,4 +77,4 @@ class Counts:
                 self._found[row.idp, name] = (sum(having), self._without[row.idp, name])
             return self._found[row.idp, name]
 
-        return reasons(row, profile, counted)
+        return reasons(row.missing, standing_of(row), profile, counted)

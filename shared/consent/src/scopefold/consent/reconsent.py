@@ -6,7 +6,6 @@ judgement, so a provisioned connector costs one judgement per grant set, however
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from functools import lru_cache
 from typing import Final, Literal, assert_never
 
@@ -15,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.consent import idp_scopes
-from scopefold.consent.idp_scopes import Connector, Idp
+from scopefold.consent.deadlines import Deadlines, Dies, dies
+from scopefold.consent.idp_scopes import Connector, Idp, Need
 from scopefold.consent.ungiven import Ungiven, asked_again
 from scopefold.contracts.events import (
     AuthorizationFailed,
@@ -30,6 +30,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
@@ -55,16 +56,7 @@ class Cleared(Struct, frozen=True):
     cause: Cause
 
 
-class Deadlines(Struct, frozen=True):
-    """When a token dies by itself, as far as the provider's clocks are known."""
-
-    access: datetime | None = None
-    idle: datetime | None = None
-    """If nobody renews it before."""
-    absolute: datetime | None = None
-
-
-class UserGrant(Struct, frozen=True):
+class UserGrant(Struct, frozen=True, gc=False):
     """What one user has granted at one IdP, how that is known, and which event made it so.
 
     A refresh raises the generation; `stored` stays the event that gave the grant its present extent.
@@ -80,15 +72,20 @@ class UserGrant(Struct, frozen=True):
     ungiven: tuple[Ungiven, ...] = ()
     cleared: Cleared | None = None
     deadlines: Deadlines = Deadlines()
+    erased: Cause | None = None
+    """Nobody stands behind this user any more: nothing is judged, and whatever comes later changes nothing."""
 
 
 class Because(Struct, frozen=True):
-    """Who needs a scope and since which event. `connector` is None for an IdP's own base scopes."""
+    """Who needs a scope and since which event. `connector` is None for an IdP's own base scopes, and so is `version`,
+    else the connector's at that event.
+    """
 
     connector: str | None
     title: str
     resource_type: str | None
     cause: Cause
+    version: str | None = None
 
 
 class Lack(Struct, frozen=True):
@@ -118,6 +115,7 @@ class Row(Struct, frozen=True):
     ungiven: tuple[Ungiven, ...]
     cleared: Cleared | None
     deadlines: Deadlines
+    dies: Dies | None = None
 
 
 class State(Struct, frozen=True):
@@ -125,6 +123,10 @@ class State(Struct, frozen=True):
 
     scopes: idp_scopes.State = idp_scopes.EMPTY
     grants: dict[tuple[str, str], UserGrant] = {}
+
+    def present(self) -> Iterator[UserGrant]:
+        """The grants of all users but those who were erased."""
+        return (held for held in self.grants.values() if held.erased is None)
 
 
 EMPTY: Final = State()
@@ -152,7 +154,7 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
     """The (IdP, user) whose grant an event may change, if any."""
     event = recorded.event
     match event:
-        case TokenStored() | TokenInsufficient() | TokenCleared():
+        case TokenStored() | TokenInsufficient() | TokenCleared() | UserErased():
             return event.idp, event.user
         case (
             IdpRegistered()
@@ -173,6 +175,10 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
 def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -> UserGrant | None:
     """One user's grant at one IdP after one more event that concerns it."""
     event = recorded.event
+    if before is not None and before.erased is not None:
+        return before
+    if isinstance(event, UserErased):
+        return UserGrant(event.user, event.idp, Grant((), ()), 0, "", recorded.cause, erased=recorded.cause)
     if isinstance(event, TokenStored):
         return _stored(before, event, recorded.cause, profile)
     if isinstance(event, TokenInsufficient):
@@ -254,7 +260,7 @@ class Choice(Struct, frozen=True):
     """A connector that one of several lists of scopes serves. The first of `asked` is what the IdP is asked for."""
 
     because: Because
-    since: dict[str, Cause]
+    since: dict[str, Need]
     any_of: AnyOf
     asked: AnyOf
 
@@ -283,7 +289,7 @@ def requirements(idp: Idp, resource_type: str | None = None) -> Requirements:
                 choices.append(_choice(idp, connector))
             continue
         for need in connector.needs:
-            because = Because(connector.connector, connector.title, connector.resource_type, need.cause)
+            because = _because(connector, need)
             needs[need.scope] = (*needs.get(need.scope, ()), because)
     if resource_type is not None:
         wanted = idp.connectors[resource_type]
@@ -297,11 +303,15 @@ def _choice(idp: Idp, connector: Connector) -> Choice:
     clauses = (connector.upstream_scopes, *connector.alternatives)
     asked = tuple(clause for clause in clauses if set(clause) <= set(idp.union))
     return Choice(
-        because=Because(connector.connector, connector.title, connector.resource_type, connector.cause),
-        since={need.scope: need.cause for need in connector.needs},
+        because=_because(connector, Need("", connector.cause, connector.version)),
+        since={need.scope: need for need in connector.needs},
         any_of=AnyOf(clauses),
         asked=AnyOf(asked or clauses[:1]),
     )
+
+
+def _because(connector: Connector, need: Need) -> Because:
+    return Because(connector.connector, connector.title, connector.resource_type, need.cause, need.version)
 
 
 def judge(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgement:
@@ -318,7 +328,9 @@ def judge(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgemen
         coverage = _serves(idp, grant, choice)
         judged.append(coverage)
         for scope in _missing(coverage):
-            because = replace(choice.because, cause=choice.since.get(scope, choice.because.cause))
+            because = choice.because
+            if (need := choice.since.get(scope)) is not None:
+                because = replace(because, cause=need.cause, version=need.version)
             lacks[scope] = (*lacks.get(scope, needs.scopes.get(scope, ())), because)
     if lacks:
         return Judgement("missing", tuple(Lack(scope, because) for scope, because in lacks.items()))
@@ -348,6 +360,7 @@ def row_of(held: UserGrant, judgement: Judgement) -> Row:
         ungiven=held.ungiven,
         cleared=held.cleared,
         deadlines=held.deadlines,
+        dies=dies(held.deadlines, held.grant.evidence),
     )
 
 
@@ -363,12 +376,13 @@ def _lacking_since(held: UserGrant, lack: Lack) -> Cause:
 
 def worklist(state: State) -> Iterator[Row]:
     """Everyone who must consent again, ordered by IdP, grant set and user."""
+    sets = {(grant_key(held.grant), held.idp): held.grant for held in state.present()}
+    needs = {idp: requirements(state.scopes.idps.get(idp) or Idp(idp)) for idp in {idp for _, idp in sets}}
     judged = {
-        (grant_key(held.grant), held.idp): judge(state.scopes.idps.get(held.idp) or Idp(held.idp), held.grant)
-        for held in state.grants.values()
+        (key, idp): judge(state.scopes.idps.get(idp) or Idp(idp), grant, needs[idp])
+        for (key, idp), grant in sets.items()
     }
-    ordered = sorted(state.grants.values(), key=lambda held: (held.idp, grant_key(held.grant), held.user))
-    for held in ordered:
+    for held in sorted(state.present(), key=lambda held: (held.idp, grant_key(held.grant), held.user)):
         judgement = judged[grant_key(held.grant), held.idp]
         if judgement.status == "missing":
             yield row_of(held, judgement)

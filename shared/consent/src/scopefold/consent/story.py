@@ -33,6 +33,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
     name_of,
 )
@@ -84,7 +85,9 @@ class _Standing(Struct, frozen=True):
 
     @property
     def judgement(self) -> Judgement | None:
-        return judge(self.idp, self.held.grant) if self.held is not None else None
+        if self.held is None or self.held.erased is not None:
+            return None
+        return judge(self.idp, self.held.grant)
 
 
 def tell(user: str, idp: str, events: Iterable[Recorded]) -> Story:
@@ -151,7 +154,7 @@ def _says(recorded: Recorded, user: str, before: _Standing, now: _Standing) -> s
             return f"An operator took {_list(pruned)} out of what logins ask for: nobody wanted it." if pruned else ""
         case UserLoggedIn():
             return f"The user was logged in to {event.client}."
-        case TokenStored() | TokenInsufficient() | TokenCleared():
+        case TokenStored() | TokenInsufficient() | TokenCleared() | UserErased():
             return _of_token(event, recorded, before, now)
         case ConsentDeclined():
             return f"The user said no on the consent page, asked for {_list(event.requested)}."
@@ -181,10 +184,15 @@ def _provisioned(event: ConnectorProvisioned, before: Idp, now: Idp) -> str:
 
 
 def _of_token(
-    event: TokenStored | TokenInsufficient | TokenCleared, recorded: Recorded, before: _Standing, now: _Standing
+    event: TokenStored | TokenInsufficient | TokenCleared | UserErased,
+    recorded: Recorded,
+    before: _Standing,
+    now: _Standing,
 ) -> str:
     if isinstance(event, TokenStored):
         return _stored(event, recorded, before, now)
+    if isinstance(event, UserErased):
+        return "The user was erased: all that was kept of them here is gone."
     if isinstance(event, TokenInsufficient):
         return _reported(event, recorded, before, now)
     return _cleared(event, before, now)
@@ -269,6 +277,8 @@ def _then(before: _Standing, now: _Standing) -> str:
 
 def _present(user: str, now: _Standing) -> Present:
     idp, held, judged = now.idp.idp, now.held, now.judgement
+    if held is not None and held.erased is not None:
+        return Present(status="none", says=f"{user} was erased: nobody is known by that name any more.")
     if held is None or judged is None:
         return Present(status="none", says=f"The log knows no token of {user} at {idp}.")
     if judged.status == "covered":

@@ -65,8 +65,8 @@ class WorklistLine(Struct, frozen=True, kw_only=True):
 def grants(state: State) -> Iterator[GrantLine]:
     """All grants, ordered by IdP and user."""
     judged: dict[tuple[str, str], str] = {}
-    for (name, _), held in sorted(state.grants.items()):
-        key = (name, grant_key(held.grant))
+    for held in sorted(state.present(), key=lambda held: (held.idp, held.user)):
+        name, key = held.idp, (held.idp, grant_key(held.grant))
         if key not in judged:
             judged[key] = judge(state.scopes.idps.get(name) or Idp(name), held.grant).status
         yield GrantLine(

@@ -5,7 +5,7 @@ provider does not give it to this app at all. Only asking again helps the first,
 whoever runs the app at the provider the third.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -69,17 +69,18 @@ def given_up(idp: Idp, ungiven: Iterable[Ungiven]) -> frozenset[str]:
 def why(
     profile: Profile,
     scope: str,
-    ungiven: Iterable[Ungiven],
+    ungiven: Collection[str],
     *,
     reported: Iterable[str] = (),
     users_with: int,
     users_without: int,
 ) -> Why:
-    """Why a user's grant lacks a scope. `reported` is what services have reported missing from this very token; the
-    counts are of the users at the IdP who were given it, and were not.
+    """Why a user's grant lacks a scope. `ungiven` are the names of what the user was asked for in vain, `reported` is
+    what services have reported missing from this very token; the counts are of the users at the IdP who were given it,
+    and were not.
     """
     name = canonical_name(profile, scope)
-    if any(one.scope == name for one in ungiven):
+    if name in ungiven:
         return (
             "not-given" if nobody_gets(profile, users_with=users_with, users_without=users_without) else "not-allowed"
         )

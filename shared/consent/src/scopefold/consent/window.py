@@ -4,7 +4,7 @@ A window begins with the first connector that newly needs something, and lasts a
 asked for when it ends, all at once. The next window begins with the next install after that.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from scopefold.consent.idp_scopes import Idp
@@ -14,31 +14,15 @@ from scopefold.consent.reconsent import Lack
 def waiting_until(idp: Idp, lacks: Iterable[Lack], window: timedelta, now: datetime) -> datetime | None:
     """From when what a user lacks sends them to consent, to all of it; None where it does now, or nothing is lacking.
 
-    Of each scope, whoever needed it first counts. An IdP's own base scopes wait for nothing. Nothing waits longer than
-    a window after its need arose.
+    Of each scope, whoever needed it first counts. Nothing waits longer than a window after its need arose, and what no
+    connector newly needs waits for nothing, such as an IdP's own base scopes.
     """
     if not window:
         return None
-    ends = _ends(_installs(idp), window)
-    first = min(
-        (
-            because.cause.at if because.connector is None else ends.get(because.cause.at, because.cause.at)
-            for lack in lacks
-            for because in lack.because
-        ),
-        default=now,
-    )
+    ends = _ends((need.cause.at for one in idp.connectors.values() for need in one.needs), window)
+    needed = (because.cause.at for lack in lacks for because in lack.because)
+    first = min((ends.get(at, at) for at in needed), default=now)
     return first if first > now else None
-
-
-def _installs(idp: Idp) -> Iterator[datetime]:
-    """When connectors began to need something. Since when a list would serve instead, is not known: it may be as late
-    as the connector was last provisioned.
-    """
-    for one in idp.connectors.values():
-        yield from (need.cause.at for need in one.needs)
-        if one.alternatives:
-            yield one.cause.at
 
 
 def _ends(installs: Iterable[datetime], window: timedelta) -> dict[datetime, datetime]:

@@ -18,7 +18,7 @@ Moment = int | datetime | str
 """A sequence of the log (0: before its first event), a time, or the id of an event."""
 
 GRAMMAR: Final = "a sequence, a time such as 2026-11-21T22:15:00Z, or the id of an event"
-SCANNED: Final = 200_000
+SCANNED: Final = 100_000
 """An id is looked for among so many of the log's last messages, and among all that concern IdPs and connectors."""
 
 MAX_SEQ: Final = 2**63 - 1

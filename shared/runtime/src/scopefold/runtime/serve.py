@@ -1,6 +1,7 @@
 """Serve one ASGI application over HTTP in this process, until it is told to stop."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,8 @@ async def serve(app: Any, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, server.stop)
+    gc.collect()
+    gc.freeze()  # what is there at the start stays: looking through it again and again only takes time from requests
     log.info("listening", address=f"http://{host}:{port}")
     await server.serve()
 

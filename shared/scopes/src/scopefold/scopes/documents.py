@@ -131,6 +131,11 @@ def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
     yield "a new grant", _UPDATE[profile.grant_update]
     yield "consent", _CONSENT[profile.consent]
     yield "an answer without scopes", _ABSENT[profile.scope_absent]
+    if profile.sites is not None:
+        yield (
+            "sites",
+            f"scopes hold per site; a call may name one. Products: {', '.join(sorted(profile.sites.products))}",
+        )
     if profile.probe is not None:
         yield "granted scopes can be looked up", f"`{profile.probe.endpoint}`: {profile.probe.tells}"
     yield from _refresh(profile)

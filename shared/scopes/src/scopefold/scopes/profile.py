@@ -203,6 +203,19 @@ class Probe(Struct, frozen=True, forbid_unknown_fields=True):
     tells: Annotated[str, Meta(description="Which header or member of the answer lists the scopes.")]
 
 
+class SiteRules(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a token is good at several sites of a user's, and scopes hold per site."""
+
+    path: Annotated[str, Meta(description="Where they are told, relative to the identity endpoint.")]
+    api: Annotated[str, Meta(description="The API of one, relative to the same, with blanks {product} and {site}.")]
+    products: Annotated[Mapping[str, Pattern], Meta(description="Product to the pattern of its scopes.")]
+
+    def product_of(self, scope: str) -> str:
+        """The product that a scope belongs to; empty where it belongs to none."""
+        found = (name for name, pattern in self.products.items() if re.fullmatch(pattern, scope))
+        return next(found, "")
+
+
 class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """One kind of identity provider. Compared by identity, so that answers can be kept by profile at no cost."""
 
@@ -250,6 +263,8 @@ class Profile(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
         frozenset[str] | None,
         Meta(description="Where scopes hold per site: those that do not. Absent: no scope is bound to a site."),
     ] = None
+
+    sites: SiteRules | None = None
 
     families: Mapping[str, Family] = {}
     complete: Annotated[bool, Meta(description="The families name every scope that there is.")] = False

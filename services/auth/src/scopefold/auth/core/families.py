@@ -28,7 +28,7 @@ _REFRESH_TOKEN: Final = re.compile(r"rt_([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})
 Ended = Literal["code-reused", "refresh-token-reused", "client"]
 
 
-class Family(Struct, frozen=True, kw_only=True):
+class Family(Struct, frozen=True, kw_only=True, gc=False):
     """One authorization and what came of it. Kept under its id; it holds no token, only the hash of a secret."""
 
     client_id: str

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from scopefold.auth.core.login import lacking, present_grant
+from scopefold.auth.core.sites import Site
 from scopefold.auth.core.stored_token import Piece, StoredToken
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.reconsent import UserGrant
 from scopefold.scopes.coverage import Missing, covers
-from scopefold.scopes.partition import part_of
+from scopefold.scopes.partition import at_site, part_of
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.update import taken_as_told
 
@@ -35,10 +36,17 @@ def missing_scopes(
     scopes: Sequence[str],
     token: StoredToken,
     held: UserGrant | None,
+    *,
+    site: Site | None = None,
 ) -> tuple[str, ...]:
-    """What a stored token surely lacks for a call: of `scopes`, or, where none is named, of all its connector needs."""
+    """What a stored token surely lacks for a call: of `scopes`, or, where none is named, of all its connector needs.
+
+    Where the call is for a site: what it lacks there.
+    """
     told = taken_as_told(idp.profile, token.granted, token.requested)
     grant = present_grant(told, token.evidence, token.generation, held)
+    if site is not None:
+        grant = at_site(idp.profile, grant, site.scopes)
     if not scopes:
         return tuple(lack.scope for lack in lacking(idp, grant, [kind]))
     coverage = covers(idp.profile, grant, tuple(scopes))

@@ -11,7 +11,7 @@ from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Because, Lack, UserGrant, judge, requirements
 from scopefold.consent.ungiven import Ungiven, given_up
 from scopefold.consent.window import waiting_until
-from scopefold.contracts.events import TokenCleared, TokenStored
+from scopefold.contracts.events import TokenCleared, TokenStored, UserErased
 from scopefold.scopes.canonical import canonical, canonical_name
 from scopefold.scopes.coverage import Grant
 from scopefold.scopes.grammar import BadScope, told_scopes
@@ -226,6 +226,11 @@ def token_stored_id(tenant: str, event: TokenStored) -> str:
 def token_cleared_id(tenant: str, event: TokenCleared) -> str:
     """The id of a `TokenCleared`: a token is cleared once, whoever comes upon it."""
     return str(uuid.uuid5(EVENT_IDS, f"token-cleared:{tenant}:{event.user}:{event.idp}:{event.generation}"))
+
+
+def user_erased_id(tenant: str, event: UserErased) -> str:
+    """The id of a `UserErased`: a user is erased once, however often that has to be begun."""
+    return str(uuid.uuid5(EVENT_IDS, f"user-erased:{tenant}:{event.user}:{event.idp}"))
 
 
 def attempt_event_id(name: str, tenant: str, attempt: str) -> str:

@@ -61,7 +61,7 @@ class Place(Struct, frozen=True):
     version: int
 
 
-class Sealed(Struct, frozen=True):
+class Sealed(Struct, frozen=True, gc=False):
     """A sealed text, and which key opens it."""
 
     key_id: str

@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.auth.core.login import Clocks, Granted
+from scopefold.auth.core.sites import Sites
 from scopefold.auth.core.tokens import Token
 from scopefold.scopes.canonical import canonical_name, closure
 from scopefold.scopes.coverage import Grant
@@ -100,6 +101,8 @@ class StoredToken(Struct, frozen=True):
     parts: tuple[TokenPart, ...] = ()
     renewing: Renewing | None = None
     stalled: tuple[Stalled, ...] = ()
+    sites: Sites | None = None
+    """Where it is good, if the IdP has sites; None: not read yet."""
     cleared: str = ""
     """Why it is of no use any more; then it carries no secret. Empty: it is in use."""
 
@@ -129,7 +132,9 @@ class StoredToken(Struct, frozen=True):
 
     def without_secrets(self, why: str) -> "StoredToken":
         """What is left of a token that is gone: who the user is upstream, and how the next one is counted."""
-        return replace(self, access_token="", refresh_token=None, parts=(), renewing=None, stalled=(), cleared=why)
+        return replace(
+            self, access_token="", refresh_token=None, parts=(), renewing=None, stalled=(), sites=None, cleared=why
+        )
 
 
 def begun(token: StoredToken, by: str, now: datetime, seconds: float) -> StoredToken | None:

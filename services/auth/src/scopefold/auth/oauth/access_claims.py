@@ -15,7 +15,7 @@ MAX_CHARACTERS: Final = 16384
 _OF_USERINFO: Final = frozenset({"idp", "requested_claims"})
 
 
-class AccessClaims(Struct, frozen=True, omit_defaults=True):
+class AccessClaims(Struct, frozen=True, omit_defaults=True, gc=False):
     """An access token's claims. Times are seconds since 1970."""
 
     iss: str

@@ -25,6 +25,7 @@ from scopefold.auth.store.records import Client
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
+MAX_SITE_CHARACTERS: Final = 500
 NOT_TO_PASS_ON: Final = frozenset({"openid", "offline_access"})
 
 
@@ -50,7 +51,7 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
         scopes = tuple(dict.fromkeys(scope_to_list(data.get("scope")) or ()))
         if not is_connectors(target):
             scopes = _own_scopes(scopes, subject, client.client.scopes)
-        loaded.exchange = Exchange(subject, target, scopes)
+        loaded.exchange = Exchange(subject, target, scopes, _site(data, target))
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
         """For a connector's resource type the caller must put the IdP's token in place of what stands here."""
@@ -70,7 +71,7 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
         return 200, {**token, **told}, self.TOKEN_RESPONSE_HEADER
 
 
-def for_service(loaded: Loaded, target: str, scopes: tuple[str, ...]) -> Exchange:
+def for_service(loaded: Loaded, target: str, scopes: tuple[str, ...], site: str = "") -> Exchange:
     """The same decision for a service on the bus, which the bus itself has authenticated as `Loaded.client`.
 
     Only for a connector's resource type; and a subject token that is bound to a key is refused, because a proof of it
@@ -88,7 +89,7 @@ def for_service(loaded: Loaded, target: str, scopes: tuple[str, ...]) -> Exchang
         raise InvalidRequestError(
             "The subject token is bound to a key: exchange it over HTTP, with a proof of the key."
         )
-    return Exchange(subject, target, scopes)
+    return Exchange(subject, target, scopes, site)
 
 
 class _Subject:
@@ -145,6 +146,14 @@ def _check_target(loaded: Loaded, target: str) -> None:
         raise InvalidTargetError("This client may not exchange tokens for this target.")
     if is_connectors(target) and target not in loaded.connectors:
         raise InvalidTargetError("No connector is provisioned for this target.")
+
+
+def _site(data: dict[str, str], target: str) -> str:
+    """The one site of the user's that the call is for; empty where it names none."""
+    site = data.get("site", "")
+    if site and (not is_connectors(target) or len(site) > MAX_SITE_CHARACTERS):
+        raise InvalidRequestError("A site is named by its id, address or host, for a connector's resource type alone.")
+    return site
 
 
 def may_present(issuer: str, client: Client, subject: AccessClaims, target: str) -> bool:

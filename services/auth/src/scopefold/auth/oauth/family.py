@@ -6,7 +6,7 @@ from typing import Any
 from scopefold.auth.core.authentication import ACR
 from scopefold.auth.core.families import Family, rotated, with_lifetime, write_refresh_token
 from scopefold.auth.oauth.loaded import Loaded
-from scopefold.auth.store.buckets import SESSION_SECONDS
+from scopefold.auth.store.declared import SESSION_SECONDS
 from scopefold.auth.store.records import Code
 
 

@@ -52,6 +52,8 @@ class Exchange(Struct, frozen=True):
     target: str
     scopes: tuple[str, ...]
     """What was asked for; none: everything that may be had."""
+    site: str = ""
+    """The one site of the user's that it is for."""
 
 
 class Loaded(Struct, kw_only=True):

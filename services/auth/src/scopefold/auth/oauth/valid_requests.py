@@ -9,6 +9,7 @@ from typing import Final
 from scopefold.auth.oauth.loaded import GrantedUser, Loaded
 from scopefold.auth.oauth.server import check_authorization_request
 from scopefold.auth.store.records import Client
+from scopefold.runtime.kept import Kept
 
 MOST: Final = 1000
 MOST_CHARACTERS: Final = 2048
@@ -28,7 +29,7 @@ class ValidRequests:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Shape, tuple[Client, Collection[str]]] = {}
+        self._kept: Kept[Shape, tuple[Client, Collection[str]]] = Kept(MOST)
 
     def check(self, loaded: Loaded, parameters: Mapping[str, str], user: GrantedUser | None) -> None:
         """As `check_authorization_request`. Raises `ShownError` or `RedirectedError`."""
@@ -38,9 +39,7 @@ class ValidRequests:
             return
         check_authorization_request(loaded, parameters, user)
         if shape is not None and loaded.client is not None:
-            if len(self._kept) >= MOST:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[shape] = (loaded.client, loaded.connectors)
+            self._kept.keep(shape, (loaded.client, loaded.connectors))
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -15,7 +15,10 @@ import msgspec
 from msgspec import Struct
 
 from scopefold.auth.core.seal import NONCE_BYTES, CannotOpen, Place, Sealed, UnknownKek, key_id, seal, unseal
-from scopefold.auth.store.buckets import VAULT, Bucket, Taken
+from scopefold.auth.store.buckets import Bucket, Taken
+from scopefold.auth.store.declared import VAULT
+from scopefold.auth.store.removal import drop, erase, purge
+from scopefold.runtime.kept import Kept
 
 ROOT: Final = "root"
 SERVICE: Final = "service"
@@ -25,6 +28,18 @@ OF_OWNERS: Final = "key.*"
 KEPT: Final = 10_000
 MOST_COUNTED: Final = 20_000
 TRIES: Final = 5
+
+
+class Erased(Taken):
+    """The user was erased: nothing can be sealed for them any more."""
+
+
+class Erasure(Struct, frozen=True):
+    """That a user was erased, or is being. It says nothing of who it was, so it stays, and in the open."""
+
+    idps: tuple[str, ...]
+    at: datetime
+    done: bool = False
 
 
 class DataKey(Struct, frozen=True):
@@ -61,6 +76,11 @@ def belongs(name: str) -> tuple[str, str]:
     raise ValueError(f"{name} is no name of a row of the vault")
 
 
+def erasure_of(user: str) -> str:
+    """Where it stands that a user was erased. It is none of the user's rows."""
+    return f"erased.user.{user}"
+
+
 def rows_of(owner: str) -> tuple[str, ...]:
     """Patterns that all rows of an owner match."""
     return ("idp.*", "signing.*") if owner == SERVICE else (f"*.{owner}", f"*.{owner}.>")
@@ -74,7 +94,7 @@ class DataKeys:
         self._tenant = tenant
         self._keks = {key_id(kek): kek for kek in keks}
         self.wanted = next(iter(self._keks))
-        self._known: dict[str, DataKey] = {}
+        self._known: Kept[str, DataKey] = Kept(KEPT)
 
     def place(self, owner: str, idp: str) -> Place:
         """Where a row belongs."""
@@ -118,9 +138,10 @@ class DataKeys:
     async def to_open(self, owner: str, sealed: Sealed) -> bytes:
         """The data key that a row of this owner was sealed with. Raises `CannotOpen`."""
         known = self._known.get(owner)
-        if known is None or known.named(sealed.key_id) is None:
-            known = await self._read(owner)
-        if (key := known.named(sealed.key_id)) is None:
+        key = known.named(sealed.key_id) if known is not None else None
+        if key is None:
+            key = (await self._read(owner)).named(sealed.key_id)
+        if key is None:
             raise CannotOpen(f"a row of {owner} is sealed with data key {sealed.key_id}, which {owner} does not have")
         return key
 
@@ -137,13 +158,11 @@ class DataKeys:
     async def _read(self, owner: str) -> DataKey:
         """An owner's data key as it is now, made where there is none; kept in memory for a bounded number of them."""
         found = await self._first(f"key.{owner}", owner)
-        if owner not in self._known and len(self._known) >= KEPT:
-            self._known.pop(next(iter(self._known)))
-        self._known[owner] = found
+        self._known.keep(owner, found)
         return found
 
     async def _first(self, name: str, owner: str) -> DataKey:
-        """The key in a row, made where there is none."""
+        """The key in a row, made where there is none. Raises `Erased`."""
         for _ in range(TRIES):
             if (found := await self.bucket.get(name, Sealed)) is not None:
                 return self.opened(owner, found[0])
@@ -153,10 +172,20 @@ class DataKeys:
                 revision = await self.bucket.create(name, self._sealed(keks.sealing, owner, made))
             except Taken:
                 continue
+            if await self.bucket.get(erasure_of(owner), Erasure) is not None:  # whoever erases looks for a key after it
+                await self.destroy(owner)
+                await purge(self.bucket, name)
+                raise Erased(owner)
             if (now := (await self.keks())[0].sealing) != keks.sealing:  # a rotation that began may be past this row
                 await self.reseal(name, self._sealed(keks.sealing, owner, made), revision, now)
             return made
         raise Taken(name)
+
+    async def destroy(self, owner: str) -> None:
+        """Take away an owner's data key: what it sealed is nobody's to read from now on."""
+        self._known.forget(owner)
+        await erase(self.bucket, f"key.{owner}")
+        await drop(self.bucket, f"key.{owner}")  # so that whoever keeps what they read hears of it
 
     def opened(self, owner: str, sealed: Sealed) -> DataKey:
         """The data key in an owner's row. Raises `CannotOpen`."""
@@ -165,7 +194,7 @@ class DataKeys:
     async def replace(self, owner: str, key: DataKey, before: Sealed, revision: int) -> None:
         """Put another data key into an owner's row, under the key-encryption key that it has. Raises `Taken`."""
         await self.bucket.update(f"key.{owner}", self._sealed(before.key_id, owner, key), revision=revision)
-        self._known.pop(owner, None)
+        self._known.forget(owner)
 
     async def reseal(self, name: str, sealed: Sealed, revision: int, to: str) -> bool:
         """Seal a key's row with this key-encryption key; False where it is so already.

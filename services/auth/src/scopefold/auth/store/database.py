@@ -6,7 +6,7 @@ from typing import Final
 
 import aiosqlite
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them
@@ -23,16 +23,35 @@ CREATE TABLE grant_sets (
 ) STRICT;
 CREATE TABLE grants (
     idp TEXT NOT NULL, user TEXT NOT NULL, grant_set INTEGER NOT NULL, held BLOB NOT NULL, idle_end REAL,
+    stored INTEGER NOT NULL, dies REAL NOT NULL,
     PRIMARY KEY (idp, user)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX grants_by_idle_end ON grants (idle_end) WHERE idle_end IS NOT NULL;
 CREATE INDEX grants_by_set ON grants (grant_set, user);
-CREATE TABLE ungiven (idp TEXT NOT NULL, scope TEXT NOT NULL, users INTEGER NOT NULL, PRIMARY KEY (idp, scope))
-    STRICT, WITHOUT ROWID;
+CREATE INDEX grants_by_age ON grants (grant_set, stored);
+CREATE INDEX grants_by_end ON grants (grant_set, dies, user);
+CREATE TABLE standings (
+    grant_set INTEGER NOT NULL, standing TEXT NOT NULL, users INTEGER NOT NULL, PRIMARY KEY (grant_set, standing)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE moves (
+    seq INTEGER NOT NULL, idp TEXT NOT NULL, user TEXT NOT NULL, entered INTEGER NOT NULL, gone INTEGER NOT NULL,
+    at TEXT NOT NULL, event_id TEXT NOT NULL, PRIMARY KEY (seq, idp, user)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE moves_kept (one INTEGER PRIMARY KEY CHECK (one = 1), since INTEGER NOT NULL) STRICT;
 CREATE TABLE quarantine (
     seq INTEGER PRIMARY KEY, at TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL
 ) STRICT;
 """
+DUMP: Final = (
+    "SELECT idp, content FROM idps ORDER BY idp",
+    "SELECT idp, key, content, users, status, judgement FROM grant_sets ORDER BY idp, key",
+    "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g LEFT JOIN grant_sets s ON s.id = g.grant_set"
+    " ORDER BY g.idp, g.user",
+    "SELECT s.idp, s.key, t.standing, t.users FROM standings t JOIN grant_sets s ON s.id = t.grant_set"
+    " ORDER BY s.idp, s.key, t.standing",
+    "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq",
+)
+"""All that the fold says, in an order that is the same in every file. The numbers of grant sets are not."""
 
 
 async def open_database(path: Path) -> aiosqlite.Connection:

@@ -16,14 +16,14 @@ from scopefold.ledger.log import LogUnavailable
 TRIES: Final = 60
 
 
-class Mark(Struct, frozen=True):
+class Mark(Struct, frozen=True, gc=False):
     """How often something has ended, and when it last did."""
 
     count: int
     at: datetime
 
 
-class Spent(Struct, frozen=True):
+class Spent(Struct, frozen=True, gc=False):
     """Something that is good for one use was used."""
 
 

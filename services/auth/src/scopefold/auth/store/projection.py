@@ -7,8 +7,8 @@ once, however many users hold it, so a provisioned connector costs one judgement
 import asyncio
 import contextlib
 import sqlite3
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,23 +16,27 @@ import aiosqlite
 import msgspec
 from msgspec.structs import replace
 
-from scopefold.auth.store.database import open_database
-from scopefold.auth.store.rows import GrantSet, Page, idle_end, packed, user_grant
+from scopefold.auth.core.webhook import Move
+from scopefold.auth.store import rows, standings
+from scopefold.auth.store.database import DUMP, open_database
+from scopefold.auth.store.moves import Moves, of_user
+from scopefold.auth.store.rows import NOBODYS, GrantSet, user_grant
+from scopefold.auth.store.standings import USUAL
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reasons import Standing, standing_of
 from scopefold.consent.reconsent import (
     Judgement,
-    Row,
     UserGrant,
     fold_grant,
     grant_concerned,
     grant_key,
     judge,
     requirements,
-    row_of,
 )
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
+from scopefold.runtime.kept import Kept
 from scopefold.runtime.logs import logger
 from scopefold.scopes.coverage import Grant, carries
 
@@ -63,9 +67,9 @@ class Projection:
         self._sets: dict[tuple[str, str], GrantSet] = {}
         self._sets_by_id: dict[int, GrantSet] = {}
         self._next_set_id = 1
-        self._ungiven: Counter[tuple[str, str]] = Counter()
-        self._kept: OrderedDict[tuple[str, str], UserGrant | None] = OrderedDict()
+        self._kept: Kept[tuple[str, str], tuple[UserGrant | None]] = Kept(KEPT)
         self._moved = asyncio.Condition()
+        self._moves = Moves()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
         self._db: aiosqlite.Connection
 
@@ -102,9 +106,10 @@ class Projection:
             grant = msgspec.json.decode(content, type=Grant)
             judged = msgspec.json.decode(judgement, type=Judgement)
             self._remember(GrantSet(number, idp, key, grant, users, judged))
-        counted = await self._db.execute_fetchall("SELECT idp, scope, users FROM ungiven")
-        self._ungiven = Counter({(idp, scope): users for idp, scope, users in counted})
+        for number, standing, users in await standings.load(self._db):
+            self._sets_by_id[number].standings[standing] = users
         (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
+        await self._moves.load(self._db)
         (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
 
     async def close(self) -> None:
@@ -140,24 +145,8 @@ class Projection:
     async def _apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
         ours = [one for one in batch if isinstance(one, Recorded) and one.tenant == self.tenant]
         aside = [one for one in batch if isinstance(one, Quarantined)]
-        keys = {key for one in ours if (key := grant_concerned(one)) is not None}
-        before = await self._held(keys)
-        after, scopes = dict(before), self.scopes
-        for recorded in ours:
-            scopes = idp_scopes.fold(scopes, recorded)
-            if (key := grant_concerned(recorded)) is not None:
-                profile = (scopes.idps.get(key[0]) or Idp(key[0])).profile
-                if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
-                    after[key] = grant
-        changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
-        rejudge = {name for name in changed if _needs_differ(self.scopes.idps.get(name), scopes.idps[name])}
-        self.scopes = scopes
-        await self._save_idps(changed)
-        counted = dict(self._ungiven)
-        for key in keys:
-            self._kept.pop(key, None)
-        await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
-        await self._save_ungiven(counted)
+        for part in self._moves.parts(ours):
+            await self._fold(part)
         for one in aside:
             log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)
         await self._db.executemany(
@@ -166,6 +155,48 @@ class Projection:
         )
         self.quarantined += len(aside)
         await self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (_json.encode(reached),))
+
+    async def _fold(self, ours: Sequence[Recorded]) -> None:
+        keys = {key for one in ours if (key := grant_concerned(one)) is not None}
+        before = await self._held(keys)
+        after, scopes = dict(before), self.scopes
+        turns: list[tuple[Recorded, UserGrant | None, UserGrant]] = []
+        for recorded in ours:
+            scopes = idp_scopes.fold(scopes, recorded)
+            if (key := grant_concerned(recorded)) is not None:
+                profile = (scopes.idps.get(key[0]) or Idp(key[0])).profile
+                if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
+                    if self._moves.keeps(recorded):
+                        turns.append((recorded, after.get(key), grant))
+                    after[key] = grant
+        changed = {name for name, idp in scopes.idps.items() if idp is not self.scopes.idps.get(name)}
+        rejudge = {name for name in changed if _needs_differ(self.scopes.idps.get(name), scopes.idps[name])}
+        moves = [self._move_of(turn) for turn in turns]
+        lacked = {one.id: one.judgement.status == "missing" for one in self._sets.values() if one.idp in rejudge}
+        self.scopes = scopes
+        told = [(name, _json.encode(scopes.idps[name])) for name in changed]
+        await self._db.executemany("INSERT OR REPLACE INTO idps VALUES (?, ?)", told)
+        for key in keys:
+            self._kept.forget(key)
+        await self._save_grants([(before.get(key), grant) for key, grant in after.items()], rejudge=rejudge)
+        if ours and self._moves.keeps(ours[-1]):
+            moves += self._moves.of_all(ours[-1], lacked, self._sets.values())
+            await self._moves.save(self._db, [one for one in moves if one is not None])
+
+    def _move_of(self, turn: tuple[Recorded, UserGrant | None, UserGrant]) -> Move | None:
+        """What an event did to one user; it did nothing to what is needed."""
+        recorded, before, after = turn
+        lacked, lacks = self._lacks(before), self._lacks(after)
+        return of_user(recorded, lacked=lacked, lacks=lacks, key=(after.idp, after.user))
+
+    def _judged(self, grant: UserGrant) -> Judgement:
+        """What a grant is worth, which nobody needs to hold."""
+        known = self._sets.get((grant.idp, grant_key(grant.grant)))
+        return known.judgement if known else judge(self.scopes.idps.get(grant.idp) or Idp(grant.idp), grant.grant)
+
+    def _lacks(self, grant: UserGrant | None) -> bool:
+        """Is whoever has this grant on the worklist for it?"""
+        return grant is not None and grant.erased is None and self._judged(grant).status == "missing"
 
     async def _held(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], UserGrant]:
         """The grants that are stored for these (IdP, user)."""
@@ -183,86 +214,62 @@ class Projection:
         return held
 
     def _user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
-        return user_grant(idp, user, self._sets_by_id[number].grant, held)
-
-    async def _save_idps(self, changed: Iterable[str]) -> None:
-        await self._db.executemany(
-            "INSERT OR REPLACE INTO idps VALUES (?, ?)",
-            [(name, _json.encode(self.scopes.idps[name])) for name in changed],
-        )
-
-    async def _save_ungiven(self, before: Mapping[tuple[str, str], int]) -> None:
-        moved = {key: users for key, users in self._ungiven.items() if users != before.get(key, 0)}
-        await self._db.executemany(
-            "INSERT OR REPLACE INTO ungiven VALUES (?, ?, ?)", [(*key, users) for key, users in moved.items() if users]
-        )
-        await self._db.executemany(
-            "DELETE FROM ungiven WHERE idp = ? AND scope = ?", [key for key, users in moved.items() if not users]
-        )
-        self._ungiven = +self._ungiven
+        grant = self._sets_by_id[number].grant if number != NOBODYS else Grant((), ())
+        return user_grant(idp, user, grant, held)
 
     async def _save_grants(
         self, moves: Sequence[tuple[UserGrant | None, UserGrant]], *, rejudge: Iterable[str]
     ) -> None:
         """Store the users that changed, count them over from set to set, and judge what must be judged."""
         touched: dict[int, GrantSet] = {}
-        rows = []
+        moved: dict[tuple[int, Standing], GrantSet] = {}
+        stored = []
         for before, grant in moves:
             if before is grant:
                 continue
-            found = self._grant_set(grant)
-            touched[found.id] = found
-            if before is not None:
+            found = self._grant_set(grant) if grant.erased is None else None
+            if before is not None and before.erased is None:
                 left = self._sets[grant.idp, grant_key(before.grant)]
                 left.users -= 1
                 touched[left.id] = left
-            found.users += 1
-            rows.append((grant.idp, grant.user, found.id, packed(grant), idle_end(grant)))
-            if grant.ungiven or (before is not None and before.ungiven):
-                self._count_ungiven(before, grant)
+                if (stood := standing_of(before)) != USUAL:
+                    left.standings[stood] -= 1
+                    moved[left.id, stood] = left
+            if found is not None:
+                found.users += 1
+                touched[found.id] = found
+                if (stands := standing_of(grant)) != USUAL:
+                    found.standings[stands] += 1
+                    moved[found.id, stands] = found
+            stored.append(rows.stored_row(grant, found.id if found is not None else NOBODYS))
         for name in rejudge:
             idp = self.scopes.idps[name]
             needs = requirements(idp)
             for found in [one for one in self._sets.values() if one.idp == name]:
                 found.judgement = judge(idp, found.grant, needs)
                 touched[found.id] = found
-        rows.sort()  # neighbours in the file are written together
-        await self._db.executemany(
-            "INSERT INTO grants VALUES (?, ?, ?, ?, ?) ON CONFLICT (idp, user)"
-            " DO UPDATE SET grant_set = excluded.grant_set, held = excluded.held, idle_end = excluded.idle_end",
-            rows,
-        )
-        await self._save_sets(touched.values())
-
-    def _count_ungiven(self, before: UserGrant | None, after: UserGrant) -> None:
-        """Count the user over, from what was asked for in vain to what is now."""
-        for one in before.ungiven if before is not None else ():
-            self._ungiven[after.idp, one.scope] -= 1
-        for one in after.ungiven:
-            self._ungiven[after.idp, one.scope] += 1
+        await rows.save_grants(self._db, stored)
+        await standings.save(self._db, {key: one.standings[key[1]] for key, one in moved.items()})
+        for one in moved.values():
+            one.standings = +one.standings
+        await self._save_sets(list(touched.values()))
 
     def _grant_set(self, grant: UserGrant) -> GrantSet:
         """The set that this grant belongs to, a new one where it is the first of its kind."""
         key = grant_key(grant.grant)
         if (known := self._sets.get((grant.idp, key))) is not None:
             return known
-        judged = judge(self.scopes.idps.get(grant.idp) or Idp(grant.idp), grant.grant)
-        made = GrantSet(self._next_set_id, grant.idp, key, grant.grant, 0, judged)
+        made = GrantSet(self._next_set_id, grant.idp, key, grant.grant, 0, self._judged(grant))
         self._next_set_id += 1
         self._remember(made)
         return made
 
-    async def _save_sets(self, touched: Iterable[GrantSet]) -> None:
-        kept, empty = [], []
-        for one in touched:
-            if one.users:
-                content, judged = _json.encode(one.grant), _json.encode(one.judgement)
-                kept.append((one.id, one.idp, one.key, content, one.users, one.judgement.status, judged))
-            else:
-                empty.append((one.id,))
-                del self._sets[one.idp, one.key], self._sets_by_id[one.id]
-        await self._db.executemany("INSERT OR REPLACE INTO grant_sets VALUES (?, ?, ?, ?, ?, ?, ?)", kept)
-        await self._db.executemany("DELETE FROM grant_sets WHERE id = ?", empty)
+    async def _save_sets(self, touched: Sequence[GrantSet]) -> None:
+        kept = [one for one in touched if one.users]
+        empty = [one for one in touched if not one.users]
+        for one in empty:
+            del self._sets[one.idp, one.key], self._sets_by_id[one.id]
+        await rows.save_sets(self._db, kept, empty)
 
     # Asking
 
@@ -293,7 +300,11 @@ class Projection:
 
     def ungiven(self, idp: str) -> dict[str, int]:
         """What users were asked for in vain at an IdP the last time they came, by canonical name, and how many."""
-        return {scope: users for (name, scope), users in sorted(self._ungiven.items()) if name == idp}
+        counted: Counter[str] = Counter()
+        for one in self._sets.values():
+            for standing, users in one.standings.items() if one.idp == idp else ():
+                counted.update(dict.fromkeys(standing.ungiven, users))
+        return dict(sorted(counted.items()))
 
     async def sets(self, idp: str) -> tuple[int, idp_scopes.State, list[GrantSet]]:
         """Every grant that somebody holds at an IdP, with what IdPs need and the event up to which all that holds."""
@@ -301,51 +312,66 @@ class Projection:
             seq = self.checkpoint.seq if self.checkpoint else 0
             return seq, self.scopes, [replace(one) for one in self._sets.values() if one.idp == idp]
 
-    async def users_of(self, held: GrantSet, after: str, limit: int) -> list[str]:
-        """Part of the users who hold a grant, in order, after this user."""
-        sql = "SELECT user FROM grants WHERE grant_set = ? AND user > ? ORDER BY user LIMIT ?"
-        async with self._turn:
-            return [user for (user,) in await self._db.execute_fetchall(sql, (held.id, after, limit))]
+    def grant_sets(self) -> list[GrantSet]:
+        """All grant sets, and what they are worth: nobody but this projection changes one."""
+        return list(self._sets.values())
 
-    async def page(self, *, idp: str | None, after: tuple[str, str, str] | None, limit: int) -> Page:
-        """Part of the worklist, ordered by IdP, grant set and user, after the place that `after` names."""
-        missing = sorted(
-            (one for one in self._sets.values() if one.judgement.status == "missing" and idp in (None, one.idp)),
-            key=lambda one: (one.idp, one.key),
+    async def grants_in(self, one: GrantSet, sql: str, parameters: Sequence[object]) -> list[UserGrant]:
+        """Users of a grant set: those whom `sql`, what comes after `WHERE grant_set = ?`, leaves, in its order."""
+        found = await self._db.execute_fetchall(
+            f"SELECT user, held FROM grants WHERE grant_set = ? {sql}",  # noqa: S608 (written in this package)
+            (one.id, *parameters),
         )
-        async with self._turn:
-            return await self._page(missing, after, limit)
+        return [self._user_grant(one.idp, user, one.id, held) for user, held in found]
 
-    async def _page(self, missing: Sequence[GrantSet], after: tuple[str, str, str] | None, limit: int) -> Page:
-        rows: list[Row] = []
-        reached = ("", "", "")
-        for one in missing:
-            place = (one.idp, one.key)
-            if after is not None and place < after[:2]:
-                continue
-            start = after[2] if after is not None and place == after[:2] else ""
-            found = await self._db.execute_fetchall(
-                "SELECT user, held FROM grants WHERE grant_set = ? AND user > ? ORDER BY user LIMIT ?",
-                (one.id, start, limit - len(rows) + 1),
-            )
-            for user, held in found:
-                if len(rows) == limit:
-                    return Page(tuple(rows), reached)
-                reached = (*place, user)
-                rows.append(row_of(self._user_grant(one.idp, user, one.id, held), one.judgement))
-        return Page(tuple(rows), None)
+    async def count_in(self, one: GrantSet, sql: str, parameters: Sequence[object]) -> int:
+        """How many users of a grant set `sql` leaves. It goes through all that it counts, in an index."""
+        (users,) = await self._one(f"SELECT count(*) FROM grants WHERE grant_set = ? {sql}", (one.id, *parameters))  # noqa: S608
+        return int(users)
+
+    async def held_by(self, users: Iterable[str]) -> list[UserGrant]:
+        """What these users have granted, at every IdP."""
+        users = list(users)
+        idps = {one.idp for one in self._sets.values()}
+        found = await self._held([(idp, user) for idp in sorted(idps) for user in users])
+        return [held for held in found.values() if held.erased is None]
+
+    async def keep_moves(self, told: int | None) -> int | None:
+        """Keep who enters the worklist and who leaves it, by events after those that were told; None: keep nothing.
+
+        The event after which all moves are known: it is a later one where others were folded without keeping any.
+        """
+        async with self._turn:
+            await self._moves.keep(self._db, told, self.checkpoint.seq if self.checkpoint else 0)
+            return self._moves.since
+
+    async def moves(self, after: int, *, until: int | None, limit: int) -> list[Move]:
+        """Who entered and who left, in the order of events."""
+        async with self._turn:
+            return await self._moves.after(self._db, after, until=until, limit=limit)
+
+    async def forget_moves(self, told: int) -> None:
+        """Remove what was told."""
+        async with self._turn:
+            await self._moves.forget(self._db, told)
+
+    @contextlib.asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        """Nothing is folded meanwhile: what is read within holds for one moment."""
+        async with self._turn:
+            yield
 
     async def held(self, idp: str, user: str) -> UserGrant | None:
-        """What one user has granted at one IdP, as far as the log is folded."""
+        """What one user has granted at one IdP, as far as the log is folded. Who was erased has granted nothing."""
         key = (idp, user)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        if (kept := self._kept.get(key)) is not None:
+            return kept[0]
         async with self._turn:
-            self._kept[key] = (await self._held([key])).get(key)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return self._kept.get(key)
+            held = (await self._held([key])).get(key)
+            if held is not None and held.erased is not None:
+                held = None
+            self._kept.keep(key, (held,))
+        return held
 
     async def lying_idle(self, before: float, limit: int) -> list[tuple[str, str]]:
         """(IdP, user) of tokens that die unused before this time, in seconds since 1970; the nearest first."""
@@ -367,14 +393,7 @@ class Projection:
     async def dump(self) -> AsyncIterator[bytes]:
         """The whole projection in canonical form, a line at a time: equal logs give equal dumps."""
         yield _json.encode(self.checkpoint)
-        for sql in (
-            "SELECT idp, content FROM idps ORDER BY idp",
-            "SELECT idp, key, content, users, status, judgement FROM grant_sets ORDER BY idp, key",
-            "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g JOIN grant_sets s ON s.id = g.grant_set"
-            " ORDER BY g.idp, g.user",
-            "SELECT idp, scope, users FROM ungiven ORDER BY idp, scope",
-            "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq",
-        ):
+        for sql in DUMP:
             async with self._db.execute(sql) as cursor:
                 async for row in cursor:
                     yield _json.encode([part.decode() if isinstance(part, bytes) else part for part in row])

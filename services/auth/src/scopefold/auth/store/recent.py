@@ -6,7 +6,6 @@ until the word of changes comes again after it, nothing is kept.
 """
 
 import asyncio
-from collections import OrderedDict
 from typing import Final, TypeVar, cast
 
 import msgspec
@@ -17,12 +16,14 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from scopefold.auth.store.buckets import Bucket
+from scopefold.runtime.kept import Kept
 from scopefold.runtime.logs import logger
 
 MOST: Final = 250_000
 """Entries of a bucket. A user's sealed token and data key take about 2 KiB of memory."""
 T = TypeVar("T", bound=msgspec.Struct)
 Entry = tuple[msgspec.Struct, int] | None
+"""None: there is no such entry."""
 log = logger(__name__)
 
 
@@ -91,22 +92,19 @@ class Recent(Bucket):
     def __init__(self, bucket: Bucket, changes: Changes) -> None:
         super().__init__(bucket._kv, bucket._place, bucket._remake)
         self._changes = changes
-        self._kept: OrderedDict[str, Entry] = OrderedDict()
+        self._kept: Kept[str, tuple[Entry]] = Kept(MOST)
         self._turn = 0
         self.on_change = bucket.on_change = self.forget
 
     async def get(self, key: str, kind: type[T]) -> tuple[T, int] | None:
         """The entry and its revision, as they were a moment ago. A key always has entries of one kind."""
-        kept = self._kept.get(key, ...)
-        if kept is not ... and self._changes.come:
-            self._kept.move_to_end(key)
-            return cast("tuple[T, int] | None", kept)
+        kept = self._kept.get(key)
+        if kept is not None and self._changes.come:
+            return cast("tuple[T, int] | None", kept[0])
         turn = self._turn
         found = await super().get(key, kind)
         if turn == self._turn and self._changes.come:  # a change on the way may be of this very entry
-            self._kept[key] = found
-            if len(self._kept) > MOST:
-                self._kept.popitem(last=False)
+            self._kept.keep(key, (found,))
         return found
 
     def would_keep(self, key: str) -> bool:
@@ -116,7 +114,7 @@ class Recent(Bucket):
     def forget(self, key: str) -> None:
         """It changed, or is just being changed."""
         self._turn += 1
-        self._kept.pop(key, None)
+        self._kept.forget(key)
 
     def clear(self) -> None:
         """Everything may have changed."""

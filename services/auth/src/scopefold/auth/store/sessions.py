@@ -17,7 +17,8 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from scopefold.auth.store.buckets import SESSION_SECONDS, Bucket, Taken, hashed
+from scopefold.auth.store.buckets import Bucket, Taken, hashed
+from scopefold.auth.store.declared import SESSION_SECONDS
 from scopefold.auth.store.records import Seen, Session
 
 MAX_CLIENTS: Final = 100

@@ -14,7 +14,8 @@ from scopefold.auth.core.keys import Ring
 from scopefold.auth.core.seal import NONCE_BYTES, Sealed, derive, keyed_hash, seal, unseal
 from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.store.buckets import Bucket, Taken
-from scopefold.auth.store.data_keys import SERVICE, DataKeys, belongs
+from scopefold.auth.store.data_keys import SERVICE, DataKeys, Erasure, belongs, erasure_of, rows_of
+from scopefold.auth.store.removal import drop, erase, purge
 
 T = TypeVar("T", bound=Struct)
 
@@ -49,6 +50,8 @@ class Vault:
         """Keys the hashes of client secrets."""
         self.csrf_key = b""
         """Keys the tokens that bind a form to the session of who it was shown to."""
+        self.reconsent_link_key = b""
+        """Keys the hashes that bind links to consent again."""
         self._subject_key = b""
 
     async def open(self) -> None:
@@ -58,6 +61,7 @@ class Vault:
         self.dpop_nonce_key = derive(root, "dpop nonce")
         self.client_secret_key = derive(root, "client secret")
         self.csrf_key = derive(root, "form")
+        self.reconsent_link_key = derive(root, "reconsent link")
         self._subject_key = derive(root, "upstream subject")
 
     async def knows(self, user: str) -> bool:
@@ -81,10 +85,11 @@ class Vault:
         """
         name = self._link(idp, subject)
         for _ in range(2):
-            if (user := await self.linked(idp, subject)) is not None:
-                return user
-            try:
-                await self._bucket.create(name, Linked(new_user))
+            found = await self._bucket.get(name, Linked)
+            if found is not None and await self.erasure(found[0].user) is None:
+                return found[0].user
+            try:  # a link to who was erased is one that a login left, cut off before it stored anything
+                await self._bucket.update(name, Linked(new_user), revision=found[1] if found else 0)
             except Taken:
                 continue  # a parallel login linked the account: read whom to
             return new_user
@@ -94,6 +99,38 @@ class Vault:
         """The user that an upstream account belongs to, if it was ever seen."""
         found = await self._bucket.get(self._link(idp, subject), Linked)
         return found[0].user if found is not None else None
+
+    async def erasure(self, user: str) -> Erasure | None:
+        """That this user was erased, or is being."""
+        found = await self._bucket.get(erasure_of(user), Erasure)
+        return found[0] if found is not None else None
+
+    async def note_erasure(self, user: str, erasure: Erasure) -> None:
+        """From now on no data key is made for this user."""
+        await self._bucket.put(erasure_of(user), erasure)
+
+    async def idps_of(self, user: str) -> tuple[str, ...]:
+        """The IdPs that a user has a row of."""
+        return tuple(name.split(".")[2] for name in await self._bucket.keys(f"token.{user}.*"))
+
+    async def unlink(self, user: str, idp: str, subject: str) -> None:
+        """Forget whose an upstream account is, where it is this user's: it may belong to who came after them."""
+        name = self._link(idp, subject)
+        found = await self._bucket.get(name, Linked)
+        if found is not None and found[0].user == user:
+            await erase(self._bucket, name)
+
+    async def destroy(self, user: str) -> None:
+        """Destroy a user's data key, then delete all that it sealed. Links are not found after this."""
+        await self.keys.destroy(user)
+        for pattern in rows_of(user):
+            for name in await self._bucket.keys(pattern):
+                await drop(self._bucket, name)
+
+    async def leave_no_trace(self, user: str) -> None:
+        """Remove what deletions left behind, once everybody has heard of them."""
+        for pattern in rows_of(user):
+            await purge(self._bucket, pattern)
 
     def _link(self, idp: str, subject: str) -> str:
         return f"identity.{idp}.{keyed_hash(self._subject_key, subject)}"

@@ -1,12 +1,12 @@
 """Access tokens of ours that were verified lately: verifying a signature costs more than all the rest of a hot call."""
 
 import hashlib
-from collections import OrderedDict
 from datetime import datetime
 from typing import Final
 
 from scopefold.auth.oauth.access_claims import AccessClaims, read_access_token
 from scopefold.auth.oauth.keys import Keys
+from scopefold.runtime.kept import Kept
 
 MOST: Final = 100_000
 
@@ -16,7 +16,7 @@ class AccessTokens:
 
     def __init__(self) -> None:
         self._keys: Keys | None = None
-        self._kept: OrderedDict[bytes, AccessClaims] = OrderedDict()
+        self._kept: Kept[bytes, AccessClaims] = Kept(MOST)
 
     def read(self, text: str, *, keys: Keys, issuer: str, now: datetime) -> AccessClaims | None:
         """As `read_access_token`."""
@@ -29,7 +29,5 @@ class AccessTokens:
             return kept if kept.iss == issuer and now.timestamp() < kept.exp else None
         claims = read_access_token(text, keys=keys.verifying, issuer=issuer, now=now)
         if claims is not None:
-            self._kept[name] = claims
-            if len(self._kept) > MOST:
-                self._kept.popitem(last=False)
+            self._kept.keep(name, claims)
         return claims

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from scopefold.auth.core.clearing import ClearTokens
+from scopefold.auth.core.export import Line
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.pruning import Prune
 from scopefold.auth.core.withholding import Restore, Withhold
@@ -11,14 +12,18 @@ from scopefold.auth.web import (
     clear_tokens,
     client_admin,
     doctor,
+    erasing,
     previews,
     pruning,
+    reconsent_link,
     registration,
     signing_keys,
     users,
     vault_keys,
+    webhook_admin,
     withholding,
     worklist,
+    worklist_export,
 )
 from scopefold.auth.web.service import Service
 from scopefold.runtime.moment import MomentQuery
@@ -245,6 +250,14 @@ def _users(guard: Guard) -> list[Endpoint]:
         ),
         Endpoint(
             method="DELETE",
+            path="/v1/users/{user}",
+            summary="Erase a user for ever: nothing personal of them is left that anybody can read",
+            handler=guard(erasing.erase_user),
+            answers={200: erasing.ErasedUser},
+            problems=(401, 404, 503),
+        ),
+        Endpoint(
+            method="DELETE",
             path="/v1/users/{user}/grants",
             summary="End everything that apps were granted on behalf of a user: each must have them log in anew",
             handler=guard(users.end_grants),
@@ -301,12 +314,55 @@ def _log(guard: Guard) -> list[Endpoint]:
     return [
         Endpoint(
             method="GET",
+            path="/v1/webhook/dead",
+            summary="The messages that the webhook did not take",
+            handler=guard(webhook_admin.list_dead),
+            answers={200: webhook_admin.DeadViews},
+            problems=(401, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/webhook/dead/{message}/retry",
+            summary="Send a message once more that the webhook did not take",
+            handler=guard(webhook_admin.retry_dead),
+            answers={204: None},
+            problems=(401, 404, 409, 502, 503),
+        ),
+        Endpoint(
+            method="GET",
             path="/v1/reconsent",
             summary="Who must consent again, to what, since when and because of what",
             handler=guard(worklist.reconsent),
             query=worklist.WorklistQuery,
             answers={200: worklist.Worklist},
-            problems=(400, 401, 503),
+            problems=(400, 401, 422, 503),
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/reconsent/counts",
+            summary="The worklist, counted by IdP, connector, scope, reason or group",
+            handler=guard(worklist.counts),
+            query=worklist.CountsQuery,
+            answers={200: worklist.Counts},
+            problems=(400, 401, 422, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/reconsent/links",
+            summary="Make links that take users to the consent that is missing at an IdP; sending them is not ours",
+            handler=guard(reconsent_link.make_links),
+            body=reconsent_link.MakeLinks,
+            answers={201: reconsent_link.Links},
+            problems=(400, 401, 415, 422, 503),
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/reconsent/export",
+            summary="The whole worklist as CSV, JSON Lines or Parquet; what is described here is a line of it",
+            handler=guard(worklist_export.export),
+            query=worklist_export.ExportQuery,
+            answers={200: Line},
+            problems=(400, 401, 422, 501, 503),
         ),
         Endpoint(
             method="GET",

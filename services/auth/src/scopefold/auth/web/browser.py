@@ -7,7 +7,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.store.buckets import FLOW_SECONDS, SESSION_SECONDS, hashed
+from scopefold.auth.store.buckets import hashed
+from scopefold.auth.store.declared import FLOW_SECONDS, SESSION_SECONDS
 
 SESSION_COOKIE: Final = "__Host-scopefold-session"
 BROWSER_COOKIE: Final = "__Host-scopefold-browser"

@@ -67,7 +67,7 @@ async def _exchange(service: Service, asker: str, body: bytes) -> Answer:
         return _refused(400, "invalid_request", "The message is no ExchangeToken, as the contracts describe it.")
     speaking, loaded = await _loaded(service, asker, asked)
     try:
-        exchange = for_service(loaded, asked.resource, asked.scopes)
+        exchange = for_service(loaded, asked.resource, asked.scopes, asked.site)
     except OAuth2Error as error:
         return _refused(error.status_code, error.error, error.description)
     return await exchanged(speaking, exchange, (200, {"issued_token_type": ACCESS_TOKEN, "token_type": "Bearer"}, {}))

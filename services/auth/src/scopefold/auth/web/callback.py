@@ -23,6 +23,7 @@ from scopefold.auth.web.login_log import of_attempt, stored_event, write
 from scopefold.auth.web.pages import error_page
 from scopefold.auth.web.pushed import again
 from scopefold.auth.web.service import Service, callback_address, go_on_as, now, service_of
+from scopefold.auth.web.sites import read_sites
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, exchange, identify
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import ConsentDeclined, UserLoggedIn
@@ -156,6 +157,7 @@ async def _store(
         for one, times in zip(brought.tokens, each, strict=True)
         if one.part
     )
+    sites = await read_sites(service, idp, first.access_token)
     for _ in range(STORE_TRIES):
         before = await vault.token(user, idp.idp)
         held = await service.projection.held(idp.idp, user)
@@ -176,6 +178,7 @@ async def _store(
             idle_expires_at=each[0].idle_expires_at,
             absolute_expires_at=each[0].absolute_expires_at,
             parts=parts,
+            sites=sites,
         )
         try:
             await vault.put_token(user, idp.idp, token, revision=before[1] if before else 0)

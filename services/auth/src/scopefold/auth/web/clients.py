@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from scopefold.auth.store.buckets import Bucket, Taken, hashed
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.client_documents import ClientDocuments
+from scopefold.runtime.kept import Kept
 
 KEPT_SECONDS: Final = 5.0
 KEPT: Final = 1000
@@ -29,7 +30,7 @@ class Clients:
         self._bucket = bucket
         self._dynamic = dynamic
         self._described = described
-        self._kept: dict[str, tuple[Client, float]] = {}
+        self._kept: Kept[str, tuple[Client, float]] = Kept(KEPT)
         self.own: Client | None = None
 
     async def get(self, client_id: str) -> Client | None:
@@ -42,9 +43,7 @@ class Clients:
         found = await self.present(client_id)
         if found is None:
             return await self._described.get(client_id) if self._described is not None else None
-        if len(self._kept) >= KEPT:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[client_id] = (found[0], time.monotonic())
+        self._kept.keep(client_id, (found[0], time.monotonic()))
         return found[0]
 
     async def present(self, client_id: str) -> tuple[Client, int] | None:
@@ -66,15 +65,15 @@ class Clients:
     async def replace(self, client: Client, revision: int) -> None:
         """Replace the client of this revision. Raises `Taken`."""
         bucket, key = self._place(client.client_id)
-        self._kept.pop(client.client_id, None)
+        self._kept.forget(client.client_id)
         await bucket.update(key, client, revision=revision)
-        self._kept.pop(client.client_id, None)
+        self._kept.forget(client.client_id)
 
     async def remove(self, client_id: str, revision: int) -> None:
         """Remove the client of this revision. Raises `Taken`."""
         bucket, key = self._place(client_id)
         await bucket.take(key, revision)
-        self._kept.pop(client_id, None)
+        self._kept.forget(client_id)
 
     async def seen(self, client: Client, now: datetime) -> None:
         """A client that registered itself is in use: once a day, let it live on."""

@@ -7,7 +7,7 @@ from scopefold.auth.core.handout import BadWish
 from scopefold.auth.oauth.loaded import Exchange
 from scopefold.auth.oauth.resource import is_connectors
 from scopefold.auth.web.client_request import Answer
-from scopefold.auth.web.handout import Call, Handed, Insufficient, NoSession, NotHanded, hand_out
+from scopefold.auth.web.handout import Call, Handed, Insufficient, NoSession, NotHanded, SiteNotGranted, hand_out
 from scopefold.auth.web.renewal import NotRenewed
 from scopefold.auth.web.service import Service, now
 from scopefold.auth.web.step_up import step_up_address
@@ -18,7 +18,7 @@ async def exchanged(service: Service, asked: Exchange, answer: Answer) -> Answer
     if not is_connectors(asked.target):
         return answer
     status, told, headers = answer
-    call = Call(asked.subject.sub, asked.target, asked.scopes)
+    call = Call(asked.subject.sub, asked.target, asked.scopes, asked.site)
     try:
         handed = await hand_out(service, call)
     except BadWish as error:
@@ -39,12 +39,20 @@ def token_of(handed: Handed) -> dict[str, Any]:
         told["expires_in"] = max(0, int((handed.piece.expires_at - now()).total_seconds()))
     if handed.scopes is not None:
         told["scope"] = " ".join(handed.scopes)
-    return told
+    return told | site_of(handed)
+
+
+def site_of(handed: Handed) -> dict[str, Any]:
+    """The members that tell the site, where the call named one."""
+    if handed.at is None:
+        return {}
+    told = {"site": handed.at.site.id, "site_url": handed.at.site.url, "api_base": handed.at.api_base}
+    return {name: value for name, value in told.items() if value}
 
 
 def refusal(service: Service, call: Call, refused: NotHanded) -> tuple[dict[str, Any], str]:
     """Why there is no token: the members of an error answer, and the challenge that says the same (RFC 6750, 9470)."""
-    told: dict[str, Any] = {"error_description": str(refused), "resource": call.resource_type}
+    told: dict[str, Any] = {"error_description": _quotable(str(refused)), "resource": call.resource_type}
     match refused:
         case Insufficient():
             told |= {"error": "insufficient_scope", "scope": " ".join(refused.missing), "idp": refused.idp}
@@ -53,8 +61,13 @@ def refusal(service: Service, call: Call, refused: NotHanded) -> tuple[dict[str,
         case _:
             told |= {"error": "invalid_target"}
     if "idp" in told:
-        told["step_up_uri"] = step_up_address(service, call.resource_type)
+        told["step_up_uri"] = step_up_address(service, call.resource_type, choose=isinstance(refused, SiteNotGranted))
     return told, f"Bearer {_parameters(told)}"
+
+
+def _quotable(text: str) -> str:
+    """Without what cannot stand in a quoted string of a challenge: a site's name is the caller's text."""
+    return "".join(one if " " <= one <= "~" and one not in '"\\' else "?" for one in text)
 
 
 def _parameters(told: Mapping[str, Any]) -> str:

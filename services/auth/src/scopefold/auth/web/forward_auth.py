@@ -21,7 +21,7 @@ from scopefold.auth.oauth.exchange import EXCHANGE, may_present
 from scopefold.auth.oauth.protected import AccessRefused, check_key, is_bound, presented
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.dpop import proof_in
-from scopefold.auth.web.exchange import refusal
+from scopefold.auth.web.exchange import refusal, site_of
 from scopefold.auth.web.handout import Call, Handed, Insufficient, NotHanded, hand_out
 from scopefold.auth.web.protected import spend_proof
 from scopefold.auth.web.rate import TooManyError
@@ -42,6 +42,9 @@ class ForwardAuthQuery(Struct, frozen=True, kw_only=True):
     scope: Annotated[
         str, Meta(max_length=4000, description="Upstream scopes that the call needs, parted by spaces; none: all.")
     ] = ""
+    site: Annotated[
+        str, Meta(max_length=500, description="The one site that the call is for: its id, address or host.")
+    ] = ""
     missing: Annotated[
         Literal["challenge", "bad-gateway"],
         Meta(description="challenge: 403 with a challenge (RFC 6750, RFC 9470). bad-gateway: 502, for users to read."),
@@ -57,7 +60,12 @@ async def forward_auth(request: Request) -> Response:
     if asked.resource not in gateway.exchange_resources:
         detail = "Register the client with this resource type among its exchange_resources."
         raise ProblemError(403, "not-for-this-gateway", "This gateway may not ask for that resource type", detail)
-    call = Call(await _subject(service, request, gateway, asked.resource), asked.resource, tuple(asked.scope.split()))
+    call = Call(
+        await _subject(service, request, gateway, asked.resource),
+        asked.resource,
+        tuple(asked.scope.split()),
+        asked.site,
+    )
     try:
         handed = await hand_out(service, call)
     except NotHanded as refused:
@@ -87,6 +95,7 @@ def _passed_on(handed: Handed, call: Call) -> dict[str, str]:
         "authorization": f"Bearer {handed.piece.access_token}",
         "x-scopefold-user": call.user,
         "x-scopefold-idp": handed.idp,
+        **{f"x-scopefold-{name.replace('_', '-')}": value for name, value in site_of(handed).items()},
     }
 
 

@@ -15,6 +15,7 @@ from scopefold.auth.core.stored_token import Piece, StoredToken
 from scopefold.auth.web.login_log import heal, write
 from scopefold.auth.web.renewal import NotRenewed, WantsUser, fresh
 from scopefold.auth.web.service import Service, now
+from scopefold.auth.web.sites import AtSite, SitesUnknown, at_site, sites_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import TokenInsufficient
 from scopefold.ledger.append import NewEvent
@@ -30,6 +31,8 @@ class Call(Struct, frozen=True):
     user: str
     resource_type: str
     scopes: tuple[str, ...] = ()
+    site: str = ""
+    """The id, address or host of the one site that it is for, where the IdP has sites."""
 
 
 class Handed(Struct, frozen=True):
@@ -40,6 +43,8 @@ class Handed(Struct, frozen=True):
     piece: Piece
     scopes: tuple[str, ...] | None
     token: StoredToken
+    at: AtSite | None = None
+    """The site that the call is for, where it names one."""
 
 
 class NotHanded(Exception):
@@ -78,6 +83,23 @@ class Insufficient(NotHanded):
         self.missing = missing
 
 
+class NoSites(NotHanded):
+    """The call names a site, and the IdP has none."""
+
+
+class SiteNotGranted(NoSession):
+    """The user's token does not reach the site, or lacks there what the call needs: they must choose it at the IdP."""
+
+    def __init__(self, idp: str, title: str, site: str, missing: tuple[str, ...] = ()) -> None:
+        lacking = f" does not carry [{', '.join(missing)}] at" if missing else " does not reach"
+        NotHanded.__init__(
+            self,
+            f"The user's token{lacking} the site {site}. The user must go to {title} ({idp}) and choose that site; "
+            "where it is not offered, they have no access to it, or it does not have the product.",
+        )
+        self.idp = idp
+
+
 async def hand_out(service: Service, call: Call) -> Handed:
     """The token for this call. Raises `NotHanded`, `BadWish`, `NotRenewed`, and `LogUnavailable`."""
     idp = _idp_of(service, call.resource_type)
@@ -95,7 +117,8 @@ async def hand_out(service: Service, call: Call) -> Handed:
         token, piece = await _renewed(service, idp, call, piece, token)
         await _check(service, idp, call, scopes, token)
     carried = next((one.scopes for one in token.parts if one.part == piece.part), token.granted)
-    return Handed(idp.idp, token.generation, piece, carried, token)
+    at = await _at_site(service, idp, call, token, scopes or connector.upstream_scopes) if call.site else None
+    return Handed(idp.idp, token.generation, piece, carried, token, at)
 
 
 def _idp_of(service: Service, resource_type: str) -> Idp:
@@ -116,6 +139,23 @@ async def _check(service: Service, idp: Idp, call: Call, scopes: tuple[str, ...]
     if missing:
         await _tell(service, idp, call, missing, token.generation)
         raise Insufficient(idp.idp, missing)
+
+
+async def _at_site(service: Service, idp: Idp, call: Call, token: StoredToken, scopes: tuple[str, ...]) -> AtSite:
+    """The site that a call is for. Raises `NoSites`, `SiteNotGranted`, and `NotRenewed` where nobody can tell now."""
+    if idp.profile.sites is None:
+        raise NoSites(f"{idp.profile.title} has no sites: name none.")
+    try:
+        known = await sites_of(service, idp, call.user, token, call.site)
+    except SitesUnknown as error:
+        raise NotRenewed(str(error), PATIENCE_SECONDS) from None
+    site = known.find(call.site)
+    if site is None:
+        raise SiteNotGranted(idp.idp, idp.profile.title, call.site)
+    held = await service.projection.held(idp.idp, call.user)
+    if missing := missing_scopes(idp, call.resource_type, call.scopes, token, held, site=site):
+        raise SiteNotGranted(idp.idp, idp.profile.title, call.site, missing)
+    return at_site(idp, site, scopes)
 
 
 async def _renewed(

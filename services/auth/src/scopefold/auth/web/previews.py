@@ -12,7 +12,7 @@ from starlette.responses import Response
 from scopefold.auth.core.idps import Refused
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.core.pruning import Prune, prune
-from scopefold.auth.core.worklist import BadCursor, Place, read_cursor, write_cursor
+from scopefold.auth.core.worklist import BadCursor, Filters, Place, read_cursor, write_cursor
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.rows import GrantSet
 from scopefold.auth.web.login_log import PUBLISHER
@@ -82,7 +82,7 @@ async def preview(request: Request) -> Response:
     service, asked = service_of(request), await json_body(request, PreviewRequest)
     service.check_ready()
     try:
-        after = read_cursor(asked.cursor) if asked.cursor else None
+        after = read_cursor(asked.cursor, "idp", Filters(idp=asked.event.idp)) if asked.cursor else None
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The body cannot be used", str(error)) from None
     await folded(service)
@@ -130,17 +130,20 @@ async def _users(
 ) -> tuple[tuple[PreviewedUser, ...], Place | None]:
     """One page of the users of these grant sets, which are in order; and its last place where there are more."""
     items: list[PreviewedUser] = []
-    reached = ("", "", "")
+    reached: Place = (0, 0, "", "", "")
     for one, scopes in told:
         place = (one.idp, one.key)
-        if after is not None and place < after[:2]:
+        if after is not None and place < after[2:4]:
             continue
-        start = after[2] if after is not None and place == after[:2] else ""
-        for user in await projection.users_of(one, start, limit - len(items) + 1):
+        start = after[4] if after is not None and place == after[2:4] else ""
+        async with projection.standing_still():
+            left = (start, limit - len(items) + 1)
+            found = await projection.grants_in(one, "AND user > ? ORDER BY user LIMIT ?", left)
+        for held in found:
             if len(items) == limit:
                 return tuple(items), reached
-            reached = (*place, user)
-            items.append(PreviewedUser(user, scopes))
+            reached = (0, 0, *place, held.user)
+            items.append(PreviewedUser(held.user, scopes))
     return tuple(items), None
 
 
@@ -164,7 +167,7 @@ def _preview(
         findings=new_findings(found.before, idp),
         asked_from=waiting_until(idp, asked, service.consent_window, now()),
         items=items,
-        next=write_cursor(reached) if reached else None,
+        next=write_cursor(reached, "idp", Filters(idp=idp.idp)) if reached else None,
     )
 
 

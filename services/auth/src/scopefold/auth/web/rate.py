@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections import OrderedDict
 from typing import Final
 
 from starlette.requests import Request
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from scopefold.auth.core.rate import Rate, client_address, counted, read_networks, wait_seconds
 from scopefold.auth.settings import Settings
 from scopefold.auth.web.pages import error_page
+from scopefold.runtime.kept import Kept
 
 MOST_KEYS: Final = 20_000
 ADDRESS_FACTOR: Final = 10
@@ -30,21 +30,17 @@ class Limit:
 
     def __init__(self, per_minute: int, most_keys: int = MOST_KEYS) -> None:
         self._rate = Rate(per_minute)
-        self._most = most_keys
-        self._full_at: OrderedDict[str, float] = OrderedDict()
+        self._full_at: Kept[str, float] = Kept(most_keys)
 
     def check(self, key: str) -> None:
         """Raises `TooManyError` where there was too much already; counts nothing."""
         now = time.monotonic()
-        if (wait := wait_seconds(self._rate, self._full_at.get(key, 0.0), now)) > 0:
+        if (wait := wait_seconds(self._rate, self._full_at.get(key) or 0.0, now)) > 0:
             raise TooManyError(wait)
 
     def count(self, key: str) -> None:
         """One more has happened."""
-        self._full_at[key] = counted(self._rate, self._full_at.get(key, 0.0), time.monotonic())
-        self._full_at.move_to_end(key)
-        while len(self._full_at) > self._most:
-            self._full_at.popitem(last=False)
+        self._full_at.keep(key, counted(self._rate, self._full_at.get(key) or 0.0, time.monotonic()))
 
     def take(self, key: str) -> None:
         """One more is to happen. Raises `TooManyError`, and then counts nothing: who waits gets through."""

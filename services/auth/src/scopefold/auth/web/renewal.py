@@ -64,7 +64,7 @@ class NotRenewed(Exception):
     """The IdP did not renew the token now. It may do so later: after `retry_after` seconds."""
 
     def __init__(self, error: str, retry_after: float) -> None:
-        super().__init__(f"the identity provider did not renew the token: {error}")
+        super().__init__(f"the identity provider gave no token: {error}")
         self.error = error
         self.retry_after = max(1, round(retry_after))
 

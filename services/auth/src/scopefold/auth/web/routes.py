@@ -20,6 +20,7 @@ from scopefold.auth.web import (
     failures,
     metadata,
     protected,
+    reconsent_link,
     registration,
     step_up,
 )
@@ -112,6 +113,7 @@ OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     ("/account/logout", logout_confirmed, ["POST"]),
     (step_up.CONNECT, step_up.connect, ["GET"]),
     (step_up.CONNECTED, step_up.connected, ["GET"]),
+    (reconsent_link.LINK, reconsent_link.open_link, ["GET"]),
     ("/account/sessions", account.sessions, ["GET"]),
     ("/account/sessions/{sid}/revoke", account.revoke_session, ["POST"]),
     ("/account/connections", connections.connections, ["GET"]),

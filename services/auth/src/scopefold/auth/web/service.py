@@ -33,6 +33,7 @@ from scopefold.auth.web.outgoing import Documents, Http
 from scopefold.auth.web.rate import Limits
 from scopefold.auth.web.turns import Renewals, Told
 from scopefold.auth.web.way import Way, way_to
+from scopefold.auth.web.webhook_sender import Sender
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable
@@ -89,6 +90,10 @@ class Service:
         self.documents = Documents(self.upstream)
         self.egress = Egress(networks(settings.egress_networks))
         self.backchannel = Backchannel(http, self.egress)
+        self.webhook: Sender | None = None
+        if settings.webhook_url:
+            secret = settings.webhook_secret.reveal()
+            self.webhook = Sender(self.upstream, settings.webhook_url, secret, attempts=settings.webhook_attempts)
         self.registrations = Window()
         self.renewals = Renewals()
         self.told = Told()

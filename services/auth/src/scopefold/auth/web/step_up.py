@@ -28,6 +28,9 @@ class ConnectQuery(Struct, frozen=True, kw_only=True):
     """What the link is for."""
 
     resource: Annotated[str, Meta(max_length=600, description="A connector's resource type.")]
+    choose: Annotated[
+        bool, Meta(description="The user must choose at the identity provider, whatever was granted before.")
+    ] = False
 
 
 def own_client(issuers: Collection[str]) -> Client:
@@ -42,9 +45,27 @@ def own_client(issuers: Collection[str]) -> Client:
     )
 
 
-def step_up_address(service: Service, resource_type: str) -> str:
-    """The link for everything that a resource type's connector needs. It names no person: it is anybody's own."""
-    return f"{service.issuer}{CONNECT}?{urlencode({'resource': resource_type})}"
+def step_up_address(service: Service, resource_type: str, *, choose: bool = False) -> str:
+    """The link for everything that a resource type's connector needs. It names no person: it is anybody's own.
+
+    `choose`: to the identity provider whatever was granted, as where another site is to be chosen.
+    """
+    asked = {"resource": resource_type, **({"choose": "true"} if choose else {})}
+    return f"{service.issuer}{CONNECT}?{urlencode(asked)}"
+
+
+def own_login(service: Service, **asked: str) -> str:
+    """Where a login of this server's own client begins. `asked` are further parameters of the request."""
+    parameters = {
+        "response_type": "code",
+        "client_id": ACCOUNT,
+        "redirect_uri": f"{service.issuer}{CONNECTED}",
+        "scope": "openid",
+        "code_challenge": create_s256_code_challenge(random_text()),
+        "code_challenge_method": "S256",
+        **asked,
+    }
+    return f"{service.issuer}/authorize?{urlencode(parameters)}"
 
 
 async def connect(request: Request) -> Response:
@@ -58,16 +79,8 @@ async def connect(request: Request) -> Response:
             "Nothing is connected under the name in this link. Ask whoever sent it to you for a new one.",
             code="unknown_resource",
         )
-    parameters = {
-        "response_type": "code",
-        "client_id": ACCOUNT,
-        "redirect_uri": f"{service.issuer}{CONNECTED}",
-        "scope": "openid",
-        "resource": asked.resource,
-        "code_challenge": create_s256_code_challenge(random_text()),
-        "code_challenge_method": "S256",
-    }
-    return redirect(f"{service.issuer}/authorize?{urlencode(parameters)}")
+    prompt = {"prompt": "consent"} if asked.choose else {}
+    return redirect(own_login(service, resource=asked.resource, **prompt))
 
 
 async def connected(request: Request) -> Response:

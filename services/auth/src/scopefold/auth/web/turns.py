@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from scopefold.auth.core.stored_token import StoredToken
+from scopefold.runtime.kept import Kept
 
 RESTS: Final = (2.0, 5.0, 15.0, 60.0)
 """How many seconds nobody asks again after a renewal that failed, by how many failed in a row."""
@@ -23,7 +24,7 @@ class Renewals:
 
     def __init__(self) -> None:
         self._under_way: dict[tuple[str, str, str], asyncio.Task[StoredToken | None]] = {}
-        self._rests: dict[tuple[str, str], tuple[int, float]] = {}
+        self._rests: Kept[tuple[str, str], tuple[int, float]] = Kept(MOST)
 
     async def join(
         self, key: tuple[str, str, str], begin: Callable[[], Awaitable[StoredToken | None]]
@@ -52,28 +53,26 @@ class Renewals:
 
     def rest(self, user: str, idp: str) -> float:
         """For how many seconds nobody is to ask; 0 where there is no such rest."""
-        _, until = self._rests.get((user, idp), (0, 0.0))
+        _, until = self._rests.get((user, idp)) or (0, 0.0)
         return max(0.0, until - asyncio.get_running_loop().time())
 
     def failed(self, user: str, idp: str) -> float:
         """Note one more failure in a row; how many seconds nobody asks again."""
-        failures, _ = self._rests.pop((user, idp), (0, 0.0))
+        failures, _ = self._rests.get((user, idp)) or (0, 0.0)
         pause = about(RESTS[min(failures, len(RESTS) - 1)])
-        if len(self._rests) >= MOST:
-            self._rests.pop(next(iter(self._rests)))
-        self._rests[user, idp] = (failures + 1, asyncio.get_running_loop().time() + pause)
+        self._rests.keep((user, idp), (failures + 1, asyncio.get_running_loop().time() + pause))
         return pause
 
     def succeeded(self, user: str, idp: str) -> None:
         """Whatever failed before is over."""
-        self._rests.pop((user, idp), None)
+        self._rests.forget((user, idp))
 
 
 class Told:
     """Ids of events that this process has appended lately."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, None] = {}
+        self._ids: Kept[str, bool] = Kept(MOST)
 
     def has(self, event_id: str) -> bool:
         """Was it appended?"""
@@ -81,6 +80,4 @@ class Told:
 
     def note(self, event_id: str) -> None:
         """It was appended."""
-        if len(self._ids) >= MOST:
-            self._ids.pop(next(iter(self._ids)))
-        self._ids[event_id] = None
+        self._ids.keep(event_id, True)

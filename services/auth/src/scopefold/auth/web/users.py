@@ -46,20 +46,20 @@ class UserGroups(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 async def list_sessions(request: Request) -> Response:
     """`GET /v1/users/{user}/sessions`"""
-    service, user = service_of(request), _user(request)
+    service, user = service_of(request), user_in(request)
     return json_response(_views(await service.bus.sessions.all_of(user, now())))
 
 
 async def end_every_session(request: Request) -> Response:
     """`DELETE /v1/users/{user}/sessions`: all of them."""
-    service, user = service_of(request), _user(request)
+    service, user = service_of(request), user_in(request)
     found = await service.bus.sessions.all_of(user, now())
     return json_response(_views(await end_sessions(service, [(user, session.sid) for session in found])))
 
 
 async def end_one_session(request: Request) -> Response:
     """`DELETE /v1/users/{user}/sessions/{sid}`"""
-    service, user = service_of(request), _user(request)
+    service, user = service_of(request), user_in(request)
     try:
         ended = await end_session(service, user, msgspec.convert(request.path_params["sid"], SessionId))
     except msgspec.ValidationError:
@@ -71,14 +71,14 @@ async def end_one_session(request: Request) -> Response:
 
 async def show_groups(request: Request) -> Response:
     """`GET /v1/users/{user}/groups`"""
-    service, user = service_of(request), _user(request)
+    service, user = service_of(request), user_in(request)
     await _check_known(service, user)
     return json_response(UserGroups(groups=await service.bus.vault.groups(user)))
 
 
 async def put_groups(request: Request) -> Response:
     """`PUT /v1/users/{user}/groups`: these, and no others."""
-    service, user, asked = service_of(request), _user(request), await json_body(request, UserGroups)
+    service, user, asked = service_of(request), user_in(request), await json_body(request, UserGroups)
     await _check_known(service, user)
     groups = tuple(sorted(set(asked.groups)))
     for _ in range(TRIES):
@@ -92,26 +92,27 @@ async def put_groups(request: Request) -> Response:
 
 async def end_grants(request: Request) -> Response:
     """`DELETE /v1/users/{user}/grants`: every app must have this user log in anew. Sessions are not touched."""
-    service, user = service_of(request), _user(request)
+    service, user = service_of(request), user_in(request)
     await service.bus.grants.end_user(user, now())
     log.warning("an operator ended what apps were granted on behalf of a user", user=user)
     return Response(status_code=204)
 
 
-def _user(request: Request) -> str:
+def user_in(request: Request) -> str:
     """The user that the path names. Raises `ProblemError` where no user can have this id."""
     try:
         return msgspec.convert(request.path_params["user"], UserId)
     except msgspec.ValidationError:
-        raise _unknown() from None
+        raise unknown() from None
 
 
 async def _check_known(service: Service, user: str) -> None:
     if not await service.bus.vault.knows(user):
-        raise _unknown()
+        raise unknown()
 
 
-def _unknown() -> ProblemError:
+def unknown() -> ProblemError:
+    """For a user id that nobody has."""
     return ProblemError(404, "unknown-user", "There is no such user", "Nobody has logged in here under this id.")
 
 

@@ -1,37 +1,75 @@
-"""`GET /v1/reconsent`: who must consent again, to what, since when and because of what; now, or as it was."""
+"""`GET /v1/reconsent`: who must consent again, to what, since when, because of what, and what comes next; now, or as it
+was.
+"""
 
-from datetime import datetime
-from typing import Annotated
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
+from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor, write_cursor
+from scopefold.auth.store.listing import Chosen, TooMany, count, page, rows_of
+from scopefold.auth.store.members import TooManyMembers, groups_of_all
 from scopefold.auth.store.projection import Projection
+from scopefold.auth.store.tallies import Reasons, Tally, tallies
 from scopefold.auth.web.moment import AsOf, standing
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reasons import reasons
+from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why
 from scopefold.consent.window import waiting_until
-from scopefold.contracts.words import IdpId
-from scopefold.runtime.moment import At
+from scopefold.contracts.words import IdpId, UserId
+from scopefold.ledger.moments import parse, resolve
+from scopefold.runtime.moment import At, moments_told
 from scopefold.runtime.web import ProblemError, json_response, query
 
 
-class WorklistQuery(Struct, frozen=True, kw_only=True):
-    """Which part of the worklist, and as of when."""
+class Narrowed(Struct, frozen=True, kw_only=True):
+    """Which users of the worklist, and as of when. Whatever is given must hold."""
 
     idp: IdpId | None = None
+    connector: Annotated[str, Meta(max_length=600, description="A connector's id or resource type.")] | None = None
+    scope: Annotated[str, Meta(max_length=600)] | None = None
+    user: UserId | None = None
+    group: Annotated[str, Meta(max_length=200, description="Whose members; by the groups as they are now.")] | None = (
+        None
+    )
+    since_after: At | None = None
+    since_before: At | None = None
+    at: At | None = None
+
+    @property
+    def filters(self) -> Filters:
+        """What narrows the worklist."""
+        return Filters(**{name: getattr(self, name) for name in Filters.__struct_fields__})
+
+
+class WorklistQuery(Narrowed, frozen=True, kw_only=True):
+    """Which part of the worklist, and as of when."""
+
+    sort: Order = "idp"
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    cursor: Annotated[str, Meta(max_length=500)] | None = None
+    cursor: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class CountsQuery(Struct, frozen=True, kw_only=True):
+    """What to count by, and what of."""
+
+    by: Literal["idp", "connector", "scope", "why", "group"]
+    idp: IdpId | None = None
+    connector: Annotated[str, Meta(max_length=600)] | None = None
+    scope: Annotated[str, Meta(max_length=600)] | None = None
     at: At | None = None
 
 
 class ListedRow(Row, frozen=True, kw_only=True):
-    """One user on the worklist of one IdP, and by scope why the grant lacks it."""
+    """One user on the worklist of one IdP, and by scope why the grant lacks it and what comes next."""
 
     why: Annotated[
         dict[str, Why],
@@ -46,74 +84,128 @@ class ListedRow(Row, frozen=True, kw_only=True):
         datetime | None,
         Meta(description="From when a login asks for it by itself, while installs are being gathered; null: already."),
     ]
+    next_steps: Annotated[
+        dict[str, Step],
+        Meta(
+            description="next-login: the user is asked at the next login. send-link: the same, but do not wait for it. "
+            "restore: an operator must restore it first, since it is withheld or was asked for twice in vain. "
+            "mend-app: an operator must give it to the provider's app first. register-idp: nobody can log in there."
+        ),
+    ]
 
 
 class Worklist(Struct, frozen=True, kw_only=True):
     """Who must consent again, to what, since when and because of what."""
 
     as_of: AsOf
-    total: Annotated[int, Meta(description="How many users must consent again.")]
+    total: Annotated[int, Meta(description="How many rows there are on all pages.")]
     unknown: Annotated[int, Meta(description="How many users hold a grant of which the IdP did not say enough.")]
     items: tuple[ListedRow, ...]
     next: Annotated[str | None, Meta(description="The cursor of the next part.")]
 
 
+class Counts(Struct, frozen=True, kw_only=True):
+    """The worklist, counted. A user of an IdP counts once for each connector, scope, reason or group."""
+
+    as_of: AsOf
+    total: Annotated[int, Meta(description="How many rows there are.")]
+    items: tuple[Tally, ...]
+
+
+class Moment(Struct, frozen=True):
+    """The worklist as it stands, or stood, at a moment."""
+
+    projection: Projection
+    as_of: AsOf
+    window: timedelta
+    """For how long installs are gathered into one prompt."""
+
+    def listed(self, rows: tuple[Row, ...]) -> tuple[ListedRow, ...]:
+        """The rows, explained."""
+        reasons, when, found = Reasons(self.projection), self.as_of.at or now(), []
+        for row in rows:
+            why = reasons.of(row)
+            idp = self.projection.scopes.idps.get(row.idp) or Idp(row.idp)
+            told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
+            asked_from = waiting_until(idp, row.missing, self.window, when)
+            next_step = next_steps(idp, row, why, when)
+            found.append(ListedRow(**told, why=why, asked_from=asked_from, next_steps=next_step))
+        return tuple(found)
+
+
 async def reconsent(request: Request) -> Response:
     """`GET /v1/reconsent`"""
     service, asked = service_of(request), query(request, WorklistQuery)
+    with_filters = asked.filters
+    async with moment_of(service, asked.at) as moment:
+        after = read_cursor(asked.cursor, asked.sort, with_filters) if asked.cursor else None
+        chosen = await chosen_by(service, asked)
+        found = await page(moment.projection, chosen, asked.sort, after=after, limit=asked.limit)
+        return json_response(
+            Worklist(
+                as_of=moment.as_of,
+                total=await count(moment.projection, chosen),
+                unknown=moment.projection.count("unknown", asked.idp),
+                items=moment.listed(found.rows),
+                next=write_cursor(found.next, asked.sort, with_filters) if found.next else None,
+            )
+        )
+
+
+async def counts(request: Request) -> Response:
+    """`GET /v1/reconsent/counts`"""
+    service, asked = service_of(request), query(request, CountsQuery)
+    filters = Filters(idp=asked.idp, connector=asked.connector, scope=asked.scope)
+    async with moment_of(service, asked.at) as moment:
+        projection = moment.projection
+        if asked.by == "group":
+            items = await _by_group(service, projection, filters)
+        else:
+            items = tallies(projection, filters, asked.by)
+        total = await count(projection, Chosen(filters=filters))
+        return json_response(Counts(as_of=moment.as_of, total=total, items=tuple(items)))
+
+
+@asynccontextmanager
+async def moment_of(service: Service, at: str | None) -> AsyncIterator[Moment]:
+    """The worklist at a moment, or now. What it is asked that cannot be answered is told as a problem.
+
+    Raises `ProblemError`, `LogUnavailable`.
+    """
     try:
-        after = read_cursor(asked.cursor) if asked.cursor else None
+        async with standing(service, at) as (projection, as_of):
+            yield Moment(projection, as_of, service.consent_window)
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
-    async with standing(service, asked.at) as (projection, as_of):
-        return await _worklist(service, projection, asked, after, as_of)
+    except (TooMany, TooManyMembers) as error:
+        raise ProblemError(422, "too-many", "Too many users would have to be looked at", str(error)) from None
 
 
-async def _worklist(
-    service: Service,
-    projection: Projection,
-    asked: WorklistQuery,
-    after: tuple[str, str, str] | None,
-    as_of: AsOf,
-) -> Response:
-    page = await projection.page(idp=asked.idp, after=after, limit=asked.limit)
-    counts = _Counts(projection)
-    rows = [
-        ListedRow(
-            **{name: getattr(row, name) for name in Row.__struct_fields__},
-            why=counts.why(row),
-            asked_from=waiting_until(
-                projection.scopes.idps[row.idp], row.missing, service.consent_window, as_of.at or now()
-            ),
-        )
-        for row in page.rows
-    ]
-    return json_response(
-        Worklist(
-            as_of=as_of,
-            total=projection.count("missing", asked.idp),
-            unknown=projection.count("unknown", asked.idp),
-            items=tuple(rows),
-            next=write_cursor(page.next) if page.next else None,
-        )
-    )
+async def chosen_by(service: Service, asked: Narrowed) -> Chosen:
+    """Which rows are asked for. Raises `TooManyMembers`, `ProblemError`, `LogUnavailable`."""
+    with moments_told():
+        after, before = [
+            None if text is None else await resolve(service.bus.log, parse(text), now())
+            for text in (asked.since_after, asked.since_before)
+        ]
+    users: tuple[str, ...] | None = None if asked.user is None else (asked.user,)
+    if asked.group is not None:
+        found = await _groups(service)
+        members = tuple(sorted(user for user, groups in found.items() if asked.group in groups))
+        users = members if users is None else tuple(one for one in users if one in members)
+    return Chosen(filters=asked.filters, after=after, before=before, users=users)
 
 
-class _Counts:
-    """Why grants lack scopes, each scope of an IdP counted once for a whole page."""
+async def _groups(service: Service) -> dict[str, frozenset[str]]:
+    registered = [(idp.idp, idp.registration) for idp in service.scopes.idps.values()]
+    telling = [name for name, one in registered if one is not None and one.event.groups_claim]
+    return await groups_of_all(service.bus.buckets.vault, service.bus.vault, telling)
 
-    def __init__(self, projection: Projection) -> None:
-        self._projection = projection
-        self._users: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def why(self, row: Row) -> dict[str, Why]:
-        """By scope, why this user's grant lacks it."""
-        profile = (self._projection.scopes.idps.get(row.idp) or Idp(row.idp)).profile
-
-        def counted(name: str) -> tuple[int, int]:
-            if (row.idp, name) not in self._users:
-                users_without = self._projection.ungiven(row.idp).get(name, 0)
-                self._users[row.idp, name] = (self._projection.users_with(row.idp, name), users_without)
-            return self._users[row.idp, name]
-
-        return reasons(row, profile, counted)
+async def _by_group(service: Service, projection: Projection, filters: Filters) -> list[Tally]:
+    """Members on the worklist, by IdP and group. Who is in no group is counted nowhere."""
+    groups = await _groups(service)
+    async with projection.standing_still():
+        rows = await rows_of(projection, Chosen(filters=filters, users=tuple(sorted(groups))), "idp")
+    found = Counter((row.idp, group) for _, row in rows for group in groups[row.user])
+    return sorted(Tally(*key, users) for key, users in found.items())

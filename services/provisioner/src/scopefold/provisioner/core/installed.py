@@ -19,6 +19,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Cause, Recorded
@@ -83,6 +84,7 @@ def fold(state: State, recorded: Recorded) -> State:
             | AuthorizationFailed()
             | GrantRevoked()
             | TokenCleared()
+            | UserErased()
         ):
             return State(scopes, state.answers)
     assert_never(event)

@@ -49,6 +49,8 @@ REFRESH_LEEWAY_SECONDS: Final = 600
 MOST_SCOPES: Final = 80
 """From about here on the request line is more than the real server takes (observed)."""
 SITE: Final = Site("5ca1ab1e-0000-4000-8000-00000000517e", "sandbox-site", "https://sandbox-site.example")
+SECOND: Final = Site("5ca1ab1e-0000-4000-8000-0000000005ec", "second-site", "https://second-site.example")
+"""It has Jira alone."""
 EARLY: Final = False
 """Nothing is judged before the login (observed)."""
 
@@ -140,6 +142,9 @@ class Switches(Struct, frozen=True, forbid_unknown_fields=True):
     site_admin_blocks: Annotated[
         bool, Meta(title="The site's admin blocks apps of users", description="The user sees who must allow it.")
     ] = False
+    second_site: Annotated[
+        bool, Meta(title="The user has a second site", description="With Jira alone. One is chosen at each consent.")
+    ] = False
     user_without_site: Annotated[
         bool, Meta(title="The user has no site", description="Neither Jira nor Confluence: the user is refused.")
     ] = False
@@ -187,7 +192,7 @@ def ask(state: State, asked: Transaction, *, now: float, mint: Mint) -> Ask | Re
         )
         return ErrorPage("You can't use this app yet", lines, "The switch site_admin_blocks is on.")
     choices = tuple(Choice(scope, words_of(scope)) for scope in asked.scopes)
-    return Ask(state.apps[asked.params["client_id"]], choices, (SITE,) if _needs_site(asked.scopes) else ())
+    return Ask(state.apps[asked.params["client_id"]], choices, sites_of(state) if _needs_site(asked.scopes) else ())
 
 
 def give(state: State, asked: Transaction, answered: Answered, *, now: float, mint: Mint) -> Refusal:
@@ -195,7 +200,7 @@ def give(state: State, asked: Transaction, answered: Answered, *, now: float, mi
     if not answered.accepted:
         return error_to_client(asked, "access_denied", "User did not authorize the request")
     needs_site = _needs_site(asked.scopes)
-    if needs_site and answered.site != SITE.id:
+    if needs_site and answered.site not in {site.id for site in sites_of(state)}:
         return stray("The site is not one of the user's.")
     sites = (answered.site,) if needs_site else ()
     grant = grants.record(
@@ -235,14 +240,20 @@ def accessible_resources(state: State, grant: Grant) -> list[dict[str, Any]]:
 
     Each entry lists its own product's scopes, so that `read:me` and `offline_access` are in none (inference; a switch).
     """
-    containers = [in_container(grant.scopes, apis) for apis in (_JIRA, _CONFLUENCE)]
+    jira, confluence = (in_container(grant.scopes, apis) for apis in (_JIRA, _CONFLUENCE))
+    containers = [(SITE, jira), (SITE, confluence), (SECOND, jira)]
     if state.switches.resource_scopes == "token":
-        containers = [grant.scopes if scopes else () for scopes in containers]
+        containers = [(site, grant.scopes if scopes else ()) for site, scopes in containers]
     return [
-        {"id": SITE.id, "name": SITE.name, "url": SITE.url, "scopes": scopes, "avatarUrl": f"{SITE.url}/avatar.png"}
-        for scopes in containers
-        if scopes and SITE.id in grant.sites
+        {"id": site.id, "name": site.name, "url": site.url, "scopes": scopes, "avatarUrl": f"{site.url}/avatar.png"}
+        for site, scopes in containers
+        if scopes and site.id in grant.sites
     ]
+
+
+def sites_of(state: State) -> tuple[Site, ...]:
+    """The sites that everybody has."""
+    return (SITE, SECOND) if state.switches.second_site else (SITE,)
 
 
 _JIRA: Final = frozenset({JIRA, JSM})

@@ -112,6 +112,6 @@ class AtlassianWeb:
         grant = core.authorized(self.at.state, bearer(request), scope, now=self.at.now())
         if isinstance(grant, Answer):
             return grant
-        if request.path_params.get("cloudid", core.SITE.id) != core.SITE.id:
+        if request.path_params.get("cloudid", core.SITE.id) not in {core.SITE.id, *grant.sites}:
             return Answer({"code": 404, "message": "Not Found"}, 404)
         return USERS[grant.user]
