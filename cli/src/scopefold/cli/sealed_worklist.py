@@ -68,7 +68,14 @@ class _Whys:
         self._ungiven: dict[str, dict[str, int]] = {}
         self._counted: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def of(self, row: Row) -> dict[str, Why]:
+    def told(self, row: Row, when: datetime) -> ListedRow:
+        """The row, why its scopes lack, and what is to be done."""
+        idp = self._past.bulk.scopes.idps.get(row.idp) or Idp(row.idp)
+        why = self._why(row, idp)
+        told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
+        return ListedRow(**told, why=dict(why), next_steps=dict(next_steps(idp, row, why, when)))
+
+    def _why(self, row: Row, idp: Idp) -> dict[str, Why]:
         worklist = self._past.worklist
         if row.idp not in self._ungiven:
             self._ungiven[row.idp] = worklist.ungiven(row.idp)

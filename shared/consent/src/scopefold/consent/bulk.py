@@ -33,6 +33,7 @@ MANY_ROUNDS: Final = 64
 FEW: Final = 32
 """After many rounds, fewer users than this are folded one by one: a round costs the same for one as for a thousand."""
 
+TAKEN, GONE = MOVES.index("taken"), MOVES.index("gone")
 ABSENT, APART = 0, 1
 """Shapes that are none: no grant; and one that stands in `apart`."""
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -132,16 +133,17 @@ class Bulk:
         which, different = distinct(pa.array(codes))
         steps = [self._step(code) for code in different.to_pylist()]
         after = np.array([number for _, number in steps], np.int32)[which]
-        takes = np.array([one.takes_generation for one, _ in steps])[which]
-        moves = np.array([("kept", "taken", "gone").index(one.deadlines) for one, _ in steps])[which]
+        grows = np.array([MOVES.index(one.generation) for one, _ in steps])[which]
+        moves = np.array([MOVES.index(one.deadlines) for one, _ in steps])[which]
         self._one_by_one(facts, rows[after == APART], places[after == APART])
         if (after == APART).any():
             stay = after != APART
-            rows, places, after, takes, moves, which = (x[stay] for x in (rows, places, after, takes, moves, which))
+            rows, places, after, grows, moves, which = (x[stay] for x in (rows, places, after, grows, moves, which))
         self.shape[places] = after
-        self.generation[places[takes]] = facts.generation[rows[takes]]
-        self.expires[:, places[moves == 1]] = facts.expires[:, rows[moves == 1]]
-        self.expires[:, places[moves == 2]] = NEVER
+        self.generation[places[grows == TAKEN]] = facts.generation[rows[grows == TAKEN]]
+        self.generation[places[grows == GONE]] = 0
+        self.expires[:, places[moves == TAKEN]] = facts.expires[:, rows[moves == TAKEN]]
+        self.expires[:, places[moves == GONE]] = NEVER
         self._move_causes(facts, rows, places, [one.slots for one, _ in steps], which)
 
     def _move_causes(
@@ -166,7 +168,7 @@ class Bulk:
             said, profile = self._kind_of[kind]
             assert said.example is not None
             if number == APART or not said.alike:
-                found = (Step(None, False, "kept", ()), APART)
+                found = (Step(None, "kept", "kept", ()), APART)
             else:
                 taken = step(self.shapes[number], said.example, profile, relation)
                 found = (taken, self._number(taken.after))

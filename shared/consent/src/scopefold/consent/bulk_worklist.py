@@ -32,6 +32,8 @@ Place = tuple[str, str, str]
 """IdP, grant set, user."""
 
 TOGETHER: Final = 1000
+NO_SET: Final = -1
+"""Of whoever holds no grant, or was erased."""
 
 
 class GrantSet(Struct, frozen=True):
@@ -72,13 +74,15 @@ class BulkWorklist:
         numbers: dict[tuple[str, str], int] = {}
         grants: list[UserGrant] = []
 
-        def number_of(held: UserGrant) -> int:
+        def number_of(held: UserGrant | None) -> int:
+            if held is None or held.erased is not None:
+                return NO_SET
             number = numbers.setdefault((held.idp, grant_key(held.grant)), len(numbers))
             if number == len(grants):
                 grants.append(held)
             return number
 
-        of_shape = np.array([-1 if shape is None else number_of(shape) for shape in bulk.shapes], np.int32)
+        of_shape = np.array([number_of(shape) for shape in bulk.shapes], np.int32)
         held = bulk.shape[: bulk.count]
         self._set: Number = of_shape[held]
         for place, grant in bulk.apart.items():
@@ -151,6 +155,10 @@ class BulkWorklist:
             names, places = self._members(number)
             for held, _ in self._held(one, names, places, slice(None)):
                 grants[held.idp, held.user] = _explained(held, causes)
+        for place in np.flatnonzero(self._set == NO_SET).tolist():
+            if (gone := self._bulk.grant(place, "")) is not None:
+                user = self._users[int(self._bulk.user[place])].as_py()
+                grants[gone.idp, user] = _explained(replace(gone, user=user), causes)
         return State(self._bulk.scopes, grants)
 
     def _missing(self, idp: str | None) -> Iterator[tuple[int, GrantSet]]:

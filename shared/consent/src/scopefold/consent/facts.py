@@ -23,6 +23,7 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Recorded
@@ -106,6 +107,14 @@ def role_of(said: Said) -> Role:
             return "idp"
         case AuthorizationFailed():
             return "failure"
-        case TokenStored() | TokenInsufficient() | TokenCleared() | UserLoggedIn() | ConsentDeclined() | GrantRevoked():
+        case (
+            TokenStored()
+            | TokenInsufficient()
+            | TokenCleared()
+            | UserErased()
+            | UserLoggedIn()
+            | ConsentDeclined()
+            | GrantRevoked()
+        ):
             return "none" if grant_concerned(said.example) is None else "grant"
     assert_never(event)

@@ -30,12 +30,21 @@ from scopefold.contracts.events import (
     TokenCleared,
     TokenInsufficient,
     TokenStored,
+    UserErased,
     UserLoggedIn,
     tag_of,
 )
 from scopefold.contracts.recorded import Recorded
 
-_EXPLAIN_NOTHING: Final = (TokenStored, TokenInsufficient, TokenCleared, UserLoggedIn, ConsentDeclined, GrantRevoked)
+_EXPLAIN_NOTHING: Final = (
+    TokenStored,
+    TokenInsufficient,
+    TokenCleared,
+    UserErased,
+    UserLoggedIn,
+    ConsentDeclined,
+    GrantRevoked,
+)
 """Of these, folds keep no more than the sequence, by which the rest is found when it is shown."""
 EXPLAINED: Final = ("event_id", "ref")
 _SAYING: Final = ("type", "idp", "publisher", "detail")

@@ -29,7 +29,11 @@ _HELD: Final = 2
 _GENERATIONS: Final = {NO_GENERATION: None, OLDER: _HELD - 1, SAME: _HELD, NEWER: _HELD + 1}
 _KEPT: Final = Deadlines(EPOCH, EPOCH, EPOCH)
 _COME: Final = Deadlines(*(EPOCH + timedelta(days=1),) * 3)
-_GONE: Final = Deadlines()
+
+
+Moved = Literal["kept", "taken", "gone"]
+"""What the event does to what a grant has: it stays, the event's own takes its place, or nothing does."""
+MOVES: Final[tuple[Moved, ...]] = ("kept", "taken", "gone")
 
 
 class NotAlike(AssertionError):
@@ -44,8 +48,8 @@ class Step(Struct, frozen=True):
     """
 
     after: UserGrant | None
-    takes_generation: bool
-    deadlines: Literal["kept", "taken", "gone"]
+    generation: Moved
+    deadlines: Moved
     slots: tuple[int, ...]
 
 
@@ -60,22 +64,18 @@ def step(before: UserGrant | None, said: Recorded, profile: Profile, relation: i
     recorded = replace(said, seq=NEW, at=EPOCH, event_id="", event=replace(event, **stand_ins))
     grant = fold_grant(before, recorded, profile)
     if grant is before:
-        return Step(before, False, "kept", ())
+        return Step(before, "kept", "kept", ())
     assert grant is not None
-    if grant.generation not in (_HELD, _GENERATIONS[relation]):
-        raise NotAlike(f"a generation that is neither held nor told: {grant.generation}")
     after, slots = shape_of(grant)
-    return Step(after, grant.generation != _HELD, _moved(grant.deadlines), slots)
+    generation = _moved(grant.generation, _HELD, _GENERATIONS[relation], 0)
+    return Step(after, generation, _moved(grant.deadlines, _KEPT, _COME, Deadlines()), slots)
 
 
-def _moved(deadlines: Deadlines) -> Literal["kept", "taken", "gone"]:
-    if deadlines == _KEPT:
-        return "kept"
-    if deadlines == _COME:
-        return "taken"
-    if deadlines == _GONE:
-        return "gone"
-    raise NotAlike("deadlines that are neither held nor told")
+def _moved(now: object, held: object, told: object, none: object) -> Moved:
+    for move, value in zip(MOVES, (held, told, none), strict=True):
+        if now == value:
+            return move
+    raise NotAlike(f"{now} is neither held nor told")
 
 
 def shape_of(grant: UserGrant) -> tuple[UserGrant, tuple[int, ...]]:
