@@ -1,7 +1,6 @@
 """The worklist from segments alone: the service's answer, without the service and without the bus."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,23 +40,15 @@ async def _listed(place: str, where: Where, idp: str | None, at: str | None, lim
             rows = await past.listed(idp=idp, limit=limit)
             # As the service does: it tells the time of a moment only where one was asked for.
             last_at = (await past.causes(frozenset({upto})))[upto].at if moment is not None and upto else None
+    why = _Whys(past)
     # A later moment of the same segments is asked for from the start: there is no cursor to hand on.
     return Worklist(
         as_of=AsOf(upto, last_at),
         total=past.worklist.count("missing", idp),
         unknown=past.worklist.count("unknown", idp),
-        items=tuple(_explained(past, rows, last_at or now())),
+        items=tuple(why.told(row, last_at or now()) for row in rows),
         next=None,
     )
-
-
-def _explained(past: "Past", rows: Iterable[Row], when: datetime) -> Iterator[ListedRow]:
-    whys, idps = _Whys(past), past.bulk.scopes.idps
-    for row in rows:
-        why = whys.of(row)
-        steps = next_steps(idps.get(row.idp) or Idp(row.idp), row, why, when)
-        told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
-        yield ListedRow(**told, why=dict(why), next_steps=dict(steps))
 
 
 class _Whys:
@@ -86,5 +77,4 @@ class _Whys:
                 self._counted[row.idp, name] = worklist.users_with(row.idp, name), without
             return self._counted[row.idp, name]
 
-        profile = (self._past.bulk.scopes.idps.get(row.idp) or Idp(row.idp)).profile
-        return reasons(row.missing, standing_of(row), profile, counted)
+        return reasons(row.missing, standing_of(row), idp.profile, counted)

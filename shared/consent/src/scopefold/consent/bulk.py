@@ -21,7 +21,7 @@ from scopefold.consent.deadlines import Deadlines
 from scopefold.consent.facts import NEVER, NO_NUMBER, Facts, Number, Role, Said, Whole, distinct, firsts_of, role_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import UserGrant, fold_grant
-from scopefold.consent.shapes import EPOCH, NEWER, NO_GENERATION, SAME, Step, grant_of, shape_of, step, width
+from scopefold.consent.shapes import EPOCH, MOVES, NEWER, NO_GENERATION, SAME, Step, grant_of, shape_of, step, width
 from scopefold.contracts.events import TokenStored
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.profile import Profile
