@@ -13,6 +13,7 @@ import pytest
 from scopefold.auth.web.bus_exchange import MOST_OF_ONE
 from scopefold.contracts.exchange import ExchangeAnswer, ExchangeToken, NotExchanged, exchange
 from scopefold.contracts.publish import BusUnavailable, NotAllowed
+from scopefold.sandbox.core.atlassian import SITE
 from tests.auth.gateways import Gateway, access_token, at_its_end, atlassian, resource_of, subject_of
 from tests.auth.holders import Holder
 from tests.auth.test_dpop import swap
@@ -69,6 +70,17 @@ async def test_a_service_gets_what_the_token_endpoint_gives(world: GuardedWorld,
         told = members(over_bus)
         assert over_http.status_code == over_bus.status
         expected = over_http.json()
+        assert abs(told.pop("expires_in", 0) - expected.pop("expires_in", 0)) <= 2
+        assert expected == told
+
+
+async def test_a_service_may_name_a_site(world: GuardedWorld, jira: str, token: str) -> None:
+    gateway = await Gateway.registered(world, jira)
+    for site in (SITE.url, "elsewhere.example"):
+        asked = ExchangeToken(subject_token=token, resource=gateway.resource, site=site)
+        over_http, over_bus = await gateway.exchange(token, site=site), await world.ask(TICKETS, asked)
+        told, expected = members(over_bus), over_http.json()
+        assert over_http.status_code == over_bus.status
         assert abs(told.pop("expires_in", 0) - expected.pop("expires_in", 0)) <= 2
         assert expected == told
 

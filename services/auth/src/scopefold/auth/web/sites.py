@@ -1,7 +1,9 @@
 """Which sites a user's token reaches: asked at a login, kept with the token, asked again when in doubt."""
 
+import asyncio
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +18,8 @@ from scopefold.auth.web.way import endpoint
 from scopefold.consent.idp_scopes import Idp
 from scopefold.runtime.logs import logger
 
+READ_SECONDS: Final = 3.0
+"""No longer: a login waits for it, and is good without."""
 log = logger(__name__)
 
 
@@ -36,14 +40,14 @@ async def read_sites(service: Service, idp: Idp, access_token: str) -> Sites | N
         return None
     headers = {"authorization": f"Bearer {access_token}", "accept": "application/json"}
     try:
-        answer = await service.upstream.ask(
-            "GET", list_address(idp.profile, endpoint(idp, "identity")), headers=headers
-        )
+        address = list_address(idp.profile, endpoint(idp, "identity"))
+        async with asyncio.timeout(READ_SECONDS):
+            answer = await service.upstream.ask("GET", address, headers=headers)
         if answer.status != HTTPStatus.OK:
             raise NoAnswer(f"http_{answer.status}", answer.status)
         return Sites(sites_in(msgspec.json.decode(answer.body)), now())
-    except (NoAnswer, ValueError, msgspec.DecodeError) as error:
-        why = error.code if isinstance(error, NoAnswer) else "malformed_sites"
+    except (NoAnswer, TimeoutError, ValueError, RecursionError) as error:
+        why = error.code if isinstance(error, NoAnswer) else type(error).__name__
         log.warning("the sites of a token are not known", idp=idp.idp, error=why)
         return None
 
