@@ -67,10 +67,12 @@ async def connect(service: Service, reached: Log, keks: Sequence[bytes]) -> Conn
     vault = Vault(found.vault, service.settings.tenant, *keks)
     await vault.open()
     changes = Changes(reached.js)
-    late_vault = Vault(changes.recent(buckets.VAULT, found.vault), service.settings.tenant, *keks)
+    vault_of_late = changes.recent(buckets.VAULT, found.vault)
+    grants_of_late = changes.recent(buckets.GRANTS, found.grants)
+    await changes.open()  # before anything is read there, which would open it as well
+    late_vault = Vault(vault_of_late, service.settings.tenant, *keks)
     await late_vault.open()
-    recent = AsOfLate(changes, late_vault, Grants(changes.recent(buckets.GRANTS, found.grants)))
-    await changes.open()
+    recent = AsOfLate(changes, late_vault, Grants(grants_of_late))
     described = ClientDocuments(service.egress) if service.settings.client_documents else None
     connected = Connected(reached, found, vault, await first_keys(vault), recent=recent, described=described)
     connected.clients.own = own_client(
