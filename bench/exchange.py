@@ -112,6 +112,10 @@ async def fill(url: str, kek: bytes, issuer: str, users: int) -> list[str]:
             authenticated_at=now,
             issuer=issuer,
             user_ends=0,
+            # With a refresh token, so that the bus remembers it for longer than a slow machine takes to fill the vault.
+            current=handle,
+            idle_seconds=86400,
+            absolute_expires_at=now + timedelta(days=1),
         )
         row = stored(number, vault, now)
         async with turns:

@@ -68,10 +68,12 @@ async def connect(service: Service, reached: Log, keks: Sequence[bytes]) -> Conn
     await vault.open()
     await webhook.begin(service, found.webhook, (await status(reached)).last_seq)
     changes = Changes(reached.js)
-    late_vault = Vault(changes.recent(declared.VAULT, found.vault), service.settings.tenant, *keks)
+    vault_of_late = changes.recent(declared.VAULT, found.vault)
+    grants_of_late = changes.recent(declared.GRANTS, found.grants)
+    await changes.open()  # before anything is read there, which would open it as well
+    late_vault = Vault(vault_of_late, service.settings.tenant, *keks)
     await late_vault.open()
-    recent = AsOfLate(changes, late_vault, Grants(changes.recent(declared.GRANTS, found.grants)))
-    await changes.open()
+    recent = AsOfLate(changes, late_vault, Grants(grants_of_late))
     described = ClientDocuments(service.egress) if service.settings.client_documents else None
     connected = Connected(reached, found, vault, await first_keys(vault), recent=recent, described=described)
     connected.clients.own = own_client(
