@@ -229,7 +229,7 @@ async def test_everything_under_v1_needs_the_admin_credential_and_nothing_else_d
 
 async def test_the_description_names_every_path_and_resolves_every_reference(log: Log, service: Service) -> None:
     document = (await call(service, "GET", "/openapi.json")).json()
-    paths = {RESOURCES, RESOURCES + "/{connector}", "/v1/connectors", "/v1/connectors/{connector}"}
+    paths = {RESOURCES, RESOURCES + "/{connector}", "/v1/plans", "/v1/connectors", "/v1/connectors/{connector}"}
     assert paths | {"/openapi.json", "/healthz", "/readyz"} == document["paths"].keys()
     assert {"get", "post"} == document["paths"][RESOURCES].keys()
     text = msgspec.json.encode(document).decode()
