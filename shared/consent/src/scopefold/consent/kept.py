@@ -106,7 +106,7 @@ def kept(bulk: Bulk, bound_to: str) -> bytes:
 def restored(content: bytes, bound_to: str) -> Bulk:
     """The fold again, as it was kept. Raises `Unusable`."""
     checksum, content = content[:_SHA256_BYTES], content[_SHA256_BYTES:]
-    if hashlib.sha256(content).digest() != checksum:
+    if hashlib.sha256(content).hexdigest() != checksum.hex():
         raise Unusable("what was kept of the fold is damaged")
     table = pq.read_table(pa.BufferReader(content))
     try:
