@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.house.source import ROOT, shipped, tree
 
-SECRET: Final = re.compile(r"(^|_)(secret|hash|hashed|mac|signature|token|verifier|nonce|challenge|password)$")
+SECRET: Final = re.compile(r"(^|_)(secret|hash|hashed|mac|signature|digest|token|verifier|nonce|challenge|password)$")
 """Names that hold a secret, or the hash of one."""
 PUBLIC: Final = re.compile(r"running_hash$")
 """What is no secret: the log's running hash, which every reader may tell."""

@@ -105,8 +105,8 @@ def kept(bulk: Bulk, bound_to: str) -> bytes:
 
 def restored(content: bytes, bound_to: str) -> Bulk:
     """The fold again, as it was kept. Raises `Unusable`."""
-    digest, content = content[:_SHA256_BYTES], content[_SHA256_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
+    checksum, content = content[:_SHA256_BYTES], content[_SHA256_BYTES:]
+    if hashlib.sha256(content).hexdigest() != checksum.hex():
         raise Unusable("what was kept of the fold is damaged")
     table = pq.read_table(pa.BufferReader(content))
     try:
