@@ -100,7 +100,7 @@ def check(settings: Settings) -> None:
 
 
 def _check_webhook(settings: Settings) -> None:
-    if bool(settings.webhook_url) != (settings.webhook_secret != NOT_SET):
+    if bool(settings.webhook_url) != bool(settings.webhook_secret.reveal()):
         raise BadSettings("SCOPEFOLD_WEBHOOK_URL and SCOPEFOLD_WEBHOOK_SECRET: set both, or neither")
     if not settings.webhook_url:
         return

@@ -61,7 +61,7 @@ class WorklistQuery(Narrowed, frozen=True, kw_only=True):
 class CountsQuery(Struct, frozen=True, kw_only=True):
     """What to count by, and what of."""
 
-    by: Literal["idp", "connector", "scope", "why", "group"]
+    by: Literal["idp", "connector", "scope", "why", "group"] = "idp"
     idp: IdpId | None = None
     connector: Annotated[str, Meta(max_length=600)] | None = None
     scope: Annotated[str, Meta(max_length=600)] | None = None
