@@ -234,6 +234,7 @@ def test_what_is_no_secret_is_refused(text: str) -> None:
         ("https://hooks.example/x#y", SECRET, "SCOPEFOLD_WEBHOOK_URL"),
         ("https://hooks.example/x", "guessed", "SCOPEFOLD_WEBHOOK_SECRET"),
     ],
+    ids=["no-secret", "no-address", "plain", "somebody", "fragment", "guessed"],
 )
 def test_a_webhook_that_would_be_unsafe_is_refused_at_the_start(
     tmp_path: Path, address: str, secret: str, named: str
