@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -186,13 +187,14 @@ def test_a_token_without_the_scope_is_told_which() -> None:
     assert (403, "insufficient_scope", "openid admin") == (found.status, found.told["error"], found.told["scope"])
 
 
-async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(world: World) -> None:
+async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(world: World, tmp_path: Path) -> None:
     """A resource in a service of the test's own, on the world's bus, with the world's keys."""
     nc = await nats.connect(world.bus.url)
     log = Log(nc)
     settings = Settings(admin_token=Secret("x" * 24), kek=Secret(KEK), issuer=ISSUER, dpop_nonce="required")
     async with httpx.AsyncClient() as unused:
         service = Service(settings, Projection("default"), unused)
+        await service.projection.open(tmp_path / "projection.db")
         service.waiting_for = None
         service.connected = await connect(service, log, [read_key(KEK)])
         service.connected.keys = some_keys()
@@ -222,4 +224,5 @@ async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(
             nobody = token(client_id="removed")
             gone = await http.get("/userinfo", headers={"authorization": f"Bearer {nobody}"})
             assert (401, "invalid_token") == (gone.status_code, gone.json()["error"]), "the client is gone"
+        await service.projection.close()
     await nc.close()

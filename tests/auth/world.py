@@ -117,7 +117,9 @@ class World:
         """Wait until auth has folded this sequence."""
 
         async def there() -> bool:
-            return bool((await self.worklist(limit=1))["as_of"]["seq"] >= seq)
+            answer = await self.admin("GET", "/v1/reconsent", params={"limit": 1})
+            assert 200 == answer.status_code, answer.text
+            return bool(answer.json()["as_of"]["seq"] >= seq)
 
         await until(there)
 
@@ -127,7 +129,11 @@ class World:
             return await client.request(method, path, **rest)
 
     async def worklist(self, **query: Any) -> Any:
-        """The worklist."""
+        """The worklist, of all that is in the log by now."""
+        if "at" not in query:
+            async with self.log() as log:
+                last = (await status(log)).last_seq
+            await self.folded(last)
         answer = await self.admin("GET", "/v1/reconsent", params=query)
         assert 200 == answer.status_code, answer.text
         return answer.json()

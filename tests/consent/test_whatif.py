@@ -40,7 +40,7 @@ GRANULAR = ("read:issue:jira", "read:project:jira")
 
 def holdings(state: reconsent.State, idp: str) -> list[Holding]:
     """The grant sets of an IdP."""
-    users = Counter(held.grant for (name, _), held in state.grants.items() if name == idp)
+    users = Counter(held.grant for held in state.present() if held.idp == idp)
     at_idp = state.scopes.idps.get(idp) or Idp(idp)
     return [Holding(grant_key(grant), grant, number, judge(at_idp, grant)) for grant, number in users.items()]
 
@@ -54,7 +54,7 @@ def foretold(log: list[Recorded], event: Hypothetical) -> tuple[WhatIf, list[Rec
 def users_in(found: WhatIf, state: reconsent.State, *changes: str) -> set[str]:
     """The users whose grant sets are told to change so."""
     keys = {one.holding.key for one in found.verdicts if one.change in changes}
-    of_idp = [held for (idp, _), held in state.grants.items() if idp == found.after.idp]
+    of_idp = [held for held in state.present() if held.idp == found.after.idp]
     return {held.user for held in of_idp if grant_key(held.grant) in keys}
 
 
@@ -80,7 +80,7 @@ def test_what_is_told_beforehand_is_what_happens(log: list[Recorded], event: Hyp
     assert found.after == idp
     assert {*found.before.union, *found.added} - {*found.removed} == {*idp.union}
     assert {*unwanted(found.before), *found.released} >= {*unwanted(idp)}
-    held = [one.grant for (name, _), one in after.grants.items() if name == event.idp]
+    held = [one.grant for one in after.present() if one.idp == event.idp]
     assert found.counts == Counts(
         users=len(held),
         must_consent=len(will),

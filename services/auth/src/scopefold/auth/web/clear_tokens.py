@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -15,16 +16,14 @@ from scopefold.auth.store.holders import counted, holders
 from scopefold.auth.web.clearing import Cleared, clear_batch
 from scopefold.auth.web.revoking import revoke
 from scopefold.auth.web.service import Service, service_of
-from scopefold.auth.web.settling import refusal
-from scopefold.contracts.subjects import tenant_filter
-from scopefold.ledger.log import last_seq_on
+from scopefold.auth.web.settling import caught_up, refusal
+from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.logs import logger
 from scopefold.runtime.web import ProblemError, json_body, json_response
 
 AT_ONCE: Final = 500
 REVOKED_AT_ONCE: Final = 20
 """So many providers are asked side by side that an answer comes while somebody waits for it."""
-FOLD_SECONDS: Final = 5.0
 log = logger(__name__)
 
 
@@ -61,6 +60,7 @@ async def clear_tokens(request: Request) -> Response:
     if isinstance(which, Refused):
         raise refusal(which)
     after = _place(asked.after)
+    await caught_up(service)
     most = AT_ONCE if not asked.revoke or asked.dry_run else REVOKED_AT_ONCE
     page = await holders(service.projection, which, after=after, most=most)
     if asked.dry_run:
@@ -69,7 +69,8 @@ async def clear_tokens(request: Request) -> Response:
         return json_response(ClearedTokens(tokens=count.tokens, users=count.users, items=items, next=None, revoked={}))
     found = await clear_batch(service, page.held, why="operator", missing_scope=which.missing_scope)
     log.warning("an operator cleared tokens", tokens=len(found), reason=asked.reason, **_told(which))
-    await _folded(service)
+    with suppress(LogUnavailable):  # who asks for the worklist next finds them on it, unless the fold is late
+        await caught_up(service)
     outcomes = await _revoked(service, found) if asked.revoke else Counter[str]()
     return json_response(
         ClearedTokens(
@@ -99,9 +100,3 @@ def _place(text: str | None) -> tuple[str, str]:
 
 def _told(which: Wanted) -> dict[str, object]:
     return {"idps": which.idps, "missing_scope": which.missing_scope, "named_users": len(which.users or ())}
-
-
-async def _folded(service: Service) -> None:
-    """Who asks for the worklist next finds them on it, unless the fold is late."""
-    last = await last_seq_on(service.bus.log, tenant_filter(service.settings.tenant))
-    await service.projection.reached(last, FOLD_SECONDS)

@@ -17,7 +17,7 @@ from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.rows import GrantSet
 from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.service import Service, callback_address, now, service_of
-from scopefold.auth.web.settling import folded, refusal
+from scopefold.auth.web.settling import caught_up, refusal
 from scopefold.auth.web.way import authorize_url, needs_nonce, way_to
 from scopefold.consent.attribution import new_findings
 from scopefold.consent.idp_scopes import Idp
@@ -85,7 +85,7 @@ async def preview(request: Request) -> Response:
         after = read_cursor(asked.cursor, "idp", Filters(idp=asked.event.idp)) if asked.cursor else None
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The body cannot be used", str(error)) from None
-    await folded(service)
+    await caught_up(service)
     _check(service, asked.event)
     projection = service.projection
     seq, state, held = await projection.sets(asked.event.idp)

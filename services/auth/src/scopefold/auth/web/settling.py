@@ -9,7 +9,7 @@ from scopefold.auth.store.buckets import Taken
 from scopefold.auth.web.login_log import PUBLISHER
 from scopefold.auth.web.service import Service, now
 from scopefold.contracts.events import Event
-from scopefold.contracts.subjects import idps_filter
+from scopefold.contracts.subjects import idps_filter, tenant_filter
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
 from scopefold.ledger.log import LogUnavailable, last_seq_on
 from scopefold.runtime.web import ProblemError
@@ -53,8 +53,20 @@ def refusal(refused: Refused) -> ProblemError:
 
 
 async def folded(service: Service) -> int:
-    """The last sequence that concerns an IdP, once it is folded."""
-    last = await last_seq_on(service.bus.log, idps_filter(service.settings.tenant))
+    """The last sequence that concerns an IdP, once it is folded. Raises `LogUnavailable`."""
+    return await _folded(service, idps_filter(service.settings.tenant))
+
+
+async def caught_up(service: Service) -> int:
+    """The last sequence of all, once it is folded: for who looks at users, and may just have heard of a login.
+
+    Raises `LogUnavailable`.
+    """
+    return await _folded(service, tenant_filter(service.settings.tenant))
+
+
+async def _folded(service: Service, subjects: str) -> int:
+    last = await last_seq_on(service.bus.log, subjects)
     if not await service.projection.reached(last, FOLD_SECONDS):
         raise LogUnavailable("the log is still being read")
     return last
