@@ -115,6 +115,7 @@ class Person:
             try:
                 users.append(asyncio.run(self.log_in(begin=begin, finish=finish, redeem=begin)))
             except Lost:
+                self.cookies = new_cookies()  # half a login may have left a session, which would skip the IdP
                 return False
             return True
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 from authlib.integrations.base_client import OAuthError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
+from authlib.integrations.httpx_client import AsyncOAuth2Client, oauth2_client
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -28,6 +28,8 @@ from scopefold.sandbox.web.pages import page
 
 COOKIE: Final = "playground_flow"
 TIMEOUT_SECONDS: Final = 10.0
+# Authlib asks by httpx2 where that is installed, and by httpx elsewhere; each has errors of its own.
+HTTP_ERRORS: Final = (httpx.HTTPError, oauth2_client.httpx2.HTTPError)
 MOST_FLOWS: Final = 10_000
 SIGNING_ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA"]
 SHOWN_OF_TOKEN: Final = 12
@@ -193,7 +195,7 @@ class PlaygroundWeb:
             except OAuthError as error:
                 detail = f"{error.error}: {error.description or 'no description'}"
                 raise NotSignedIn(core.Refused("The code was not taken", detail)) from None
-            except (httpx.HTTPError, ValueError) as error:
+            except (*HTTP_ERRORS, ValueError) as error:
                 raise NotSignedIn(_silent(metadata.token_endpoint, error)) from None
         return _decoded(msgspec.json.encode(dict(answer)), TokenAnswer, "The token endpoint's answer")
 
