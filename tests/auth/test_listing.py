@@ -14,7 +14,7 @@ from scopefold.auth.core.worklist import Filters, Order, Place, place_of
 from scopefold.auth.store import listing
 from scopefold.auth.store.listing import Chosen, TooMany, count, page
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.tallies import By, Reasons, Tally, tallies
+from scopefold.auth.store.tallies import By, Tally, reasons_of, tallies
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import next_steps
 from scopefold.consent.reconsent import Judgement, Row, State, UserGrant, grant_key, replay, row_of, worklist
@@ -115,7 +115,7 @@ async def check(log: list[Recorded], chosen: Chosen, limit: int) -> None:
 
 
 def check_tallies(projection: Projection, rows: list[Row], filters: Filters) -> None:
-    reasons = Reasons(projection)
+    reasons = reasons_of(projection)
     found: dict[By, Counter[tuple[str, str]]] = {
         "idp": Counter((row.idp, row.idp) for row in rows),
         "connector": Counter(key for row in rows for key in connectors_of(row)),

@@ -1,8 +1,9 @@
 """The worklist from segments alone: the service's answer, without the service and without the bus."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scopefold.cli.answers import AsOf, ListedRow, Worklist
 from scopefold.cli.extra import analysis_part
@@ -11,12 +12,9 @@ from scopefold.cli.sealed import moment_of, now, store_at, told_plainly
 from scopefold.cli.where import Where
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import next_steps
-from scopefold.consent.reasons import reasons, standing_of
+from scopefold.consent.reasons import Reasons
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why
-
-if TYPE_CHECKING:
-    from scopefold.cli.bulk import Past
 
 
 def sealed_worklist(
@@ -40,41 +38,20 @@ async def _listed(place: str, where: Where, idp: str | None, at: str | None, lim
             rows = await past.listed(idp=idp, limit=limit)
             # As the service does: it tells the time of a moment only where one was asked for.
             last_at = (await past.causes(frozenset({upto})))[upto].at if moment is not None and upto else None
-    why = _Whys(past)
+    idps = past.bulk.scopes.idps
+    why = Reasons(idps, users_with=past.worklist.users_with, ungiven=past.worklist.ungiven)
     # A later moment of the same segments is asked for from the start: there is no cursor to hand on.
     return Worklist(
         as_of=AsOf(upto, last_at),
         total=past.worklist.count("missing", idp),
         unknown=past.worklist.count("unknown", idp),
-        items=tuple(why.told(row, last_at or now()) for row in rows),
+        items=tuple(_listed_row(row, idps, why.of(row), last_at or now()) for row in rows),
         next=None,
     )
 
 
-class _Whys:
-    """Why rows' scopes lack: each scope is counted once."""
-
-    def __init__(self, past: "Past") -> None:
-        self._past = past
-        self._ungiven: dict[str, dict[str, int]] = {}
-        self._counted: dict[tuple[str, str], tuple[int, int]] = {}
-
-    def told(self, row: Row, when: datetime) -> ListedRow:
-        """The row, why its scopes lack, and what is to be done."""
-        idp = self._past.bulk.scopes.idps.get(row.idp) or Idp(row.idp)
-        why = self._why(row, idp)
-        told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
-        return ListedRow(**told, why=dict(why), next_steps=dict(next_steps(idp, row, why, when)))
-
-    def _why(self, row: Row, idp: Idp) -> dict[str, Why]:
-        worklist = self._past.worklist
-        if row.idp not in self._ungiven:
-            self._ungiven[row.idp] = worklist.ungiven(row.idp)
-
-        def counted(name: str) -> tuple[int, int]:
-            if (row.idp, name) not in self._counted:
-                without = self._ungiven[row.idp].get(name, 0)
-                self._counted[row.idp, name] = worklist.users_with(row.idp, name), without
-            return self._counted[row.idp, name]
-
-        return reasons(row.missing, standing_of(row), idp.profile, counted)
+def _listed_row(row: Row, idps: Mapping[str, Idp], why: Mapping[str, Why], when: datetime) -> ListedRow:
+    """The row, why its scopes lack, and what is to be done."""
+    told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
+    steps = next_steps(idps.get(row.idp) or Idp(row.idp), row, why, when)
+    return ListedRow(**told, why=dict(why), next_steps=dict(steps))

@@ -1,7 +1,7 @@
 """Why does each scope on a user's row of the worklist lack? Counted over the users of its IdP, each scope once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -50,31 +50,54 @@ def reasons(lacks: Iterable[Lack], standing: Standing, profile: Profile, counted
     return told
 
 
-class Counts:
-    """The counts over a state, for all its rows."""
+class Reasons:
+    """Why grants lack scopes, each scope of an IdP counted once, however many rows are asked about.
 
-    def __init__(self, state: State) -> None:
-        self._idps = state.scopes.idps
-        self._sets: dict[tuple[str, str], tuple[Grant, int]] = {}
-        self._without: Counter[tuple[str, str]] = Counter()
-        self._found: dict[tuple[str, str], tuple[int, int]] = {}
-        for held in state.present():
-            key = (held.idp, grant_key(held.grant))
-            self._sets[key] = (held.grant, self._sets.get(key, (held.grant, 0))[1] + 1)
-            for one in held.ungiven:
-                self._without[held.idp, one.scope] += 1
+    `users_with` says how many users' grants at an IdP carry a scope, `ungiven` what users there were asked for in vain,
+    and how many.
+    """
 
-    def reasons(self, row: Row) -> dict[str, Why]:
-        """By scope, why this row's grant lacks it."""
-        profile = (self._idps.get(row.idp) or Idp(row.idp)).profile
+    def __init__(
+        self,
+        idps: Mapping[str, Idp],
+        *,
+        users_with: Callable[[str, str], int],
+        ungiven: Callable[[str], Mapping[str, int]],
+    ) -> None:
+        self._idps = idps
+        self._users_with = users_with
+        self._ungiven_at = ungiven
+        self._ungiven: dict[str, Mapping[str, int]] = {}
+        self._users: dict[tuple[str, str], tuple[int, int]] = {}
 
-        def counted(name: str) -> tuple[int, int]:
-            if (row.idp, name) not in self._found:
-                having = (
-                    users for (idp, _), (grant, users) in self._sets.items()
-                    if idp == row.idp and carries(profile, grant, name)
-                )  # fmt: skip
-                self._found[row.idp, name] = (sum(having), self._without[row.idp, name])
-            return self._found[row.idp, name]
+    def of(self, row: Row) -> dict[str, Why]:
+        """By scope, why this user's grant lacks it."""
+        return self.why(row.idp, row.missing, standing_of(row))
 
-        return reasons(row.missing, standing_of(row), profile, counted)
+    def why(self, idp: str, lacks: Iterable[Lack], standing: Standing) -> dict[str, Why]:
+        """By scope, why the grant of whoever stands so lacks it."""
+        profile = (self._idps.get(idp) or Idp(idp)).profile
+        return reasons(lacks, standing, profile, lambda name: self._counted(idp, name))
+
+    def _counted(self, idp: str, name: str) -> tuple[int, int]:
+        if idp not in self._ungiven:
+            self._ungiven[idp] = self._ungiven_at(idp)
+        if (idp, name) not in self._users:
+            self._users[idp, name] = (self._users_with(idp, name), self._ungiven[idp].get(name, 0))
+        return self._users[idp, name]
+
+
+def reasons_in(state: State) -> Reasons:
+    """Why grants lack scopes, in a state: counted over all its users."""
+    sets: dict[tuple[str, str], tuple[Grant, int]] = {}
+    without: dict[str, Counter[str]] = {}
+    for held in state.present():
+        key = (held.idp, grant_key(held.grant))
+        sets[key] = (held.grant, sets.get(key, (held.grant, 0))[1] + 1)
+        without.setdefault(held.idp, Counter()).update(one.scope for one in held.ungiven)
+
+    def users_with(idp: str, name: str) -> int:
+        profile = (state.scopes.idps.get(idp) or Idp(idp)).profile
+        return sum(users for (at, _), (grant, users) in sets.items() if at == idp and carries(profile, grant, name))
+
+    return Reasons(state.scopes.idps, users_with=users_with, ungiven=lambda idp: without.get(idp, {}))

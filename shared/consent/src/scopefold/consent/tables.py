@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reasons import Counts
+from scopefold.consent.reasons import reasons_in
 from scopefold.consent.reconsent import State, grant_key, judge, requirements, worklist
 
 
@@ -112,9 +112,9 @@ def unions(state: State) -> Iterator[UnionLine]:
 
 def listed(state: State) -> Iterator[WorklistLine]:
     """Everyone who must consent again, in the order of `reconsent.worklist`."""
-    counts = Counts(state)
+    why = reasons_in(state)
     for row in worklist(state):
-        told = counts.reasons(row)
+        told = why.of(row)
         yield WorklistLine(
             user=row.user,
             idp=row.idp,

@@ -35,7 +35,7 @@ class Counted(Struct, frozen=True):
 
 async def holders(projection: Projection, wanted: Wanted, *, after: tuple[str, str], most: int) -> Holders:
     """Those who hold a token that is as wanted, by IdP and user, after this place; it looks at so many at most."""
-    async with projection._turn:
+    async with projection.standing_still():
         rows = await projection._db.execute_fetchall(
             "SELECT idp, user, grant_set, held FROM grants WHERE (idp, user) > (?1, ?2)"
             " AND grant_set IN (SELECT value FROM json_each(?3))"
@@ -54,7 +54,7 @@ async def counted(projection: Projection, wanted: Wanted) -> Counted:
     sets = _sets(projection, wanted)
     bare = [one for one in sets if projection._sets_by_id[one].grant == NOTHING]  # most of these hold no token any more
     users = _json(wanted.users)
-    async with projection._turn:
+    async with projection.standing_still():
         rows = await projection._db.execute_fetchall(
             f"SELECT idp, user, grant_set, held {_AMONG}", (_json(bare), users)
         )
@@ -66,7 +66,7 @@ async def counted(projection: Projection, wanted: Wanted) -> Counted:
 
 
 def _sets(projection: Projection, wanted: Wanted) -> list[int]:
-    return [one.id for one in projection._sets.values() if _fits(projection, one, wanted)]
+    return [one.id for one in projection.grant_sets() if _fits(projection, one, wanted)]
 
 
 def _fits(projection: Projection, one: GrantSet, wanted: Wanted) -> bool:

@@ -16,7 +16,7 @@ from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor,
 from scopefold.auth.store.listing import Chosen, TooMany, count, page, rows_of
 from scopefold.auth.store.members import TooManyMembers, groups_of_all
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.tallies import Reasons, Tally, tallies
+from scopefold.auth.store.tallies import Tally, reasons_of, tallies
 from scopefold.auth.web.moment import AsOf, standing
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Idp
@@ -122,7 +122,7 @@ class Moment(Struct, frozen=True):
 
     def listed(self, rows: tuple[Row, ...]) -> tuple[ListedRow, ...]:
         """The rows, explained."""
-        reasons, when, found = Reasons(self.projection), self.as_of.at or now(), []
+        reasons, when, found = reasons_of(self.projection), self.as_of.at or now(), []
         for row in rows:
             why = reasons.of(row)
             idp = self.projection.scopes.idps.get(row.idp) or Idp(row.idp)
