@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from bench.filled_log import NOW, fill, idp_events, token_stored
 from bench.report import tell
+from scopefold.cli.main import collect_seldom
 from scopefold.cli.nats_server import NatsServer
 from scopefold.contracts.codec import decode, encode
 from scopefold.contracts.columns import row_of
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--bus", type=int, default=100_000, help="Events of the log on the bus.")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    collect_seldom()  # as the command itself does
     written = seal_decoded(asked.events)
     facts, users, ids = (len(one) / asked.events for one in (written.facts, written.users, written.ids))
     tell("seal", "bytes_per_event", facts + users, "bytes", facts=round(facts, 2), users=round(users, 2))

@@ -1,5 +1,6 @@
 """The command itself: its groups, and how every failure of theirs is told."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -59,6 +60,13 @@ def _tell(failure: Failure, arguments: Sequence[str]) -> int:
     return failure.exit_code
 
 
+def collect_seldom() -> None:
+    """Let Python look for cycles of dead objects less often: a command that reads a log makes millions of values, none
+    of which is in a cycle, and would spend a fifth of its time on looking."""
+    gc.set_threshold(100_000, 20, 20)
+
+
 def main() -> None:
     """The entry point."""
+    collect_seldom()
     sys.exit(run(sys.argv[1:]))

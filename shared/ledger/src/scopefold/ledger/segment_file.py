@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from scopefold.contracts.columns import COLUMNS, EXPLAINING, Row
+from scopefold.contracts.columns import COLUMNS, EXPLAINING, Row, microseconds
 
 ROW_GROUP: Final = 131_072
 LEVELS: Final = {"facts": 3, "ids": 1, "users": 9}
@@ -87,7 +87,7 @@ class SegmentWriter:
         self._users_before = len(users.ids)
         self._sinks = {part: io.BytesIO() for part in _SCHEMAS}
         self._writers = {part: self._writer(part) for part in _SCHEMAS}
-        self._waiting: list[Row] = []
+        self._waiting: list[list[Any]] = [[] for _ in COLUMNS]
         self.types: set[str] = set()
         self.rows = 0
 
@@ -106,31 +106,40 @@ class SegmentWriter:
         )
 
     def add(self, rows: Sequence[Row]) -> None:
-        """The next rows, in order."""
-        self._waiting += rows
+        """The next rows, in order. They are turned into columns at once, while few enough to be in a cache."""
+        for column, values in zip(self._waiting, zip(*rows, strict=True), strict=bool(rows)):
+            column.extend(values)
         self.rows += len(rows)
-        while len(self._waiting) >= ROW_GROUP:
-            self._write(self._waiting[:ROW_GROUP])
-            del self._waiting[:ROW_GROUP]
+        while len(self._waiting[0]) >= ROW_GROUP:
+            self._write([column[:ROW_GROUP] for column in self._waiting])
+            for column in self._waiting:
+                del column[:ROW_GROUP]
 
-    def _write(self, rows: Sequence[Row]) -> None:
-        columns: dict[str, Any] = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
+    def _write(self, values: Sequence[list[Any]]) -> None:
+        columns = dict(zip(COLUMNS, values, strict=True))
         columns["user"] = list(map(self._users.number, columns["user"]))
         self.types |= set(columns["type"])
         for part in ("facts", "ids"):
             schema = _SCHEMAS[part]
-            arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]
+            arrays = [_array(columns[name], schema.field(name).type) for name in schema.names]
             self._writers[part].write_table(pa.table(arrays, schema=schema), row_group_size=ROW_GROUP)
 
     def close(self) -> Written:
         """The files."""
-        if self._waiting:
+        if self._waiting[0]:
             self._write(self._waiting)
         new = pa.table([pa.array(self._users.ids[self._users_before :], pa.string())], schema=USERS)
         self._writers["users"].write_table(new)
         for writer in self._writers.values():
             writer.close()
         return Written(*(self._sinks[part].getvalue() for part in ("facts", "ids", "users")))
+
+
+def _array(values: list[Any], of: pa.DataType) -> pa.Array:
+    """As `pa.array`, which asks the time zone of every single time for its offset in Python."""
+    if pa.types.is_timestamp(of):
+        return pa.array([microseconds(_EPOCH, at) for at in values], pa.int64()).cast(of)
+    return pa.array(values, of)
 
 
 def read_users(content: bytes) -> list[str]:
