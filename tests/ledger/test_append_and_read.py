@@ -1,5 +1,7 @@
 """The log keeps what it acknowledged, once, in order, and refuses a writer whose knowledge is stale."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +10,7 @@ from scopefold.contracts.events import ConnectorProvisioned, Event, UserLoggedIn
 from scopefold.contracts.recorded import Recorded, examine
 from scopefold.contracts.subjects import idps_filter
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
-from scopefold.ledger.follow import Checkpoint, LogReplaced, catch_up
+from scopefold.ledger.follow import LIVE_BATCH, Checkpoint, LogReplaced, catch_up, follow
 from scopefold.ledger.log import Log, declare, status
 from scopefold.ledger.read import read
 
@@ -87,6 +89,32 @@ async def test_catching_up_in_parts_gives_the_same_running_hash(log: Log) -> Non
     half = await catch_up(log, None, ignore, batch=3)
     await put(log, *(logged_in(f"user-{n:04}") for n in range(10)), ids="two")
     assert await catch_up(log, None, ignore) == await catch_up(log, half, ignore, batch=4)
+
+
+async def test_who_follows_reads_in_large_batches_until_it_can_answer_and_then_in_small_ones(log: Log) -> None:
+    """Who asks meanwhile waits for one batch at most."""
+    applied: list[int] = []
+    wake, caught_up = asyncio.Event(), asyncio.Event()
+
+    async def count(batch: Sequence[object], _: Checkpoint) -> None:
+        applied.append(len(batch))
+
+    await put(log, *(logged_in(f"user-{n:04}") for n in range(5 * LIVE_BATCH)), ids="before")
+    following = asyncio.create_task(follow(log, None, count, wake, caught_up.set))
+    try:
+        await asyncio.wait_for(caught_up.wait(), 10)
+        assert [5 * LIVE_BATCH] == applied
+        caught_up.clear()
+        await put(log, *(logged_in(f"user-{n:04}") for n in range(5 * LIVE_BATCH)), ids="later")
+        wake.set()
+        async with asyncio.timeout(10):
+            while sum(applied) < 10 * LIVE_BATCH:
+                await caught_up.wait()
+                caught_up.clear()
+        assert LIVE_BATCH == max(applied[1:])
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_another_log_under_the_same_name_stops_the_reader(log: Log) -> None:

@@ -15,6 +15,8 @@ from scopefold.ledger.read import BATCH, read
 POLL_SECONDS: Final = 2.0
 LOOK_AGAIN_SECONDS: Final = 0.01
 TOGETHER_SECONDS: Final = 0.05
+LIVE_BATCH: Final = 32
+"""Messages that are applied at once while others ask the reader: nobody waits longer than for one batch, some 5 ms."""
 SHORTER_CHECKS: Final = 10
 SHORTER_PAUSE_SECONDS: Final = 0.5
 GENESIS: Final = hashlib.sha256(b"scopefold ledger").hexdigest()
@@ -80,14 +82,16 @@ async def follow(
 ) -> None:
     """Apply everything, now and for ever. `wake` says that there may be more; without it, look every 2 seconds.
 
-    Calls `caught_up` each time it stands at the log's end. Ends only by an exception, as `catch_up`, or by
-    cancellation.
+    Calls `caught_up` each time it stands at the log's end. Up to the first time it reads in large batches, for nobody
+    can be answered yet; from then on in small ones. Ends only by an exception, as `catch_up`, or by cancellation.
     """
     reached, pause, clock = checkpoint, POLL_SECONDS, asyncio.get_running_loop().time
+    batch = BATCH
     while True:
         begun = clock()
         wake.clear()
-        reached = await catch_up(log, reached, apply)
+        reached = await catch_up(log, reached, apply, batch=batch)
+        batch = LIVE_BATCH
         caught_up()
         try:
             await asyncio.wait_for(wake.wait(), pause)
