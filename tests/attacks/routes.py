@@ -48,7 +48,7 @@ JUDGED: Final = {
     "/forward-auth": (400,),
     "/forward-auth/{path:path}": (400,),
     "/account/connect": (400,),
-    "/account/connected": (200,),  # says that something is done, and nothing of anybody
+    "/account/connected": (200,),  # says nothing of anybody but the user of the session
     "/account/reconsent": (400,),
     "/account/logout": (403,),
     "/account/sessions": (401,),

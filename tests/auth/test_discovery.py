@@ -141,11 +141,14 @@ async def test_a_document_is_read_again_when_it_is_older_than_the_caller_takes(w
     assert 2 == len(web.asked)
 
 
-async def test_the_oldest_document_makes_room(web: Web, documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_oldest_document_makes_room(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outgoing, "MAX_DOCUMENTS", 2)
     web.asked.clear()
+    http = Http()
+    documents = Documents(http)
     for path in ("/1", "/2", "/3", "/2", "/3", "/1"):
         await documents.get(web.address + path)
+    await http.aclose()
     assert ["/1", "/2", "/3", "/1"] == web.asked
 
 

@@ -16,8 +16,6 @@ from scopefold.cli import client
 from scopefold.cli.browser import Browser, Choose, Seen
 
 CALL_SECONDS: Final = 15.0
-# Authlib asks by httpx2 where that is installed, and by httpx elsewhere; each has errors of its own.
-HTTP_ERRORS: Final = (httpx.HTTPError, oauth2_client.httpx2.HTTPError)
 # Nothing listens there: the browser stops before it fetches this address, as if the app had been called.
 CALLBACK: Final = "https://notes.example/callback"
 APP: Final = client.Registration(client_id="notes", client_name="Notes", redirect_uris=(CALLBACK,))
@@ -79,7 +77,7 @@ class RelyingParty:
                 )
             except OAuthError as error:
                 raise SignInFailed(f"{error.error}: {error.description}") from None
-            except HTTP_ERRORS as error:
+            except oauth2_client.httpx2.HTTPError as error:  # Authlib's name for whichever client it asks by
                 raise SignInFailed(f"{metadata.token_endpoint} does not answer: {error!r}") from None
         tokens = msgspec.convert(dict(answer), Tokens)
         return SignedIn(await self._verified(metadata, tokens.id_token, nonce), tokens.access_token)

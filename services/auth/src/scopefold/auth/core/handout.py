@@ -9,7 +9,7 @@ from scopefold.auth.core.sites import Site
 from scopefold.auth.core.stored_token import Piece, StoredToken
 from scopefold.consent.idp_scopes import Connector, Idp
 from scopefold.consent.reconsent import UserGrant
-from scopefold.scopes.coverage import Missing, covers
+from scopefold.scopes.coverage import Grant, Missing, covers
 from scopefold.scopes.partition import at_site, part_of
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.update import taken_as_told
@@ -30,6 +30,12 @@ def wanted_scopes(connector: Connector, scopes: Sequence[str]) -> tuple[str, ...
     return tuple(dict.fromkeys(scopes))
 
 
+def grant_of(idp: Idp, token: StoredToken, held: UserGrant | None) -> Grant:
+    """What a stored token is known to be good for."""
+    told = taken_as_told(idp.profile, token.granted, token.requested)
+    return present_grant(told, token.evidence, token.generation, held)
+
+
 def missing_scopes(
     idp: Idp,
     kind: str,
@@ -43,8 +49,7 @@ def missing_scopes(
 
     Where the call is for a site: what it lacks there.
     """
-    told = taken_as_told(idp.profile, token.granted, token.requested)
-    grant = present_grant(told, token.evidence, token.generation, held)
+    grant = grant_of(idp, token, held)
     if site is not None:
         grant = at_site(idp.profile, grant, site.scopes)
     if not scopes:

@@ -329,6 +329,20 @@ class Projection:
         (users,) = await self._one(f"SELECT count(*) FROM grants WHERE grant_set = ? {sql}", (one.id, *parameters))  # noqa: S608
         return int(users)
 
+    async def grants_among(self, sets: Iterable[GrantSet], sql: str, parameters: Sequence[object]) -> list[UserGrant]:
+        """Grants of several grant sets: those that `sql`, what comes after the choice of the sets, leaves."""
+        found = await self._db.execute_fetchall(
+            f"SELECT idp, user, grant_set, held FROM grants WHERE {rows.AMONG} {sql}",  # noqa: S608 (written in this package)
+            (rows.numbers(sets), *parameters),
+        )
+        return [self._user_grant(*one) for one in found]
+
+    async def count_among(self, sets: Iterable[GrantSet], sql: str, parameters: Sequence[object]) -> tuple[int, int]:
+        """How many grants of several grant sets `sql` leaves, and of how many users."""
+        counted = f"SELECT count(*), count(DISTINCT user) FROM grants WHERE {rows.AMONG} {sql}"  # noqa: S608
+        tokens, users = await self._one(counted, (rows.numbers(sets), *parameters))
+        return int(tokens), int(users)
+
     async def held_by(self, users: Iterable[str]) -> list[UserGrant]:
         """What these users have granted, at every IdP."""
         users = list(users)

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.authentication import Asked, fresh_since, must_log_in, upstream_parameters
+from scopefold.auth.core.handout import grant_of
 from scopefold.auth.core.login import (
     GoTo,
     LetChoose,
@@ -15,7 +16,6 @@ from scopefold.auth.core.login import (
     choose_idp,
     due,
     lacking,
-    present_grant,
     reasons,
     worth_asking,
 )
@@ -37,7 +37,6 @@ from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
 from scopefold.consent.ungiven import Ungiven
 from scopefold.runtime.web import limited_body
-from scopefold.scopes.update import taken_as_told
 
 
 async def authorize(request: Request) -> Response:
@@ -106,9 +105,7 @@ async def _go(
             await heal(service, session.user, idp.idp, found[0])
         if found is not None and not found[0].cleared and not _must_be_seen(found[0], parameters):
             held = await service.projection.held(idp.idp, session.user)
-            scopes = taken_as_told(idp.profile, found[0].granted, found[0].requested)
-            grant = present_grant(scopes, found[0].evidence, found[0].generation, held)
-            every = lacking(idp, grant, resources_of(parameters))
+            every = lacking(idp, grant_of(idp, found[0], held), resources_of(parameters))
             ungiven = held.ungiven if held else ()
             lacks = worth_asking(idp, every, ungiven)
             service.tell_in_vain(idp, [lack for lack in every if lack not in lacks])

@@ -15,9 +15,8 @@ from scopefold.auth.web.pages import page
 from scopefold.auth.web.revoking import Outcome, revoke
 from scopefold.auth.web.service import Service, now, service_of, session_of
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import UserGrant
 from scopefold.runtime.logs import logger
-from scopefold.scopes.coverage import Missing, covers
+from scopefold.scopes.coverage import Grant, Missing, covers
 
 log = logger(__name__)
 
@@ -90,7 +89,7 @@ async def _connection(service: Service, user: str, idp: Idp) -> Connection | Non
         idp.profile.title,
         _account(found[0]),
         held.stored.at if held is not None else None,
-        _serves(idp, held),
+        serves(idp, held.grant) if held is not None else (),
     )
 
 
@@ -98,13 +97,11 @@ def _account(row: StoredToken) -> str:
     return row.identity.email or row.identity.preferred_username or row.identity.name or ""
 
 
-def _serves(idp: Idp, held: UserGrant | None) -> tuple[str, ...]:
-    """What is not known to be lacking is taken to be there."""
-    if held is None:
-        return ()
+def serves(idp: Idp, grant: Grant) -> tuple[str, ...]:
+    """What a grant is enough for: titles of connectors. What is not known to be lacking is taken to be there."""
     enough = [
         one.title
         for _, one in sorted(idp.connectors.items())
-        if not isinstance(covers(idp.profile, held.grant, one.upstream_scopes), Missing)
+        if not isinstance(covers(idp.profile, grant, one.upstream_scopes), Missing)
     ]
     return tuple(dict.fromkeys(enough))

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.auth.core.egress import Address, BadTarget, Network, Target, check, target
+from scopefold.runtime.kept import Kept
 
 SECONDS: Final = 5.0
 MAX_BYTES: Final = 64 * 1024
@@ -31,7 +32,7 @@ class NotFetched(Exception):
     """Nothing usable came from there. The message holds nothing of what came, and no resolved address."""
 
 
-class _Kept(Struct, frozen=True):
+class _Found(Struct, frozen=True):
     """What is at an address, or why there is nothing. Times are those of the process's own clock, in seconds."""
 
     found: dict[str, Any] | str
@@ -62,8 +63,8 @@ class Egress:
             limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._documents: dict[str, _Kept] = {}
-        self._under_way: dict[str, asyncio.Task[_Kept]] = {}
+        self._documents: Kept[str, _Found] = Kept(KEPT)
+        self._under_way: dict[str, asyncio.Task[_Found]] = {}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -106,26 +107,23 @@ class Egress:
             raise NotFetched(kept.found)
         return kept.found
 
-    async def _fetched(self, address: str) -> _Kept:
+    async def _fetched(self, address: str) -> _Found:
         """Fetch what is at an address, and keep that, or why there is nothing.
 
         What was kept before stays good for its time: a site that is away for a moment takes nothing from its clients.
         """
         try:
             found = _members(await self.ask("GET", address, headers={"accept": "application/json"}))
-            kept = _Kept(found, moment := time.monotonic(), moment + KEPT_SECONDS)
+            kept = _Found(found, moment := time.monotonic(), moment + KEPT_SECONDS)
         except NotFetched as error:
             moment, before = time.monotonic(), self._documents.get(address)
             if before is not None and moment < before.until:
                 kept = replace(before, fetched_at=moment)
             else:
-                kept = _Kept(str(error), moment, moment + FAILURE_SECONDS)
+                kept = _Found(str(error), moment, moment + FAILURE_SECONDS)
         finally:
             del self._under_way[address]
-        self._documents.pop(address, None)
-        while len(self._documents) >= KEPT:
-            self._documents.pop(next(iter(self._documents)))
-        self._documents[address] = kept
+        self._documents.keep(address, kept)
         return kept
 
     async def _resolve(self, wanted: Target) -> Address:

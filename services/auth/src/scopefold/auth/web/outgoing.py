@@ -15,6 +15,7 @@ from aiohttp import client_exceptions as errors
 from aiohttp.http_exceptions import ContentEncodingError
 from msgspec import Struct
 
+from scopefold.runtime.kept import Kept
 from scopefold.scopes.addresses import is_private_way
 
 MAX_ANSWER_BYTES: Final = 256 * 1024
@@ -140,7 +141,7 @@ class Documents:
 
     def __init__(self, http: Http) -> None:
         self._http = http
-        self._kept: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._kept: Kept[str, tuple[float, dict[str, Any]]] = Kept(MAX_DOCUMENTS)
 
     async def get(self, address: str, *, kept_seconds: float = DOCUMENT_SECONDS) -> dict[str, Any]:
         """The document at this address, as it was read at most so long ago (0: now). Raises `NoAnswer`."""
@@ -153,8 +154,5 @@ class Documents:
         if answer.status != HTTPStatus.OK:
             raise NoAnswer(f"http_{answer.status}", answer.status)
         document = answer.members()
-        self._kept.pop(address, None)
-        if len(self._kept) >= MAX_DOCUMENTS:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[address] = (time.monotonic(), document)
+        self._kept.keep(address, (time.monotonic(), document))
         return document

@@ -27,6 +27,7 @@ from scopefold.auth.web import (
 from scopefold.auth.web.admin_routes import admin_endpoints
 from scopefold.auth.web.authorize import authorize
 from scopefold.auth.web.callback import callback
+from scopefold.auth.web.connected import connected
 from scopefold.auth.web.consent import consent
 from scopefold.auth.web.cross_origin import readable
 from scopefold.auth.web.forms import Forged
@@ -112,7 +113,7 @@ OAUTH: Final[Sequence[tuple[str, Handler, Sequence[str]]]] = (
     ("/oauth2/backchannel-logout/{idp}", upstream_logout, ["POST"]),
     ("/account/logout", logout_confirmed, ["POST"]),
     (step_up.CONNECT, step_up.connect, ["GET"]),
-    (step_up.CONNECTED, step_up.connected, ["GET"]),
+    (step_up.CONNECTED, connected, ["GET"]),
     (reconsent_link.LINK, reconsent_link.open_link, ["GET"]),
     ("/account/sessions", account.sessions, ["GET"]),
     ("/account/sessions/{sid}/revoke", account.revoke_session, ["POST"]),

@@ -1,4 +1,4 @@
-"""Where a person goes who must consent again: a link that needs no app, and ends on a page that says it is done.
+"""Where a person goes who must consent again: a link that needs no app, and ends on a page that says what came of it.
 
 It is a login of this server's own client. The code that comes of it is never redeemed: nobody keeps its verifier.
 """
@@ -12,10 +12,9 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.oauth.request import ShownError, query_parameters
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.browser import random_text
-from scopefold.auth.web.pages import error_page, page, redirect
+from scopefold.auth.web.pages import error_page, redirect
 from scopefold.auth.web.service import Service, service_of
 from scopefold.runtime.web import query
 
@@ -80,13 +79,5 @@ async def connect(request: Request) -> Response:
             code="unknown_resource",
         )
     prompt = {"prompt": "consent"} if asked.choose else {}
-    return redirect(own_login(service, resource=asked.resource, **prompt))
+    return redirect(own_login(service, resource=asked.resource, state=asked.resource, **prompt))
 
-
-async def connected(request: Request) -> Response:
-    """`GET /account/connected`: the login is over, well or not."""
-    service_of(request)
-    told = query_parameters(request.scope["query_string"])
-    if "error" in told:
-        raise ShownError(told["error"][:100], told.get("error_description", "")[:500])
-    return page("connected", title="Done")

@@ -28,8 +28,6 @@ from scopefold.sandbox.web.pages import page
 
 COOKIE: Final = "playground_flow"
 TIMEOUT_SECONDS: Final = 10.0
-# Authlib asks by httpx2 where that is installed, and by httpx elsewhere; each has errors of its own.
-HTTP_ERRORS: Final = (httpx.HTTPError, oauth2_client.httpx2.HTTPError)
 MOST_FLOWS: Final = 10_000
 SIGNING_ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA"]
 SHOWN_OF_TOKEN: Final = 12
@@ -195,7 +193,7 @@ class PlaygroundWeb:
             except OAuthError as error:
                 detail = f"{error.error}: {error.description or 'no description'}"
                 raise NotSignedIn(core.Refused("The code was not taken", detail)) from None
-            except (*HTTP_ERRORS, ValueError) as error:
+            except (oauth2_client.httpx2.HTTPError, ValueError) as error:  # Authlib's name for its client
                 raise NotSignedIn(_silent(metadata.token_endpoint, error)) from None
         return _decoded(msgspec.json.encode(dict(answer)), TokenAnswer, "The token endpoint's answer")
 
