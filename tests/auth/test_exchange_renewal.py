@@ -34,8 +34,8 @@ GMAIL = "https://www.googleapis.com/auth/gmail.readonly"
 
 @pytest.fixture(scope="module")
 def second(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Another replica of the world's service."""
-    with auth(tmp_path_factory.mktemp("second"), **world.settings) as running:
+    """Another replica of the world's service, which gives up a renewal, and its lease, after the shortest time."""
+    with auth(tmp_path_factory.mktemp("second"), **world.settings, renewal_seconds="4") as running:
         asyncio.run(until_ready(running))
         yield running
         assert "Traceback" not in running.said()
@@ -184,17 +184,17 @@ async def test_F16_what_passes_at_the_next_try_is_not_noticed(world: World, rene
 
 
 async def test_F16_while_the_idp_fails_the_token_serves_to_its_end_and_then_there_is_none_for_now(
-    world: World, renewable: str
+    world: World, second: Service, renewable: str
 ) -> None:
     gateway, token, user = await logged_in(world, renewable, "bob")
     row = await at_its_end(world, user, renewable, lives_seconds=30)
     many = 1000
     async with atlassian(world, "faults", server_errors=many, at="token"):
-        lives = await gateway.exchange(token)
+        lives = await gateway.exchange(token, at=second.url)
         assert (200, row.access_token) == (lives.status_code, lives.json()["access_token"])
         assert lives.json()["expires_in"] <= 30
         await at_its_end(world, user, renewable)
-        answers = [await gateway.exchange(token) for _ in range(3)]
+        answers = [await gateway.exchange(token, at=second.url) for _ in range(3)]
         for one in answers:
             assert (503, "temporarily_unavailable") == (one.status_code, one.json()["error"])
             assert 1 <= int(one.headers["retry-after"]) <= 60
@@ -204,7 +204,7 @@ async def test_F16_while_the_idp_fails_the_token_serves_to_its_end_and_then_ther
     assert user not in {one.user for one in await world.said(TokenCleared, renewable)}
 
     async def renewed() -> bool:
-        return (await gateway.exchange(token)).status_code == 200
+        return (await gateway.exchange(token, at=second.url)).status_code == 200
 
     await until(renewed, 40)
 

@@ -5,7 +5,6 @@ import resource
 import sys
 from typing import Final
 
-from scopefold.auth import app
 from scopefold.auth.settings import Settings
 from scopefold.runtime import logs, settings
 from scopefold.runtime.serve import PortTaken, run
@@ -19,6 +18,8 @@ def main() -> int:
     try:
         chosen = settings.load(Settings, os.environ)
         logs.configure("auth", chosen.log_level)
+        from scopefold.auth import app  # a bad setting is told before all that takes a second to import
+
         run(lambda: app.main(chosen))
     except (settings.BadSettings, PortTaken) as error:
         print(f"scopefold auth cannot start: {error}", file=sys.stderr)  # noqa: T201

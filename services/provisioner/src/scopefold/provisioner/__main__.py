@@ -4,7 +4,6 @@ import os
 import sys
 from typing import Final
 
-from scopefold.provisioner import app
 from scopefold.provisioner.catalogue import BadManifest
 from scopefold.provisioner.settings import Settings
 from scopefold.runtime import logs, settings
@@ -18,6 +17,8 @@ def main() -> int:
     try:
         chosen = settings.load(Settings, os.environ)
         logs.configure("provisioner", chosen.log_level)
+        from scopefold.provisioner import app  # a bad setting is told before all that takes a second to import
+
         run(lambda: app.main(chosen))
     except (settings.BadSettings, BadManifest, PortTaken) as error:
         print(f"scopefold provisioner cannot start: {error}", file=sys.stderr)  # noqa: T201
