@@ -46,6 +46,18 @@ async def test_it_says_what_the_access_is_enough_for(world: World) -> None:
     assert f"You gave the access that was missing at Google: it is now enough for {both}." in page
 
 
+async def test_what_did_not_come_to_its_end_is_told_in_our_own_words(world: World) -> None:
+    """The address of a page can say anything: none of it is shown."""
+    for error, code, words in (
+        ("access_denied", "access_denied", "You did not allow the access"),
+        ("call-this-number", "login_failed", "Open the link again."),
+    ):
+        asked = {"error": error, "error_description": "Your account is locked: call 555-0100"}
+        page = await Window(world.auth.url).get("/account/connected", params=asked)
+        assert (400, True, True) == (page.status_code, words in page.text, f"<code>{code}</code>" in page.text)
+        assert not {"locked", "call-this-number"} & set(page.text.split())
+
+
 async def test_it_names_what_was_left_out_and_leads_back(world: World) -> None:
     for name in ("alice", "bob"):
         await revoke_at(world, "google", name)  # what they gave before, which would be given again

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from scopefold.runtime.web import MAX_BODY_BYTES, PROBLEM_PREFIX, openapi
+from scopefold.contracts.words import UserId
+from scopefold.runtime.web import MAX_BODY_BYTES, PROBLEM_PREFIX, openapi, rule_of
 from tests.runtime.conftest import Served
 from tests.runtime.served import ADMIN, CANARY, ENDPOINTS
 
@@ -174,3 +176,20 @@ def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours(served: Served
     for _ in range(20):  # the server has noticed by then
         assert 201 == served.http.post("/things", content=body, headers=JSON).status_code
     assert "ClientDisconnect" not in served.logged()
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        ({"user": "x"}, "`$.user` must match ^[A-Za-z0-9_-]{8,64}$"),
+        ({"user": 1}, "Expected `str`, got `int` - at `$.user`"),
+        ({}, "Object missing required field `user`"),
+    ],
+)
+def test_a_broken_rule_is_told_as_people_write_it(value: dict[str, object], rule: str) -> None:
+    class Asked(msgspec.Struct):
+        user: UserId
+
+    with pytest.raises(msgspec.ValidationError) as broken:
+        msgspec.convert(value, Asked)
+    assert rule == rule_of(broken.value)

@@ -10,6 +10,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from scopefold.cli.commands import Group
 from scopefold.cli.connected import connected
 from scopefold.cli.extra import server_half
 from scopefold.cli.failure import refused, usage
@@ -35,7 +36,7 @@ class Backup(Struct, frozen=True, kw_only=True):
     snapshots: tuple[Snapshot, ...]
 
 
-@click.group()
+@click.group(cls=Group)
 def backup() -> None:
     """Copy the log, the vault and the clients, and bring them back. The key-encryption keys are not in it."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scopefold.cli import endpoints
+from scopefold.cli.commands import Group
 from scopefold.cli.extra import server_half
 from scopefold.cli.reach import OPERATOR
 from scopefold.cli.where import Where, located
@@ -31,7 +32,7 @@ data = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def bus() -> None:
     """Set up the bus (NATS JetStream): its log and buckets, and a credential for each service."""
 

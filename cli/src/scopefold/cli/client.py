@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from scopefold.cli.answers import Client, ClientLine, Clients, InitialAccess
 from scopefold.cli.client_file import read_clients
+from scopefold.cli.commands import Group
 from scopefold.cli.table import show_table
 from scopefold.cli.where import Where, as_json, located
 
@@ -70,7 +71,7 @@ def address_of(tenant: str, client_id: str) -> str:
     return f"{clients_of(tenant)}/{quote(client_id, safe='')}"
 
 
-@click.group()
+@click.group(cls=Group)
 def client() -> None:
     """Register the apps that log users in here."""
 

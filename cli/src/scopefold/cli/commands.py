@@ -28,7 +28,21 @@ COMMANDS: Final = (
 """In the order in which the help tells them. Each is called like its module."""
 
 
-class Commands(click.Group):
+WHOLE: Final = 1000
+
+
+class Group(click.Group):
+    """A group whose help says in a whole sentence what each command does, where click cuts it to what fits a line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(WHOLE)) for name, one in found if one is not None and not one.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class Commands(Group):
     """A group whose commands are loaded one by one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

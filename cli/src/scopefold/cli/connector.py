@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from scopefold.cli import preview
 from scopefold.cli.answers import ManagedResources, Manifest, Manifests
+from scopefold.cli.commands import Group
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, as_of, at_option, located
 from scopefold.contracts.commands import DeprovisionConnector, ManagedResource, ProvisionConnector
@@ -45,7 +46,7 @@ class DryRun(Struct, frozen=True):
     preview: preview.Preview | None
 
 
-@click.group()
+@click.group(cls=Group)
 def connector() -> None:
     """Provision connectors at identity providers."""
 

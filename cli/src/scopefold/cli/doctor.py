@@ -71,4 +71,5 @@ def _show(found: Checkup) -> None:
             click.echo(f"       ({told.id}, {told.basis})")
         for paste in one.paste:
             click.echo(f"       {paste.label}:\n         {paste.value}")
-    click.echo(f"{found.wrong} wrong, {found.doubtful} worth a look.")
+    unknown = sum(one.verdict == "not-known" for one in found.checks)
+    click.echo(f"{found.wrong} wrong, {found.doubtful} worth a look, {unknown} not known.")

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from scopefold.cli.answers import Idp, Idps
+from scopefold.cli.commands import Group
 from scopefold.cli.doctor import doctor
 from scopefold.cli.failure import usage
 from scopefold.cli.idp_scopes import prune, restore, scopes_, withhold
@@ -55,7 +56,7 @@ class Profiles(Struct):
     items: tuple[ProfileLine, ...]
 
 
-@click.group()
+@click.group(cls=Group)
 def idp() -> None:
     """Register and look at identity providers."""
 

@@ -6,11 +6,12 @@ import click
 
 from scopefold.cli.answers import Keys
 from scopefold.cli.api import Reply
+from scopefold.cli.commands import Group
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """Look at the signing keys, turn them, and take out one that leaked."""
 

@@ -9,6 +9,7 @@ import click
 import msgspec
 from msgspec import Struct
 
+from scopefold.cli.commands import Group
 from scopefold.cli.connected import connected
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused
@@ -73,7 +74,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         )
 
 
-@click.group()
+@click.group(cls=Group)
 def log() -> None:
     """Read the log, follow it, check it; what changed in it, and how one grant came to be what it is."""
 

@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "scopefold"
-        return _tell(usage(error.format_message().rstrip("."), f"See: {path} --help"), arguments)
+        return _tell(usage(error.format_message().rstrip("."), f"try {path} --help"), arguments)
     except click.ClickException as error:
         return _tell(usage(error.format_message()), arguments)
     except (click.Abort, KeyboardInterrupt):

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from scopefold.cli.answers import Counts, ListedRow, Worklist
+from scopefold.cli.commands import Group
 from scopefold.cli.failure import usage
 from scopefold.cli.reconsent_export import export
 from scopefold.cli.reconsent_links import link
@@ -20,7 +21,7 @@ from scopefold.consent.reconsent import Row
 MOST_PAGES = 20_000
 
 
-@click.group()
+@click.group(cls=Group)
 def reconsent() -> None:
     """Who must consent again?"""
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from scopefold.cli.answers import ClearedTokens
 from scopefold.cli.api import Api
+from scopefold.cli.commands import Group
 from scopefold.cli.failure import refused, usage
 from scopefold.cli.where import Where, as_json, located
 
@@ -33,7 +34,7 @@ class Wanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     after: str | None = None
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Look after users' tokens at the identity providers."""
 

@@ -25,7 +25,9 @@ port = click.IntRange(0, 65535)
     envvar="SCOPEFOLD_DATA",
     help="Where everything is kept. Made if it is missing.",
 )
-@click.option("--sandbox", is_flag=True, help="Also a stand-in Atlassian and an app, set up to click through.")
+@click.option(
+    "--sandbox", is_flag=True, help="Also stand-ins for identity providers and an app, set up to click through."
+)
 @click.option("--bare", is_flag=True, help="With --sandbox: start it, but register no identity provider.")
 @click.option(
     "--manifests",
@@ -81,7 +83,7 @@ def _welcome(stack: "Stack", data: Path, *, sandbox: bool, bare: bool) -> None:
         (f"{where.provisioner}/openapi.json", "provisioner: its API"),
     ]
     if where.sandbox is not None:
-        places.append((where.sandbox, "sandbox: a stand-in Atlassian"))
+        places.append((where.sandbox, "sandbox: stand-ins for Atlassian and other identity providers"))
         places.append((f"{where.sandbox}/playground", "an app to log in to, as alice, bob, carol or dave: start here"))
     width = max(len(address) for address, _ in places)
     for address, what in (*places, (where.nats, "the bus")):

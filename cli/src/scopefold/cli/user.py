@@ -7,6 +7,7 @@ from urllib.parse import quote
 import click
 from msgspec import Struct
 
+from scopefold.cli.commands import Group
 from scopefold.cli.failure import usage
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
@@ -41,7 +42,7 @@ class SessionLines(Struct, frozen=True):
     items: tuple[SessionLine, ...]
 
 
-@click.group()
+@click.group(cls=Group)
 def user() -> None:
     """Look after the people who log in here, by their opaque user ids."""
 

@@ -8,6 +8,7 @@ import click
 
 from scopefold.cli.answers import Rotation, VaultKeys
 from scopefold.cli.api import Api
+from scopefold.cli.commands import Group
 from scopefold.cli.failure import refused
 from scopefold.cli.where import Where, as_json, located
 
@@ -15,7 +16,7 @@ MOST_PASSES: Final = 20
 LONGEST_WAIT_SECONDS: Final = 5.0
 
 
-@click.group()
+@click.group(cls=Group)
 def vault() -> None:
     """Look at the keys that seal users' tokens, and rotate them while everything runs."""
 

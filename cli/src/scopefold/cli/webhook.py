@@ -7,6 +7,7 @@ import click
 from msgspec import Struct
 
 from scopefold.cli.api import Api
+from scopefold.cli.commands import Group
 from scopefold.cli.failure import usage
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
@@ -28,7 +29,7 @@ class DeadLines(Struct, frozen=True):
     items: tuple[DeadLine, ...]
 
 
-@click.group()
+@click.group(cls=Group)
 def webhook() -> None:
     """Look after the webhook that is told who must consent again."""
 

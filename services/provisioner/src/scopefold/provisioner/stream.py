@@ -9,7 +9,7 @@ from scopefold.contracts.commands import ConnectorAnswer, DeprovisionConnector, 
 from scopefold.provisioner.problems import FAILURES, as_struct, granted, problem_of
 from scopefold.provisioner.provisioning import Provisioning
 from scopefold.runtime.logs import logger
-from scopefold.runtime.web import ProblemError
+from scopefold.runtime.web import ProblemError, rule_of
 
 QUEUE: Final = "provisioner"
 C = TypeVar("C", ProvisionConnector, DeprovisionConnector)
@@ -50,6 +50,6 @@ def _decode(body: bytes, kind: type[C]) -> C:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise ProblemError(422, "invalid-body", "The command breaks a rule of this API", str(error)) from None
+        raise ProblemError(422, "invalid-body", "The command breaks a rule of this API", rule_of(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemError(400, "malformed-body", "The command cannot be read", str(error)) from None

@@ -1,6 +1,7 @@
 """A thin layer over Starlette: msgspec Structs in and out, problem+json for every refusal, OpenAPI from routes."""
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
@@ -73,9 +74,21 @@ async def json_body(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await limited_body(request), type=kind)
     except msgspec.ValidationError as error:
-        raise ProblemError(422, "invalid-body", "The body breaks a rule of this API", str(error)) from None
+        raise ProblemError(422, "invalid-body", "The body breaks a rule of this API", rule_of(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemError(400, "malformed-body", "The body cannot be read", str(error)) from None
+
+
+def rule_of(error: msgspec.ValidationError) -> str:
+    """The rule that a value breaks, with a pattern as people write one: `$` for its end."""
+    found = _PATTERN.fullmatch(str(error))
+    if found is None:
+        return str(error)
+    return f"{found['place'] or 'It'} must match {found['pattern'].replace(_END, '$')}"
+
+
+_PATTERN: Final = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'(?: - at (?P<place>`.*`))?", re.DOTALL)
+_END: Final = r"(?![\\s\\S])"
 
 
 async def limited_body(request: Request) -> bytes:
@@ -116,7 +129,7 @@ def _read_query(text: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.convert(dict(pairs), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise ProblemError(400, "invalid-query", "The query breaks a rule of this API", str(error)) from None
+        raise ProblemError(400, "invalid-query", "The query breaks a rule of this API", rule_of(error)) from None
 
 
 _read_before: Final = lru_cache(maxsize=1024)(_read_query)

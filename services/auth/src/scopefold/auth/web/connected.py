@@ -1,17 +1,28 @@
 """The page at the end of a login that needed no app: what the user allowed is enough for, and what is still missing."""
 
+from typing import Final
+
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.handout import grant_of
 from scopefold.auth.core.login import Reason, lacking, reasons, worth_asking
-from scopefold.auth.oauth.request import ShownError, query_parameters
+from scopefold.auth.oauth.request import query_parameters
 from scopefold.auth.store.records import Session
 from scopefold.auth.web.connections import serves
-from scopefold.auth.web.pages import page
+from scopefold.auth.web.pages import error_page, page
 from scopefold.auth.web.service import Service, service_of, session_of
 from scopefold.auth.web.step_up import own_login
+
+ENDED: Final = {
+    "access_denied": "You did not allow the access at the identity provider. What needs it does not work for you "
+    "until you do.",
+    "login_required": "Another account logged in than the one that this was for, or the identity provider did not ask "
+    "again who you are. Open the link again, and choose the right account there.",
+}
+BEGIN_AGAIN: Final = "Open the link again. If that does not help, tell whoever sent it to you."
+"""What is shown of a login that failed: our own words, for an address can say anything."""
 
 
 class Outcome(Struct, frozen=True):
@@ -33,7 +44,8 @@ async def connected(request: Request) -> Response:
     service = service_of(request)
     told = query_parameters(request.scope["query_string"])
     if "error" in told:
-        raise ShownError(told["error"][:100], told.get("error_description", "")[:500])
+        code = told["error"] if told["error"] in ENDED else "login_failed"
+        return error_page(400, "The login did not come to its end", ENDED.get(code, BEGIN_AGAIN), code=code)
     session = await session_of(request)
     found = await _outcome(service, session, told.get("state", "")) if session is not None else None
     lacks = found is not None and (found.reasons or found.waiting)

@@ -80,4 +80,3 @@ async def connect(request: Request) -> Response:
         )
     prompt = {"prompt": "consent"} if asked.choose else {}
     return redirect(own_login(service, resource=asked.resource, state=asked.resource, **prompt))
-
