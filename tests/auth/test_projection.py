@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scopefold.auth.core.worklist import Filters
 from scopefold.auth.store import listing
 from scopefold.auth.store import projection as module
 from scopefold.auth.store.projection import Projection
+from scopefold.consent.chosen import Chosen, Filters
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Judgement, Requirements, Row, judge, replay, worklist
 from scopefold.contracts.recorded import Quarantined, Recorded
@@ -64,7 +64,7 @@ async def feed(projection: Projection, log: Sequence[Recorded | Quarantined], si
 
 async def rows_by(projection: Projection, limit: int, idp: str | None = None) -> list[Row]:
     rows: list[Row] = []
-    after, chosen = None, listing.Chosen(filters=Filters(idp=idp))
+    after, chosen = None, Chosen(filters=Filters(idp=idp))
     for _ in range(1000):
         page = await listing.page(projection, chosen, "idp", after=after, limit=limit)
         assert len(page.rows) <= limit

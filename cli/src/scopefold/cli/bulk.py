@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from scopefold.consent.bulk import Bulk
 from scopefold.consent.bulk_worklist import BulkWorklist, Part
+from scopefold.consent.chosen import Chosen, Order
 from scopefold.consent.intake import EXPLAINED, Intake
 from scopefold.consent.kept import Unusable, kept, restored
 from scopefold.consent.reconsent import Row
@@ -38,12 +39,9 @@ class Past:
         """The rows of a part of the worklist. Raises `SegmentFault`."""
         return part.rows(await self.causes(part.sequences))
 
-    async def listed(self, *, idp: str | None = None, limit: int | None = None) -> list[Row]:
-        """The first rows of the worklist, or all of them. Raises `SegmentFault`."""
-        if limit is None:
-            parts = list(self.worklist.parts(idp))
-        else:
-            parts = [self.worklist.page(idp=idp, limit=limit)] if limit else []
+    async def listed(self, chosen: Chosen, order: Order, limit: int | None = None) -> list[Row]:
+        """The first rows of a part of the worklist, or all of them. Raises `SegmentFault`."""
+        parts = list(self.worklist.listed(chosen, order, limit)) if limit != 0 else []
         causes = await self.causes(frozenset().union(*(part.sequences for part in parts)))  # each file is read once
         return [row for part in parts for row in part.rows(causes)]
 
