@@ -56,7 +56,7 @@ async def store_at(place: str, where: Where, identity: str) -> AsyncIterator["St
                 bucket = urlsplit(place).path.strip("/") or BUCKET
                 url = f"nats://{urlsplit(place).netloc}"
                 async with connected(replace(where, nats_url=url).bus(identity)) as log:
-                    yield await OnBus.open(log.js, bucket)
+                    yield await OnBus.open(log, bucket)
             elif scheme == "s3":
                 with analysis_part():
                     store = Bucket(place)
