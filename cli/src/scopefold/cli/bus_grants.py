@@ -80,8 +80,8 @@ def grants_of(service: Registered, tenant: str) -> Grants:
                 calls=(LOOK_AT_LOG, *_events(tenant, PROVISIONER)), reads=(READ_LOG,), serves=(command_filter(tenant),)
             )
         case "analyst":
-            calls, reads = (LOOK_AT_LOG, LOOK_AT_SEGMENTS), (READ_LOG, READ_SEGMENTS)
-            return Grants(calls=calls, reads=reads, hears=(tenant_filter(tenant),))
+            asks, reads = (LOOK_AT_LOG, LOOK_AT_SEGMENTS), (READ_LOG, READ_SEGMENTS)
+            return Grants(calls=asks, reads=reads, hears=(tenant_filter(tenant),))
         case _:
             return _of_another(service, tenant)
 

@@ -23,7 +23,7 @@ from scopefold.consent.tallies import By, tallies
 from scopefold.consent.ungiven import Why
 
 if TYPE_CHECKING:
-    from scopefold.cli.bulk import Past
+    from scopefold.runtime.past import Past
 
 Groups = Literal["group"]
 COUNTED: Final = frozenset({"idp", "connector", "scope", "at"})
@@ -92,9 +92,9 @@ async def _counted(place: str, where: Where, asked: Mapping[str, str], by: By) -
 async def _at(place: str, where: Where, asked: Mapping[str, str]) -> AsyncIterator[_Asked]:
     """The fold of the segments at the moment that is asked about. Raises `Failure`."""
     with analysis_part():
-        from scopefold.cli.bulk import folded
         from scopefold.ledger.segment_moments import resolve_in
         from scopefold.ledger.segments import open_segments
+        from scopefold.runtime.past import folded
     moment = moment_of(asked.get("at"))
     ages = {name: moment_of(asked[name]) for name in ("since_after", "since_before") if name in asked}
     with told_plainly():

@@ -65,7 +65,7 @@ class Part(Struct, frozen=True):
 
     def rows(self, causes: Mapping[int, Cause]) -> tuple[Row, ...]:
         """The rows. `causes` has the cause at each of `sequences`."""
-        return tuple(row_of(_explained(grant, causes), one.judgement) for grant, one in self.held)
+        return tuple(row_of(explained(grant, causes), one.judgement) for grant, one in self.held)
 
 
 class BulkWorklist:
@@ -216,16 +216,18 @@ class BulkWorklist:
 
     def state(self, causes: Mapping[int, Cause]) -> State:
         """All of it as the fold one by one has it: an object for every user."""
-        grants = {}
+        grants = {(held.idp, held.user): explained(held, causes) for held in self.grants()}
+        return State(self._bulk.scopes, grants)
+
+    def grants(self) -> Iterator[UserGrant]:
+        """What everybody holds, and who was erased. Causes are known by their sequence alone."""
         for number, one in self._sets.items():
             names, places = self._members(number)
-            for held, _ in self._held(one, names, places, slice(None)):
-                grants[held.idp, held.user] = _explained(held, causes)
+            for start in range(0, len(places), TOGETHER):
+                yield from (held for held, _ in self._held(one, names, places, slice(start, start + TOGETHER)))
         for place in np.flatnonzero(self._set == NO_SET).tolist():
             if (gone := self._bulk.grant(place, "")) is not None:
-                user = self._users[int(self._bulk.user[place])].as_py()
-                grants[gone.idp, user] = _explained(replace(gone, user=user), causes)
-        return State(self._bulk.scopes, grants)
+                yield replace(gone, user=self._users[int(self._bulk.user[place])].as_py())
 
     def _wanted(self, filters: Filters) -> Iterator[tuple[int, GrantSet]]:
         for number, one in self._sets.items():
@@ -251,7 +253,8 @@ class BulkWorklist:
         return found
 
 
-def _explained(grant: UserGrant, known: Mapping[int, Cause]) -> UserGrant:
+def explained(grant: UserGrant, known: Mapping[int, Cause]) -> UserGrant:
+    """A grant with its causes, of which the bulk fold has the sequence alone. `known` has them by that."""
     return with_causes(grant, lambda cause: known[cause.seq])
 
 

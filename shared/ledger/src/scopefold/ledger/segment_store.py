@@ -193,3 +193,13 @@ class Bucket:
             await obstore.put_async(self._store, name, content)
         except BaseError as error:
             raise OSError(str(error)) from None
+
+
+def place(address: str) -> Folder | Bucket:
+    """The segments in a directory or behind s3://…. Raises `OSError`; `ValueError` where the address is neither."""
+    scheme, separator, _ = address.partition("://")
+    if not separator:
+        return Folder(Path(address))
+    if scheme != "s3":
+        raise ValueError(f"{address} is no directory, and not s3://")
+    return Bucket(address)
