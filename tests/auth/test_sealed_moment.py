@@ -10,6 +10,7 @@ import pytest
 from scopefold.auth.settings import Settings, check
 from scopefold.auth.store import history, sealed_moment
 from scopefold.auth.store.history import History
+from scopefold.auth.store.sealed_moment import SegmentsUnusable, write_moment
 from scopefold.cli.nats_server import NatsServer
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.append import NewEvent, append
@@ -135,6 +136,14 @@ async def test_segments_of_another_log_or_tenant_are_not_used(
     assert expected == await told(History("default", tmp_path, segments), filled, 1)
     assert other == await told(History("other", tmp_path, segments), filled, 1)
     assert [True, True] == ["sequence 1 is of another" in one or "tenant" in one for one in read.warnings]
+
+
+async def test_segments_that_go_further_than_the_log_are_not_used(filled: Log, tmp_path: Path) -> None:
+    """A log that was cut short under the same name: what was cut off may have been written anew."""
+    path = tmp_path / "moment.db"
+    created = (await status(filled)).created
+    with pytest.raises(SegmentsUnusable, match="the segments go to sequence 260, but the log to 259"):
+        await write_moment(path, str(tmp_path / "segments"), "default", created=created, last_seq=259, until=100)
 
 
 def with_segments(place: str, tmp_path: Path) -> Settings:

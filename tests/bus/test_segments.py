@@ -11,6 +11,7 @@ from scopefold.cli.bus_grants import AUTH, PROVISIONER
 from scopefold.cli.connected import connected
 from scopefold.cli.reach import ANALYST, OPERATOR
 from scopefold.ledger.append import NewEvent, append
+from scopefold.ledger.segment import SegmentFault
 from scopefold.ledger.segment_store import CHUNKS_AT_ONCE, OnBus
 from tests.bus.guarded import EVERYTHING, Guarded
 from tests.cli.test_segments import called, run
@@ -77,3 +78,7 @@ async def test_a_file_of_many_parts_comes_back_as_it_was_and_the_last_of_a_name_
     async with connected(own_bus.reach(ANALYST)) as log:
         store = await OnBus.open(log)
         assert ([SEAL], True, empty) == (await store.seals(), many == await store.get(SEAL), await store.get("empty"))
+    async with connected(own_bus.reach(OPERATOR)) as log:
+        await log.js.purge_stream("OBJ_SEGMENTS", seq=20)  # the first chunks, as of a stream that has lost some
+        with pytest.raises(SegmentFault, match=r"of its \d+ bytes are there"):
+            await (await OnBus.open(log)).get(SEAL)

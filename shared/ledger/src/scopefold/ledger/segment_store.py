@@ -121,7 +121,7 @@ class OnBus:
         for info in await self._told(base64.urlsafe_b64encode(name.encode()).decode()):
             if not info.deleted:
                 parts = [one.payload async for page in self._read(f"C.{info.nuid}") for one in page]
-                if (content := b"".join(parts)) and len(content) != info.size:
+                if len(content := b"".join(parts)) != info.size:
                     raise SegmentFault(f"{name}: {len(content)} of its {info.size} bytes are there")
                 return content
         raise SegmentFault(f"{name}: there is no such file, though a seal names it")
