@@ -36,11 +36,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     `webhook_url` is told who must consent again and who does not any more, signed with `webhook_secret`; a message that
     it does not take is sent `webhook_attempts` times, ever more slowly, and then laid aside.
 
+    `metrics_token` opens `/v1/metrics` and nothing else: for whoever collects them.
+
     `kek` holds the key-encryption keys, one a line: the first is the current one, the others only open what is older.
     `kek_command` prints the same; it runs without a shell.
     """
 
     admin_token: Secret
+    metrics_token: Secret = NOT_SET
     kek: Secret = NOT_SET
     kek_command: str = ""
     nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
@@ -88,6 +91,8 @@ def check(settings: Settings) -> None:
         raise BadSettings(f"SCOPEFOLD_EGRESS_NETWORKS: must be networks with commas, as 10.0.0.0/8: {error}") from None
     if len(settings.admin_token.reveal()) < MIN_ADMIN_TOKEN:
         raise BadSettings(f"SCOPEFOLD_ADMIN_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
+    if 0 < len(settings.metrics_token.reveal()) < MIN_ADMIN_TOKEN:
+        raise BadSettings(f"SCOPEFOLD_METRICS_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
     try:
         read_networks(settings.trusted_proxies)
     except ValueError as error:

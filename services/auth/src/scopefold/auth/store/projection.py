@@ -63,7 +63,8 @@ class Projection:
         self.tenant = tenant
         self.scopes: idp_scopes.State = idp_scopes.EMPTY
         self.checkpoint: Checkpoint | None = None
-        self.quarantined = 0
+        self.quarantined: Counter[str] = Counter()
+        """How many messages no fold may use, by what is wrong with them."""
         self._sets: dict[tuple[str, str], GrantSet] = {}
         self._sets_by_id: dict[int, GrantSet] = {}
         self._next_set_id = 1
@@ -110,7 +111,12 @@ class Projection:
             self._sets_by_id[number].standings[standing] = users
         (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
         await self.moves.load(self._db)
-        (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
+        kinds = await self._db.execute_fetchall(
+            "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM quarantine GROUP BY 1"
+        )
+        self.quarantined = Counter()
+        for kind, count in kinds:
+            self.quarantined[kind] = count
 
     async def close(self) -> None:
         """Close the file. What was applied is in it."""
@@ -153,7 +159,7 @@ class Projection:
             "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?)",
             [(one.seq, one.at.isoformat(), one.subject, one.reason) for one in aside],
         )
-        self.quarantined += len(aside)
+        self.quarantined.update(one.kind for one in aside)
         await self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (_json.encode(reached),))
 
     async def _fold(self, ours: Sequence[Recorded]) -> None:
