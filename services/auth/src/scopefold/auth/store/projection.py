@@ -42,6 +42,8 @@ from scopefold.scopes.coverage import Grant, carries
 
 KEPT: Final = 100_000
 """Users' grants that were asked for lately: every call for a user asks."""
+Idle = tuple[float, str, str]
+"""When a token dies unused, in seconds since 1970; its IdP; its user."""
 log = logger(__name__)
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -360,13 +362,15 @@ class Projection:
             self._kept.keep(key, (held,))
         return held
 
-    async def lying_idle(self, before: float, limit: int) -> list[tuple[str, str]]:
-        """(IdP, user) of tokens that die unused before this time, in seconds since 1970; the nearest first."""
+    async def lying_idle(self, before: float, limit: int, after: Idle = (0.0, "", "")) -> list[Idle]:
+        """Tokens that die unused before this time, in seconds since 1970: those behind `after`, the nearest first."""
         async with self._turn:
             rows = await self._db.execute_fetchall(
-                "SELECT idp, user FROM grants WHERE idle_end < ? ORDER BY idle_end LIMIT ?", (before, limit)
+                "SELECT idle_end, idp, user FROM grants WHERE idle_end < ? AND (idle_end, idp, user) > (?, ?, ?)"
+                " ORDER BY idle_end, idp, user LIMIT ?",
+                (before, *after, limit),
             )
-        return [(idp, user) for idp, user in rows]
+        return [(end, idp, user) for end, idp, user in rows]
 
     async def quarantine(self, limit: int = 1000) -> list[Quarantined]:
         """The messages that no fold may use, oldest first."""
