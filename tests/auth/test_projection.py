@@ -160,7 +160,8 @@ async def test_who_lies_idle_is_told_page_by_page_the_nearest_first(tmp_path: Pa
     async with opened(tmp_path / "p.db") as projection:
         await feed(projection, log_of(*events), 100)
         found: list[Idle] = []
-        while page := await projection.lying_idle(_day(5).timestamp(), limit, *found[-1:]):
+        until = (START + timedelta(days=5)).timestamp()
+        while page := await projection.lying_idle(until, limit, *found[-1:]):
             found += page
     assert ["u_b", "u_a", "u_c", "u_d"] == [user for _, _, user in found]
 

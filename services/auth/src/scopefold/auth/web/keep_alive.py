@@ -51,8 +51,8 @@ async def one_pass(service: Service, ahead: timedelta, after: Idle = BEGINNING) 
     moment, done, failures = now(), 0, Counter[str]()
     for _ in range(MOST_PAGES):
         page = await service.projection.lying_idle((moment + ahead).timestamp(), AT_ONCE, after)
-        for after in page:
-            end, idp_id, user = after
+        for end, idp_id, user in page:
+            after = end, idp_id, user
             idp = service.scopes.idps.get(idp_id)
             if idp is None or idp.registration is None or failures[idp_id] >= MOST_FAILURES:
                 continue
