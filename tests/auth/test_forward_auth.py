@@ -2,6 +2,7 @@
 
 import base64
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -110,6 +111,19 @@ async def test_who_brings_no_token_of_ours_is_challenged(world: World, jira: str
     answer = await ask(gateway, "", headers={"authorization": authorization})
     assert 401 == answer.status_code
     assert "resource_metadata=" in answer.headers["www-authenticate"]
+    assert "application/problem+json" == answer.headers["content-type"]
+    # Without a session, too, it is said at which IdP the resource's users log in, and where that begins.
+    told, link = answer.json(), f"{world.auth.url}/account/connect?resource={quote(gateway.resource, safe='')}"
+    assert (gateway.resource, jira, link) == (told["resource"], told["idp"], told["step_up_uri"])
+    assert f'idp="{jira}", step_up_uri="{link}"' in answer.headers["www-authenticate"]
+    onward = await Person(world).browser.get(told["step_up_uri"].removeprefix(world.auth.url))
+    assert 303 == onward.status_code, onward.text
+
+
+async def test_a_resource_that_nothing_serves_names_no_idp(world: World, jira: str) -> None:
+    gateway = await Gateway.registered(world, jira, "urn:connector:nobody:nothing")
+    answer = await ask(gateway, "", headers={"authorization": ""}, resource="urn:connector:nobody:nothing")
+    assert (401, None) == (answer.status_code, answer.json().get("idp"))
 
 
 async def test_C09_what_was_revoked_passes_no_more(world: World, jira: str) -> None:

@@ -20,13 +20,14 @@ from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.exchange import EXCHANGE, may_present
 from scopefold.auth.oauth.protected import AccessRefused, check_key, is_bound, presented
 from scopefold.auth.store.records import Client
-from scopefold.auth.web.dpop import proof_in
+from scopefold.auth.web.dpop import nonce_headers, proof_in
 from scopefold.auth.web.exchange import refusal, site_of
 from scopefold.auth.web.handout import Call, Handed, Insufficient, NotHanded, hand_out
-from scopefold.auth.web.protected import spend_proof
+from scopefold.auth.web.protected import resource_metadata_address, spend_proof
 from scopefold.auth.web.rate import TooManyError
 from scopefold.auth.web.renewal import NotRenewed
 from scopefold.auth.web.service import Service, service_of
+from scopefold.auth.web.step_up import step_up_address
 from scopefold.auth.web.token_status import told_of_late
 from scopefold.runtime.web import ProblemError, problem_response, query
 
@@ -60,12 +61,11 @@ async def forward_auth(request: Request) -> Response:
     if asked.resource not in gateway.exchange_resources:
         detail = "Register the client with this resource type among its exchange_resources."
         raise ProblemError(403, "not-for-this-gateway", "This gateway may not ask for that resource type", detail)
-    call = Call(
-        await _subject(service, request, gateway, asked.resource),
-        asked.resource,
-        tuple(asked.scope.split()),
-        asked.site,
-    )
+    try:
+        subject = await _subject(service, request, gateway, asked.resource)
+    except AccessRefused as refused:
+        return _without_session(service, asked.resource, refused)
+    call = Call(subject, asked.resource, tuple(asked.scope.split()), asked.site)
     try:
         handed = await hand_out(service, call)
     except NotHanded as refused:
@@ -111,6 +111,22 @@ def _refused(service: Service, call: Call, refused: NotHanded, form: str) -> Res
             headers={"www-authenticate": challenge, **NO_STORE},
             **told,
         )
+    )
+
+
+def _without_session(service: Service, resource: str, refused: AccessRefused) -> Response:
+    """Nobody's token came, or none that is good. Where the user must log in follows from the resource all the same."""
+    told = {"resource": resource}
+    if (idp := service.scopes.routes.get(resource)) is not None:
+        told |= {"idp": idp, "step_up_uri": step_up_address(service, resource)}
+    refused.told |= told
+    headers = {"www-authenticate": refused.challenge(resource_metadata_address(service)), **NO_STORE}
+    if refused.scheme != "Bearer":
+        headers |= nonce_headers(service.loaded(None))
+    why = refused.told.get("error", "invalid_token")
+    title = "The user must log in"
+    return problem_response(
+        ProblemError(refused.status, why.replace("_", "-"), title, str(refused), headers=headers, **told)
     )
 
 
