@@ -39,11 +39,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `segments` is a directory or s3://… with the log's sealed segments, from which earlier moments are folded.
 
+    `metrics_token` opens `/v1/metrics` and nothing else: for whoever collects them.
+
     `kek` holds the key-encryption keys, one a line: the first is the current one, the others only open what is older.
     `kek_command` prints the same; it runs without a shell.
     """
 
     admin_token: Secret
+    metrics_token: Secret = NOT_SET
     kek: Secret = NOT_SET
     kek_command: str = ""
     nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
@@ -92,6 +95,8 @@ def check(settings: Settings) -> None:
         raise BadSettings(f"SCOPEFOLD_EGRESS_NETWORKS: must be networks with commas, as 10.0.0.0/8: {error}") from None
     if len(settings.admin_token.reveal()) < MIN_ADMIN_TOKEN:
         raise BadSettings(f"SCOPEFOLD_ADMIN_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
+    if 0 < len(settings.metrics_token.reveal()) < MIN_ADMIN_TOKEN:
+        raise BadSettings(f"SCOPEFOLD_METRICS_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
     try:
         read_networks(settings.trusted_proxies)
     except ValueError as error:
