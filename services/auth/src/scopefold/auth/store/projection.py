@@ -218,10 +218,11 @@ class Projection:
                 "SELECT user, grant_set, held FROM grants WHERE idp = ? AND user IN (SELECT value FROM json_each(?))",
                 (idp, msgspec.json.encode(wanted).decode()),
             ):
-                held[idp, user] = self._user_grant(idp, user, number, content)
+                held[idp, user] = self.user_grant(idp, user, number, content)
         return held
 
-    def _user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
+    def user_grant(self, idp: str, user: str, number: int, held: bytes) -> UserGrant:
+        """A row of `grants`: what a user has granted."""
         grant = self._sets_by_id[number].grant if number != NOBODYS else Grant((), ())
         return user_grant(idp, user, grant, held)
 
@@ -330,26 +331,11 @@ class Projection:
             f"SELECT user, held FROM grants WHERE grant_set = ? {sql}",  # noqa: S608 (written in this package)
             (one.id, *parameters),
         )
-        return [self._user_grant(one.idp, user, one.id, held) for user, held in found]
+        return [self.user_grant(one.idp, user, one.id, held) for user, held in found]
 
-    async def count_in(self, one: GrantSet, sql: str, parameters: Sequence[object]) -> int:
-        """How many users of a grant set `sql` leaves. It goes through all that it counts, in an index."""
-        (users,) = await self._one(f"SELECT count(*) FROM grants WHERE grant_set = ? {sql}", (one.id, *parameters))  # noqa: S608
-        return int(users)
-
-    async def grants_among(self, sets: Iterable[GrantSet], sql: str, parameters: Sequence[object]) -> list[UserGrant]:
-        """Grants of several grant sets: those that `sql`, what comes after the choice of the sets, leaves."""
-        found = await self._db.execute_fetchall(
-            f"SELECT idp, user, grant_set, held FROM grants WHERE {rows.AMONG} {sql}",  # noqa: S608 (written in this package)
-            (rows.numbers(sets), *parameters),
-        )
-        return [self._user_grant(*one) for one in found]
-
-    async def count_among(self, sets: Iterable[GrantSet], sql: str, parameters: Sequence[object]) -> tuple[int, int]:
-        """How many grants of several grant sets `sql` leaves, and of how many users."""
-        counted = f"SELECT count(*), count(DISTINCT user) FROM grants WHERE {rows.AMONG} {sql}"  # noqa: S608
-        tokens, users = await self._one(counted, (rows.numbers(sets), *parameters))
-        return int(tokens), int(users)
+    async def select(self, sql: str, parameters: Sequence[object]) -> list[Any]:
+        """What a question of this package finds in the file."""
+        return list(await self._db.execute_fetchall(sql, parameters))
 
     async def held_by(self, users: Iterable[str]) -> list[UserGrant]:
         """What these users have granted, at every IdP."""

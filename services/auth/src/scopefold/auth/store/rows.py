@@ -51,8 +51,6 @@ class GrantSet(Struct):
 
 NOBODYS: Final = 0
 """In place of the grant set of a user who was erased."""
-AMONG: Final = "grant_set IN (SELECT value FROM json_each(?))"
-"""The condition for a grant to be of one of some sets, whose `numbers` it takes."""
 _json = msgspec.json.Encoder(order="deterministic").encode
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Held).decode
@@ -67,11 +65,6 @@ def user_grant(idp: str, user: str, grant: Grant, held: bytes) -> UserGrant:
     """A user's grant, with the grant set's."""
     kept = _unpack(held)
     return UserGrant(user, idp, grant, **{name: getattr(kept, name) for name in Held.__struct_fields__})
-
-
-def numbers(sets: Iterable[GrantSet]) -> str:
-    """The numbers of grant sets as one JSON text: a statement with a place for each costs more than the look-up."""
-    return msgspec.json.encode([one.id for one in sets]).decode()
 
 
 def stored_row(grant: UserGrant, number: int) -> tuple[object, ...]:
