@@ -102,12 +102,12 @@ async def check_against_the_fold(log: Entries) -> None:
                 statuses = [
                     judge(state.scopes.idps.get(g.idp) or Idp(g.idp), g.grant).status
                     for g in state.grants.values()
-                    if g.erased is None
+                    if g.present
                 ]
                 for status in ("missing", "unknown", "covered"):
                     assert statuses.count(status) == projection.count(status)
                 for (name, user), grant in state.grants.items():
-                    assert (None if grant.erased else grant) == await projection.held(name, user)
+                    assert (grant if grant.present else None) == await projection.held(name, user)
                 aside = [one for one in log if isinstance(one, Quarantined)]
                 assert (aside, len(aside)) == (await projection.quarantine(), projection.quarantined)
                 dumps.add(await dumped(projection))

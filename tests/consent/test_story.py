@@ -297,7 +297,7 @@ def test_every_line_is_an_event_and_the_end_is_that_of_the_folds(log: list[Recor
                 assert (line.times == 1) == (line.until is None)
             held = state.grants.get((idp, user))
             known = state.scopes.idps.get(idp) or Idp(idp)
-            here = held if held is not None and held.erased is None else None
+            here = held if held is not None and held.present else None
             status = judge(known, here.grant).status if here is not None else "none"
             assert status == story.present.status
 

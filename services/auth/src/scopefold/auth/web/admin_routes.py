@@ -6,6 +6,7 @@ from scopefold.auth.core.clearing import ClearTokens
 from scopefold.auth.core.export import Line
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.pruning import Prune
+from scopefold.auth.core.removing import RemoveIdp
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.web import (
     admin,
@@ -17,6 +18,7 @@ from scopefold.auth.web import (
     pruning,
     reconsent_link,
     registration,
+    removing,
     signing_keys,
     users,
     vault_keys,
@@ -102,6 +104,15 @@ def _idps(guard: Guard) -> list[Endpoint]:
             handler=guard(withholding.restore_scopes),
             body=Restore,
             answers={201: admin.IdpView, 200: admin.IdpView},
+            problems=(400, 401, 404, 415, 422, 503),
+        ),
+        Endpoint(
+            method="POST",
+            path="/v1/idps/{idp}/removed",
+            summary="Remove an identity provider, its connectors and all tokens of it, or preview that",
+            handler=guard(removing.remove_idp),
+            body=RemoveIdp,
+            answers={200: removing.RemovedIdp},
             problems=(400, 401, 404, 415, 422, 503),
         ),
     ]
