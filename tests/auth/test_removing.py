@@ -13,7 +13,6 @@ from tests.auth.gateways import Gateway, access_token
 from tests.auth.providers import row_of, vault
 from tests.auth.test_clearing import people
 from tests.auth.test_forward_auth import ask
-from tests.auth.tokens import OFFLINE, REFRESHING, introspected, refresh, resource_server, tokens_of
 from tests.auth.world import Person, World, auth, query_of, until_ready
 from tests.support.logs import provisioned
 
@@ -68,28 +67,6 @@ async def test_with_an_idp_go_its_tokens_sessions_and_connectors_and_it_begins_a
     assert users["alice"] == await persons["alice"].user(app, idp_hint=idp), "the same account is the same user"
     assert [1, 2] == [one.generation for one in await world.said(TokenStored, idp) if one.user == users["alice"]]
     assert 1 == (await remove(world, idp, dry_run=True)).json()["tokens"]
-
-
-async def test_B23_what_apps_were_granted_ends_with_the_idp_and_stays_ended_where_it_is_registered_anew(
-    world: World,
-) -> None:
-    idp, app, server = (
-        await world.idp_with_jira(),
-        await world.register_client(**REFRESHING),
-        await resource_server(world),
-    )
-    alice = Person(world)
-    tokens = await tokens_of(app, idp, person=alice)
-    waiting = query_of(await alice.browser.get(app.address(idp_hint=idp, scope=OFFLINE)))["code"]
-    assert 200 == (await remove(world, idp)).status_code
-    assert {"active": False} == await introspected(server, tokens["access_token"])
-    for refused in (await refresh(app, tokens["refresh_token"]), await app.swap(waiting)):
-        assert (400, "invalid_grant") == (refused.status_code, refused.json()["error"]), refused.text
-    await world.register_idp(idp)
-    anew = await tokens_of(app, idp, person=alice)
-    assert {"active": False} == await introspected(server, tokens["access_token"])
-    assert "invalid_grant" == (await refresh(app, tokens["refresh_token"])).json()["error"]
-    assert 200 == (await refresh(app, anew["refresh_token"])).status_code
 
 
 async def test_C07_no_token_of_a_removed_idp_is_handed_out(world: World) -> None:

@@ -100,7 +100,9 @@ def test_who_leaves_by_a_consent_and_who_by_a_deprovisioning_are_told_apart() ->
 def test_who_leaves_with_their_idp_is_told_apart_and_so_is_what_was_asked_for_there() -> None:
     begun: list[Event] = [registered(base=()), provisioned("jira-user", JIRA), stored(ALICE, [READ])]
     change = of(*begun, removed(), since=3)
-    assert [(ALICE, "removed", 4)] == [(one.was.user, one.now, one.stored.seq) for one in change.left]
+    assert [(ALICE, "removed", "idp-removed", 4)] == [
+        (one.was.user, one.now, one.reason and one.reason.event, one.stored.seq) for one in change.left
+    ]
     (idp,) = change.idps
     assert (set(JIRA), set(JIRA)) == ({one.scope for one in idp.pruned}, {one.scope for one in idp.unneeded})
     assert {("idp-removed", 4)} == {(why.event, why.cause.seq) for one in idp.pruned for why in one.because}

@@ -25,6 +25,7 @@ from tests.support.logs import (
     logs,
     provisioned,
     registered,
+    removed,
     restored,
     stored,
     withheld,
@@ -281,6 +282,17 @@ ENDS: list[tuple[tuple[Event, ...], str]] = [
 @pytest.mark.parametrize(("events", "expected"), ENDS)
 def test_it_ends_with_what_is_so_now(events: tuple[Event, ...], expected: str) -> None:
     assert expected == tell(ALICE, "atlassian", log_of(*events)).present.says
+
+
+def test_the_story_goes_on_over_a_removal() -> None:
+    begun = (registered(), provisioned("jira-user", JIRA), stored(USERS[0], ["read:me"]))
+    story = tell(USERS[0], "atlassian", log_of(*begun, removed(), registered()))
+    assert ["idp-removed", "idp-registered"] == [line.event for line in story.lines[-2:]]
+    assert story.lines[-2].says.startswith("An operator removed atlassian: nothing is needed there")
+    assert story.lines[-1].says.startswith("atlassian was registered as atlassian"), "not again: it begins anew"
+    assert ("none", True) == (story.present.status, "was removed" in story.present.says)
+    back = tell(USERS[0], "atlassian", log_of(*begun, removed(), registered(), stored(USERS[0], JIRA, generation=2)))
+    assert "The user logged in" in back.lines[-1].says
 
 
 @given(logs(max_length=120))

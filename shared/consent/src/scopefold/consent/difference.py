@@ -9,7 +9,7 @@ from msgspec import Struct
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Row, State, judge, worklist
-from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, name_of
+from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, IdpRemoved, name_of
 from scopefold.contracts.recorded import Cause, Recorded
 
 Key = tuple[str, str]
@@ -53,7 +53,7 @@ class Left(Struct, frozen=True):
     """Who need not consent again any more: the row as it was, and what the grant is worth now. `erased`: nobody stands
     behind it; `removed`: the IdP was.
 
-    `reason` is None where the user's own grant changed, as `stored` says; else what changed at the IdP.
+    `reason` is None where the user's own grant changed, as `stored` says; else what changed at the IdP, or removed it.
     """
 
     was: Row
@@ -113,7 +113,7 @@ def _left(row: Row, before: State, after: State, moves: "_Moves") -> Left:
     if held.erased is not None:
         return Left(row, "erased", held.stored, None)
     if held.removed is not None:
-        return Left(row, "removed", held.stored, None)
+        return Left(row, "removed", held.stored, Reason(name_of(IdpRemoved), None, held.removed))
     status = judge(after.scopes.idps.get(row.idp) or Idp(row.idp), held.grant).status
     assert status != "missing"
     own = held.stored != before.grants[row.idp, row.user].stored
