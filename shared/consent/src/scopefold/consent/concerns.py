@@ -1,5 +1,6 @@
 """Whose grant does an event concern: one user's at an IdP, everybody's there, or nobody's?"""
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from scopefold.contracts.events import (
@@ -48,3 +49,11 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
 def idp_emptied(recorded: Recorded) -> str | None:
     """The IdP of which an event may change every grant, if any."""
     return recorded.event.idp if isinstance(recorded.event, IdpRemoved) else None
+
+
+def grants_concerned(recorded: Recorded, known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The (IdP, user) of every grant that an event may change, of those that are known and the one that it may begin."""
+    if (key := grant_concerned(recorded)) is not None:
+        return [key]
+    emptied = idp_emptied(recorded)
+    return [] if emptied is None else [key for key in known if key[0] == emptied]

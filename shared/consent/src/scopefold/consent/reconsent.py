@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.consent import idp_scopes
-from scopefold.consent.concerns import grant_concerned, idp_emptied
+from scopefold.consent.concerns import grants_concerned
 from scopefold.consent.deadlines import Deadlines, Dies, dies
 from scopefold.consent.idp_scopes import Connector, Idp, Need
 from scopefold.consent.ungiven import Ungiven, asked_again
@@ -135,9 +135,7 @@ def replay(log: Iterable[Recorded], state: State = EMPTY) -> State:
     scopes, grants = state.scopes, dict(state.grants)
     for recorded in log:
         scopes = idp_scopes.fold(scopes, recorded)
-        one = grant_concerned(recorded)
-        emptied = idp_emptied(recorded)
-        for key in [one] if one is not None else [key for key in grants if key[0] == emptied] if emptied else ():
+        for key in grants_concerned(recorded, grants):
             idp = scopes.idps.get(key[0])
             after = fold_grant(grants.get(key), recorded, (idp or Idp(key[0])).profile)
             if after is not None:
