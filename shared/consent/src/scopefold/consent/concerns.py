@@ -52,7 +52,7 @@ def idp_emptied(recorded: Recorded) -> str | None:
 
 
 def grants_concerned(recorded: Recorded, known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The (IdP, user) of every grant that an event may change, of those that are known and the one that it may begin."""
+    """The (IdP, user) of every grant that an event may change: of those that are known, and one that it may begin."""
     if (key := grant_concerned(recorded)) is not None:
         return [key]
     emptied = idp_emptied(recorded)
