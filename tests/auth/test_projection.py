@@ -23,6 +23,7 @@ from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.rows import TOGETHER
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Judgement, Requirements, Row, judge, replay, worklist
+from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import GENESIS, Checkpoint
 from scopefold.scopes.coverage import Grant
@@ -245,7 +246,8 @@ async def test_a_file_that_cannot_be_used_is_rebuilt(tmp_path: Path, spoil: Call
 
 async def test_a_removed_idp_is_gone_from_the_file_with_all_its_users_however_many(tmp_path: Path) -> None:
     users = [f"u_user{n:05}" for n in range(TOGETHER + 1)]
-    begun = [registered(), registered("other"), provisioned("jira", JIRA), stored(users[0], (), idp="other")]
+    begun: list[Event] = [registered(), registered("other"), provisioned("jira", JIRA)]
+    begun.append(stored(users[0], (), idp="other"))
     log = log_of(*begun, *(stored(user, JIRA[:2]) for user in users), removed())
     state = replay(log)
     async with opened(tmp_path / "p.db") as projection:
