@@ -8,12 +8,12 @@ import aiosqlite
 import msgspec
 from msgspec import Struct, field
 
-from scopefold.auth.core.worklist import NEVER
+from scopefold.consent.chosen import NEVER
 from scopefold.consent.deadlines import Deadlines, dies
 from scopefold.consent.reasons import Standing
 from scopefold.consent.reconsent import Cleared, Judgement, Report, UserGrant
 from scopefold.consent.ungiven import Ungiven
-from scopefold.contracts.recorded import Cause
+from scopefold.contracts.recorded import Cause, Quarantined
 from scopefold.scopes.coverage import Grant
 
 
@@ -127,3 +127,9 @@ async def save_sets(db: aiosqlite.Connection, kept: Iterable[GrantSet], empty: I
     ]
     await db.executemany("INSERT OR REPLACE INTO grant_sets VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     await db.executemany("DELETE FROM grant_sets WHERE id = ?", [(one.id,) for one in empty])
+
+
+async def quarantined(db: aiosqlite.Connection, limit: int) -> list[Quarantined]:
+    """The messages that no fold may use, oldest first."""
+    found = await db.execute_fetchall("SELECT seq, at, subject, reason FROM quarantine ORDER BY seq LIMIT ?", (limit,))
+    return [msgspec.convert(dict(zip(Quarantined.__struct_fields__, row, strict=True)), Quarantined) for row in found]

@@ -6,7 +6,6 @@ from scopefold.auth.core.clearing import ClearTokens
 from scopefold.auth.core.export import Line
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.pruning import Prune
-from scopefold.auth.core.removing import RemoveIdp
 from scopefold.auth.core.withholding import Restore, Withhold
 from scopefold.auth.web import (
     admin,
@@ -14,6 +13,7 @@ from scopefold.auth.web import (
     client_admin,
     doctor,
     erasing,
+    metrics,
     previews,
     pruning,
     reconsent_link,
@@ -47,7 +47,22 @@ def admin_endpoints(service: Service) -> list[Endpoint]:
         *_keys(guard),
         *vault_keys.endpoints(guard),
         *_log(guard),
+        _metrics(service),
     ]
+
+
+def _metrics(service: Service) -> Endpoint:
+    """For operators, and for a collector that has a credential for this alone."""
+    settings = service.settings
+    known = [one for one in (settings.admin_token, settings.metrics_token) if one.reveal()]
+    return Endpoint(
+        method="GET",
+        path="/v1/metrics",
+        summary="What this replica counts, as text in the Prometheus exposition format",
+        handler=require_bearer(*known)(metrics.metrics),
+        answers={200: None},
+        problems=(401,),
+    )
 
 
 def _idps(guard: Guard) -> list[Endpoint]:
@@ -106,15 +121,7 @@ def _idps(guard: Guard) -> list[Endpoint]:
             answers={201: admin.IdpView, 200: admin.IdpView},
             problems=(400, 401, 404, 415, 422, 503),
         ),
-        Endpoint(
-            method="POST",
-            path="/v1/idps/{idp}/removed",
-            summary="Remove an identity provider, its connectors and all tokens of it, or preview that",
-            handler=guard(removing.remove_idp),
-            body=RemoveIdp,
-            answers={200: removing.RemovedIdp},
-            problems=(400, 401, 404, 415, 422, 503),
-        ),
+        removing.endpoint(guard),
     ]
 
 

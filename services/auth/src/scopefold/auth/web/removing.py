@@ -9,6 +9,7 @@ that were written during the walk come last in it, and it ends only after the ev
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -31,7 +32,7 @@ from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.words import IDP_PATTERN
 from scopefold.runtime.crash import crash_point
 from scopefold.runtime.logs import logger
-from scopefold.runtime.web import json_body, json_response
+from scopefold.runtime.web import Endpoint, Handler, json_body, json_response
 
 WHY: Final = "idp-removed"
 ROWS: Final = 200
@@ -168,3 +169,16 @@ async def _taken(service: Service, user: str, idp: str, *, give_back: bool) -> _
     ended = await end_sessions(service, [(user, one.sid) for one in sessions])
     outcome = await revoke(service, idp, before) if before is not None and give_back else None
     return _Taken(before is not None, len(ended), outcome)
+
+
+def endpoint(guard: Callable[[Handler], Handler]) -> Endpoint:
+    """The route."""
+    return Endpoint(
+        method="POST",
+        path="/v1/idps/{idp}/removed",
+        summary="Remove an identity provider, its connectors and all tokens of it, or preview that",
+        handler=guard(remove_idp),
+        body=RemoveIdp,
+        answers={200: RemovedIdp},
+        problems=(400, 401, 404, 415, 422, 503),
+    )
