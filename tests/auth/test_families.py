@@ -94,9 +94,15 @@ def test_B17_B20_every_secret_but_the_present_one_was_used_up() -> None:
 
 def test_what_ends_a_family_from_outside() -> None:
     for scope, sid, over in (("openid", True, True), ("openid offline_access", True, False), ("openid", False, False)):
-        assert over == is_over(family(scope), user_ends=0, session_ended=sid)
-    assert is_over(family(), user_ends=1, session_ended=False)
-    assert not is_over(family(user_ends=1), user_ends=1, session_ended=False)
+        assert over == is_over(family(scope), user_ends=0, session_ended=sid, idp_since=7)
+    assert is_over(family(), user_ends=1, session_ended=False, idp_since=7)
+    assert not is_over(family(user_ends=1), user_ends=1, session_ended=False, idp_since=7)
+
+
+def test_a_family_is_over_with_its_idp_and_stays_so_where_that_is_registered_anew() -> None:
+    for noted, since, over in ((7, 7, False), (7, None, True), (7, 9, True), (0, 9, False), (0, None, True)):
+        begun = family(idp_since=noted)
+        assert over == is_over(begun, user_ends=0, session_ended=False, idp_since=since), (noted, since)
 
 
 def test_B01_C14_it_is_remembered_for_longer_than_anything_of_it_lives() -> None:

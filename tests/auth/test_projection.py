@@ -22,13 +22,15 @@ from msgspec.structs import replace
 from scopefold.auth.store import listing
 from scopefold.auth.store import projection as module
 from scopefold.auth.store.projection import Idle, Projection
+from scopefold.auth.store.rows import TOGETHER
 from scopefold.consent.chosen import Chosen, Filters
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Judgement, Requirements, Row, judge, replay, worklist
+from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import GENESIS, Checkpoint
 from scopefold.scopes.coverage import Grant
-from tests.support.logs import JIRA, START, at_place, log_of, logs, provisioned, random_log, registered, stored
+from tests.support.logs import JIRA, START, at_place, log_of, logs, provisioned, random_log, registered, removed, stored
 
 ROOT = Path(__file__).parents[2]
 Entries = list[Recorded | Quarantined]
@@ -105,12 +107,12 @@ async def check_against_the_fold(log: Entries) -> None:
                 statuses = [
                     judge(state.scopes.idps.get(g.idp) or Idp(g.idp), g.grant).status
                     for g in state.grants.values()
-                    if g.erased is None
+                    if g.present
                 ]
                 for status in ("missing", "unknown", "covered"):
                     assert statuses.count(status) == projection.count(status)
                 for (name, user), grant in state.grants.items():
-                    assert (None if grant.erased else grant) == await projection.held(name, user)
+                    assert (grant if grant.present else None) == await projection.held(name, user)
                 aside = [one for one in log if isinstance(one, Quarantined)]
                 assert (aside, Counter(one.kind for one in aside)) == (
                     await projection.quarantine(),
@@ -273,6 +275,28 @@ async def test_a_file_that_cannot_be_used_is_rebuilt(tmp_path: Path, spoil: Call
         assert (None, 0) == (projection.checkpoint, projection.count("missing"))
         await feed(projection, LONG, 100)
         assert expected == await dumped(projection)
+
+
+async def test_a_removed_idp_is_gone_from_the_file_with_all_its_users_however_many(tmp_path: Path) -> None:
+    users = [f"u_user{n:05}" for n in range(TOGETHER + 1)]
+    begun: list[Event] = [registered(), registered("other"), provisioned("jira", JIRA)]
+    begun.append(stored(users[0], (), idp="other"))
+    log = log_of(*begun, *(stored(user, JIRA[:2]) for user in users), removed())
+    state = replay(log)
+    async with opened(tmp_path / "p.db") as projection:
+        await feed(projection, log[:-1], len(log))
+        assert len(users) == projection.count("missing", "atlassian")
+        await feed(projection, log[-1:], 1)
+    async with opened(tmp_path / "p.db") as projection:
+        assert (state.scopes, {"other"}) == (projection.scopes, set(projection.scopes.idps))
+        assert {"other"} == {one.idp for one in projection.grant_sets()}
+        for user in (users[0], users[-1]):
+            assert (None, 1) == (
+                await projection.held("atlassian", user),
+                await projection.generation("atlassian", user),
+            )
+        await feed(projection, [at_place(len(log) + 1, registered())], 1)
+        assert 0 == projection.count("missing", "atlassian")
 
 
 async def test_a_folder_where_the_file_cannot_be_is_told(tmp_path: Path) -> None:

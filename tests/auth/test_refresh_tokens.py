@@ -206,6 +206,28 @@ async def test_B23_G10_an_operator_ends_all_that_apps_hold_of_a_user(world: Worl
     assert 200 == (await refresh(app, again["refresh_token"])).status_code, "what begins later is not meant"
 
 
+async def test_B23_what_apps_were_granted_ends_with_the_idp_and_stays_ended_where_it_is_registered_anew(
+    world: World,
+) -> None:
+    idp, app, server = (
+        await world.idp_with_jira(),
+        await world.register_client(**REFRESHING),
+        await resource_server(world),
+    )
+    alice = Person(world)
+    tokens = await tokens_of(app, idp, person=alice)
+    waiting = query_of(await alice.browser.get(app.address(idp_hint=idp, scope=OFFLINE)))["code"]
+    assert 200 == (await world.admin("POST", f"/v1/idps/{idp}/removed", json={})).status_code
+    assert {"active": False} == await introspected(server, tokens["access_token"])
+    for refused in (await refresh(app, tokens["refresh_token"]), await app.swap(waiting)):
+        assert (400, "invalid_grant") == (refused.status_code, refused.json()["error"]), refused.text
+    await world.register_idp(idp)
+    anew = await tokens_of(app, idp, person=alice)
+    assert {"active": False} == await introspected(server, tokens["access_token"])
+    assert "invalid_grant" == (await refresh(app, tokens["refresh_token"])).json()["error"]
+    assert 200 == (await refresh(app, anew["refresh_token"])).status_code
+
+
 async def test_G10_who_consents_to_less_ends_what_apps_were_granted_before(world: World) -> None:
     """At an IdP whose users may untick; the app that they come back to begins anew."""
     idp, app, alice = (

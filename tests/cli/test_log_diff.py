@@ -1,6 +1,7 @@
 """`scopefold log diff` on a real log."""
 
 import asyncio
+import re
 from subprocess import CompletedProcess
 
 import msgspec
@@ -13,7 +14,7 @@ from scopefold.contracts.recorded import PUBLISHERS
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.log import Log
 from tests.cli.command import problem_of, scopefold, told
-from tests.support.logs import JIRA, START, deprovisioned, logged_in, provisioned, registered, stored
+from tests.support.logs import JIRA, START, deprovisioned, logged_in, provisioned, registered, removed, stored
 
 USERS = tuple(f"u_user{n:04}" for n in range(3))
 READ = "read:confluence-content.all"
@@ -59,6 +60,15 @@ async def test_people_read_who_came_and_went_and_why(filled: str) -> None:
     assert f"atlassian needs no more {READ}: connector-deprovisioned identos.wiki, event 8 of" in went
     assert "covers everything  the user's token, event 7 of" in went
     assert "covers everything  connector-deprovisioned identos.wiki, event 8 of" in went
+
+
+async def test_who_leaves_as_their_idp_is_removed(filled: str, log: Log) -> None:
+    await append(log, [NewEvent("event-0010", removed())], tenant="default", publisher="auth", now=START)
+    went = (await diff(filled, "6", "10")).stdout
+    assert "the worklist went from 3 to 0" in went
+    assert 3 == went.count("identity provider removed  idp-removed, event 10 of")
+    assert f"atlassian needs no more {READ}: connector-deprovisioned identos.wiki, event 8 of" in went
+    assert re.search(f"atlassian is asked no more for .*{READ}.*: idp-removed, event 10 of", went), went
 
 
 async def test_what_is_listed_is_bounded_and_the_totals_are_not(filled: str) -> None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopefold.consent.difference import Difference, applied, difference, rows_of
+from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded
@@ -19,6 +20,7 @@ from tests.support.logs import (
     logs,
     provisioned,
     registered,
+    removed,
     restored,
     stored,
     withheld,
@@ -64,8 +66,8 @@ def test_every_scope_that_came_or_went_has_an_event_that_moved_it(log: list[Reco
     before, after = replay(log[:first]), replay(log)
     change = difference(before, after, log[first:])
     for idp in change.idps:
-        was = before.scopes.idps[idp.idp].union if idp.idp in before.scopes.idps else ()
-        assert set(after.scopes.idps[idp.idp].union) - set(was) == {one.scope for one in idp.union}
+        was, now = (set(state.scopes.idps.get(idp.idp, Idp(idp.idp)).union) for state in (before, after))
+        assert (now - was, was - now) == ({one.scope for one in idp.union}, {one.scope for one in idp.pruned})
         for moved in (*idp.union, *idp.pruned, *idp.needed, *idp.unneeded, *idp.withheld, *idp.restored):
             assert moved.because
             assert all(first < reason.cause.seq <= len(log) for reason in moved.because)
@@ -93,6 +95,17 @@ def test_who_leaves_by_a_consent_and_who_by_a_deprovisioning_are_told_apart() ->
     (idp,) = change.idps
     assert [(READ, [7])] == [(one.scope, [reason.cause.seq for reason in one.because]) for one in idp.unneeded]
     assert () == idp.union, "the union keeps what nobody needs any more"
+
+
+def test_who_leaves_with_their_idp_is_told_apart_and_so_is_what_was_asked_for_there() -> None:
+    begun: list[Event] = [registered(base=()), provisioned("jira-user", JIRA), stored(ALICE, [READ])]
+    change = of(*begun, removed(), since=3)
+    assert [(ALICE, "removed", "idp-removed", 4)] == [
+        (one.was.user, one.now, one.reason and one.reason.event, one.stored.seq) for one in change.left
+    ]
+    (idp,) = change.idps
+    assert (set(JIRA), set(JIRA)) == ({one.scope for one in idp.pruned}, {one.scope for one in idp.unneeded})
+    assert {("idp-removed", 4)} == {(why.event, why.cause.seq) for one in idp.pruned for why in one.because}
 
 
 def test_who_stays_for_another_reason_has_changed() -> None:

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from scopefold.consent import idp_scopes, reconsent
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import EMPTY, fold, replay, worklist
-from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered, ScopesPruned, TokenStored
+from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered, IdpRemoved, ScopesPruned, TokenStored
 from scopefold.contracts.recorded import Recorded
 from scopefold.scopes.canonical import canonical_name
 from scopefold.scopes.coverage import AnyOf, Grant, Missing, all_of, canonical_grant, covers
 from scopefold.scopes.union import to_request
-from tests.support.logs import at_place, canonical_dump, logs, random_log
+from tests.support.logs import BASE, IDPS, at_place, canonical_dump, logs, random_log, registered, removed
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,15 +62,23 @@ def test_a_state_that_was_kept_and_loaded_in_the_middle_goes_on_alike(log: list[
 
 
 @given(logs())
-def test_a_union_only_grows_but_by_pruning_and_every_scope_in_it_is_due_to_an_event(log: list[Recorded]) -> None:
+def test_a_union_only_grows_but_by_pruning_till_it_is_removed_and_every_scope_in_it_is_due_to_an_event(
+    log: list[Recorded],
+) -> None:
     state = idp_scopes.EMPTY
     due: dict[str, set[str]] = {}
     for recorded in log:
         before, state = state, idp_scopes.fold(state, recorded)
         name, added = asked_for(recorded)
         due.setdefault(name, set()).update(added)
+        if isinstance(recorded.event, IdpRemoved):
+            assert name not in state.idps
+            due[name] = set()
         for idp in before.idps.values():
-            after = state.idps[idp.idp]
+            if (after := state.idps.get(idp.idp)) is None:
+                assert isinstance(recorded.event, IdpRemoved)
+                assert idp.idp == name
+                continue
             if isinstance(recorded.event, ScopesPruned) and idp.idp == name:
                 gone = set(idp.union) - set(after.union)
                 assert gone <= {one for one in idp.union if canonical_name(idp.profile, one) not in idp.wants}
@@ -102,6 +110,19 @@ def test_no_grant_is_worth_less_after_pruning(log: list[Recorded], data: st.Data
             assert list(worklist(state)) == list(worklist(pruned))
 
 
+@given(logs(), st.sampled_from(list(IDPS)))
+def test_of_a_removed_idp_nothing_is_left_and_nobody_is_on_its_worklist(log: list[Recorded], name: str) -> None:
+    before = replay(log)
+    after = fold(before, at_place(len(log) + 1, removed(name)))
+    others = {idp: one for idp, one in before.scopes.idps.items() if idp != name}
+    assert others == after.scopes.idps
+    assert [row for row in worklist(before) if row.idp != name] == list(worklist(after))
+    assert [] == [held for held in after.present() if held.idp == name]
+    again = fold(after, at_place(len(log) + 2, registered(name, IDPS[name])))
+    assert (BASE, {}) == (again.scopes.idps[name].union, again.scopes.idps[name].connectors)
+    assert list(worklist(after)) == list(worklist(again)), "nobody has to consent again who has granted nothing since"
+
+
 @given(logs())
 def test_a_resource_type_is_routed_to_one_idp(log: list[Recorded]) -> None:
     state = replay(log).scopes
@@ -116,7 +137,7 @@ def test_judging_by_grant_set_is_judging_every_user_against_everything_at_once(l
     state = replay(log)
     expected = set()
     for (name, user), held in state.grants.items():
-        if held.erased is not None:
+        if not held.present:
             continue
         idp = state.scopes.idps.get(name, Idp(name))
         base = idp.registration.event.base_scopes if idp.registration else ()

@@ -14,6 +14,7 @@ from tests.support.logs import (
     logged_in,
     provisioned,
     registered,
+    removed,
     stored,
 )
 
@@ -84,6 +85,18 @@ def test_a_user_whose_token_was_cleared_lacks_everything_that_is_needed_until_th
 def test_a_clearing_that_comes_after_the_next_token_does_not_mean_it() -> None:
     assert rows(*STORY, stored(ALICE, ECHOED, generation=2), cleared(ALICE)) == []
     assert rows(*STORY, cleared("u_nobody01")) == []
+
+
+def test_of_a_removed_idp_nobody_is_on_the_worklist_and_registered_anew_it_begins_with_nobody() -> None:
+    lacking_something = (*STORY, provisioned("confluence-user", CONFLUENCE))
+    assert rows(*lacking_something, removed()) == []
+    assert rows(*lacking_something, removed(), registered(), provisioned("jira-user", JIRA)) == []
+    assert rows(*lacking_something, removed("elsewhere")) == rows(*lacking_something)
+    back = (*STORY, removed(), registered(), provisioned("jira-user", JIRA))
+    assert lacking(*back, stored(ALICE, ["read:me"], generation=1)) == {}, "a token that the log hears of late"
+    assert list(lacking(*back, stored(ALICE, ["read:me"], generation=2))) == [ALICE]
+    assert lacking(*back, insufficient(ALICE, "read:me"), cleared(ALICE, generation=2)) == {}
+    assert rows(*STORY, erased(ALICE), *back[6:], stored(ALICE, ["read:me"], generation=9)) == []
 
 
 def test_who_was_erased_is_on_no_worklist_whatever_comes_later() -> None:

@@ -25,6 +25,7 @@ from tests.support.logs import (
     logs,
     provisioned,
     registered,
+    removed,
     restored,
     stored,
     withheld,
@@ -283,6 +284,17 @@ def test_it_ends_with_what_is_so_now(events: tuple[Event, ...], expected: str) -
     assert expected == tell(ALICE, "atlassian", log_of(*events)).present.says
 
 
+def test_the_story_goes_on_over_a_removal() -> None:
+    begun = (registered(), provisioned("jira-user", JIRA), stored(USERS[0], ["read:me"]))
+    story = tell(USERS[0], "atlassian", log_of(*begun, removed(), registered()))
+    assert ["idp-removed", "idp-registered"] == [line.event for line in story.lines[-2:]]
+    assert story.lines[-2].says.startswith("An operator removed atlassian: nothing is needed there")
+    assert story.lines[-1].says.startswith("atlassian was registered as atlassian"), "not again: it begins anew"
+    assert ("none", True) == (story.present.status, "was removed" in story.present.says)
+    back = tell(USERS[0], "atlassian", log_of(*begun, removed(), registered(), stored(USERS[0], JIRA, generation=2)))
+    assert "The user logged in" in back.lines[-1].says
+
+
 @given(logs(max_length=120))
 def test_every_line_is_an_event_and_the_end_is_that_of_the_folds(log: list[Recorded]) -> None:
     by_seq, state = {one.seq: one for one in log}, replay(log)
@@ -297,7 +309,7 @@ def test_every_line_is_an_event_and_the_end_is_that_of_the_folds(log: list[Recor
                 assert (line.times == 1) == (line.until is None)
             held = state.grants.get((idp, user))
             known = state.scopes.idps.get(idp) or Idp(idp)
-            here = held if held is not None and held.erased is None else None
+            here = held if held is not None and held.present else None
             status = judge(known, here.grant).status if here is not None else "none"
             assert status == story.present.status
 

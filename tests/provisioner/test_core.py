@@ -14,6 +14,7 @@ from scopefold.contracts.events import (
     ConnectorProvisioned,
     Event,
     IdpRegistered,
+    IdpRemoved,
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Recorded
@@ -35,6 +36,7 @@ JIRA = ConnectorProvisioned(
     idp="atlassian",
     upstream_scopes=JIRA_SCOPES,
 )
+REMOVED = IdpRemoved(idp="atlassian", by="operator")
 OLD_JIRA = msgspec.structs.replace(JIRA, connector_version="0.9.0")
 NARROW_JIRA = msgspec.structs.replace(JIRA, upstream_scopes=JIRA_SCOPES[:2])
 JIRA_GONE = ConnectorDeprovisioned(resource_type=JIRA.resource_type, connector="identos.jira-user", idp="atlassian")
@@ -89,6 +91,8 @@ def test_a_command_that_changes_something_gives_one_event(
         ((), provision(), 409, "unknown-idp"),
         ((JIRA,), provision(), 409, "unknown-idp"),
         ((BITBUCKET,), provision(), 409, "unknown-idp"),
+        ((ATLASSIAN, JIRA, REMOVED), provision(), 409, "unknown-idp"),
+        ((ATLASSIAN, JIRA, REMOVED), deprovision(), 404, "not-provisioned"),
         ((ATLASSIAN,), provision("identos.bitbucket-user"), 409, "profile-mismatch"),
         ((BITBUCKET,), provision(idp="bitbucket"), 409, "profile-mismatch"),
         ((ATLASSIAN, SECOND_ATLASSIAN, JIRA), provision(idp="atlassian-2"), 409, "routed-elsewhere"),

@@ -16,6 +16,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     Event,
     IdpRegistered,
+    IdpRemoved,
     ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
@@ -70,6 +71,10 @@ def restored(*scopes: str, idp: str = "atlassian") -> ScopesRestored:
 
 def pruned(*scopes: str, idp: str = "atlassian") -> ScopesPruned:
     return ScopesPruned(idp=idp, scopes=scopes, by="operator")
+
+
+def removed(idp: str = "atlassian") -> IdpRemoved:
+    return IdpRemoved(idp=idp, by="operator")
 
 
 def failed(
@@ -195,7 +200,8 @@ def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Ev
     if kind == 3:
         return deprovisioned(random.choice(NAMES), idp)
     if kind == 4:
-        return erased(user, idp) if random.random() < 0.1 else logged_in(user, idp)
+        chance = random.random()
+        return erased(user, idp) if chance < 0.1 else removed(idp) if chance < 0.2 else logged_in(user, idp)
     if kind == 5:
         attempt = f"attempt-{random.randint(0, 999):03}"
         return ConsentDeclined(attempt=attempt, idp=idp, client=CLIENT, user=user, requested=some)

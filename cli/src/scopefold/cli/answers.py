@@ -255,3 +255,16 @@ class ClearedTokens(Struct, frozen=True):
     items: tuple[TokenOf, ...]
     next: str | None
     revoked: dict[str, int] = {}
+
+
+class RemovedIdp(Struct, frozen=True):
+    """What went with an identity provider, or would go."""
+
+    idp: str
+    removed: bool
+    tokens: int
+    sessions: int
+    connectors: tuple[str, ...]
+    must_consent: int
+    revoked: dict[str, int]
+    next: int | None

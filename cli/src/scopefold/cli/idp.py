@@ -14,6 +14,7 @@ from scopefold.cli.answers import Idp, Idps
 from scopefold.cli.commands import Group
 from scopefold.cli.doctor import doctor
 from scopefold.cli.failure import usage
+from scopefold.cli.idp_remove import remove
 from scopefold.cli.idp_scopes import prune, restore, scopes_, withhold
 from scopefold.cli.stand_ins import StandIn, allow_callback, stand_in_for
 from scopefold.cli.table import instant, show_table
@@ -61,7 +62,7 @@ def idp() -> None:
     """Register and look at identity providers."""
 
 
-for part in (doctor, scopes_, withhold, restore, prune):
+for part in (doctor, scopes_, withhold, restore, prune, remove):
     idp.add_command(part)
 
 

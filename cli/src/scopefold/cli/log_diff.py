@@ -24,7 +24,12 @@ from scopefold.ledger.log import Log
 TOGETHER: Final = 20_000
 """How many events are folded in one go: each go costs a copy of what there is by then."""
 
-NOW: Final = {"covered": "covers everything", "unknown": "not known", "erased": "erased"}
+NOW: Final = {
+    "covered": "covers everything",
+    "unknown": "not known",
+    "erased": "erased",
+    "removed": "identity provider removed",
+}
 
 
 class Totals(Struct, frozen=True, kw_only=True):

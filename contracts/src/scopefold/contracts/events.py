@@ -136,6 +136,17 @@ class ScopesPruned(Struct, frozen=True, kw_only=True, tag="scopes-pruned.v1"):
     by: Annotated[Literal["operator"], Meta(description="Who decided it: nothing is pruned by itself.")]
 
 
+class IdpRemoved(Struct, frozen=True, kw_only=True, tag="idp-removed.v1"):
+    """An operator removed an identity provider, with the connectors that were provisioned there and all that users
+    granted there: nothing of it is left to ask for.
+
+    An IdP that is registered under the same id later begins anew.
+    """
+
+    idp: IdpId
+    by: Annotated[Literal["operator"], Meta(description="Who decided it: no IdP is removed by itself.")]
+
+
 class UserLoggedIn(Struct, frozen=True, kw_only=True, tag="user-logged-in.v1"):
     """A user came back from an IdP and was sent on to a client."""
 
@@ -310,6 +321,7 @@ Event: TypeAlias = (
     | ScopesWithheld
     | ScopesRestored
     | ScopesPruned
+    | IdpRemoved
     | UserLoggedIn
     | TokenStored
     | TokenInsufficient

@@ -16,6 +16,7 @@ from scopefold.contracts.events import (
     Event,
     GrantRevoked,
     IdpRegistered,
+    IdpRemoved,
     ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
@@ -60,6 +61,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     ),
     ScopesRestored(idp="atlassian", scopes=("write:jira-work",)),
     ScopesPruned(idp="atlassian", scopes=("write:jira-work",), by="operator"),
+    IdpRemoved(idp="atlassian", by="operator"),
     UserLoggedIn(user="u_7Jt0m1mX2bq4nV9c", idp="atlassian", client="playground"),
     TokenStored(
         user="u_7Jt0m1mX2bq4nV9c",

@@ -17,6 +17,7 @@ from scopefold.contracts.events import (
     Event,
     GrantRevoked,
     IdpRegistered,
+    IdpRemoved,
     ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
@@ -31,7 +32,15 @@ from scopefold.contracts.events import (
 LEDGER: Final = "ledger"
 SHARDS: Final = 256
 OF_IDPS: Final[frozenset[type]] = frozenset(
-    {IdpRegistered, ConnectorProvisioned, ConnectorDeprovisioned, ScopesWithheld, ScopesRestored, ScopesPruned}
+    {
+        IdpRegistered,
+        ConnectorProvisioned,
+        ConnectorDeprovisioned,
+        ScopesWithheld,
+        ScopesRestored,
+        ScopesPruned,
+        IdpRemoved,
+    }
 )
 """Which events concern an IdP; the others concern a user."""
 _NAMES: Final[Mapping[type, str]] = {kind: name_of(kind) for kind in get_args(Event)}
@@ -53,6 +62,7 @@ def subject_of(event: Event, tenant: str) -> str:
             | ScopesWithheld()
             | ScopesRestored()
             | ScopesPruned()
+            | IdpRemoved()
         ):
             return f"{LEDGER}.{tenant}.idp.{event.idp}.{name}"
         case UserLoggedIn() | TokenStored() | TokenInsufficient() | TokenCleared() | GrantRevoked() | UserErased():

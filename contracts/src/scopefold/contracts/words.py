@@ -21,10 +21,11 @@ Tenant = Annotated[
         examples=["default"],
     ),
 ]
+IDP_PATTERN: Final = rf"^[a-z0-9][a-z0-9_-]{{0,62}}{_END}"
 IdpId = Annotated[
     str,
     Meta(
-        pattern=rf"^[a-z0-9][a-z0-9_-]{{0,62}}{_END}",
+        pattern=IDP_PATTERN,
         description="An identity provider, as the operator named it. It is one token of a subject.",
         examples=["atlassian"],
     ),

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from scopefold.consent import idp_scopes
+from scopefold.consent.concerns import idp_emptied
 from scopefold.consent.deadlines import Deadlines
 from scopefold.consent.facts import NEVER, NO_NUMBER, Facts, Number, Role, Said, Whole, distinct, firsts_of, role_of
 from scopefold.consent.idp_scopes import Idp
@@ -80,10 +81,13 @@ class Bulk:
             if end < len(facts.seq):
                 before = self.scopes
                 self.scopes = idp_scopes.fold(before, recorded := facts.exactly(end))
-                if _profile(before, recorded.event.idp) != _profile(self.scopes, recorded.event.idp):
+                emptied = idp_emptied(recorded)
+                if emptied or _profile(before, recorded.event.idp) != _profile(self.scopes, recorded.event.idp):
                     now, self.scopes = self.scopes, before
                     self._users(facts, roles, done, end)
                     self.scopes, done = now, end
+                if emptied:
+                    self._emptied(facts, end, emptied)
             begun = end
         self._users(facts, roles, done, len(facts.seq))
         self._adopt()
@@ -124,6 +128,14 @@ class Bulk:
             if number >= self._many_rounds and len(at) < FEW:
                 self._set_apart(where)
             self._round(facts, at, where, kinds[said[chosen]])
+
+    def _emptied(self, facts: Facts, row: int, idp: str) -> None:
+        """Fold one event that concerns everybody at an IdP."""
+        known = self._places.get(idp, np.empty(0, np.int32))
+        places = known[known >= 0].astype(np.int64)
+        if len(places):
+            kind = self._kind(facts.sayings[facts.said[row]])
+            self._round(facts, np.full(len(places), row), places, np.full(len(places), kind))
 
     def _round(self, facts: Facts, rows: Whole, places: Whole, kinds: Whole) -> None:
         """Fold one event of each of these users."""

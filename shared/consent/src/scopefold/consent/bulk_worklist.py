@@ -39,7 +39,7 @@ Place = tuple[str, str, str]
 TOGETHER: Final = 1000
 EVERYONE: Final = Filters()
 NO_SET: Final = -1
-"""Of whoever holds no grant, or was erased."""
+"""Of whoever holds no grant, or was erased, or whose IdP was removed."""
 
 
 class GrantSet(Struct, frozen=True):
@@ -81,7 +81,7 @@ class BulkWorklist:
         grants: list[UserGrant] = []
 
         def number_of(held: UserGrant | None) -> int:
-            if held is None or held.erased is not None:
+            if held is None or not held.present:
                 return NO_SET
             number = numbers.setdefault((held.idp, grant_key(held.grant)), len(numbers))
             if number == len(grants):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Row, State, judge, worklist
-from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, name_of
+from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, IdpRemoved, name_of
 from scopefold.contracts.recorded import Cause, Recorded
 
 Key = tuple[str, str]
@@ -50,13 +50,14 @@ class IdpChange(Struct, frozen=True, kw_only=True):
 
 
 class Left(Struct, frozen=True):
-    """Who need not consent again any more: the row as it was, and what the grant is worth now.
+    """Who need not consent again any more: the row as it was, and what the grant is worth now. `erased`: nobody stands
+    behind it; `removed`: the IdP was.
 
-    `reason` is None where the user's own grant changed, as `stored` says; else what changed at the IdP.
+    `reason` is None where the user's own grant changed, as `stored` says; else what changed at the IdP, or removed it.
     """
 
     was: Row
-    now: Literal["covered", "unknown", "erased"]
+    now: Literal["covered", "unknown", "erased", "removed"]
     stored: Cause
     reason: Reason | None
 
@@ -111,6 +112,8 @@ def _left(row: Row, before: State, after: State, moves: "_Moves") -> Left:
     held = after.grants[row.idp, row.user]
     if held.erased is not None:
         return Left(row, "erased", held.stored, None)
+    if held.removed is not None:
+        return Left(row, "removed", held.stored, Reason(name_of(IdpRemoved), None, held.removed))
     status = judge(after.scopes.idps.get(row.idp) or Idp(row.idp), held.grant).status
     assert status != "missing"
     own = held.stored != before.grants[row.idp, row.user].stored
@@ -118,7 +121,7 @@ def _left(row: Row, before: State, after: State, moves: "_Moves") -> Left:
 
 
 def _idp_changes(before: State, after: State, moves: "_Moves") -> Iterable[IdpChange]:
-    for name in sorted(after.scopes.idps):
+    for name in sorted({*before.scopes.idps, *after.scopes.idps}):
         was, now = (_asked(state.scopes.idps.get(name) or Idp(name)) for state in (before, after))
         came, went = (
             {one: moves.of(name, one, now[one], was[one]) for one in ASPECTS},
@@ -156,9 +159,10 @@ class _Moves:
         state = before
         for recorded in between:
             last, state = state, idp_scopes.fold(state, recorded)
-            for name, idp in state.idps.items():
-                if idp is not last.idps.get(name):
-                    self._note(last.idps.get(name) or Idp(name), idp, _reason(recorded))
+            for name in {*last.idps, *state.idps}:
+                was, now = last.idps.get(name), state.idps.get(name)
+                if now is not was:
+                    self._note(was or Idp(name), now or Idp(name), _reason(recorded))
 
     def _note(self, was: Idp, now: Idp, reason: Reason) -> None:
         before, after = _asked(was), _asked(now)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from scopefold.consent.reconsent import grant_concerned
+from scopefold.consent.concerns import grant_concerned
 from scopefold.contracts.events import (
     AuthorizationFailed,
     ConnectorDeprovisioned,
@@ -17,6 +17,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    IdpRemoved,
     ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
@@ -103,6 +104,7 @@ def role_of(said: Said) -> Role:
             | ScopesWithheld()
             | ScopesRestored()
             | ScopesPruned()
+            | IdpRemoved()
         ):
             return "idp"
         case AuthorizationFailed():

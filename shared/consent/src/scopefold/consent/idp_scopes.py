@@ -18,6 +18,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    IdpRemoved,
     ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
@@ -81,7 +82,8 @@ class Want(Struct, frozen=True):
 
 
 class Idp(Struct, frozen=True):
-    """One identity provider. `union` stands in the order of first sight, and shrinks by nothing but `ScopesPruned`.
+    """One identity provider. `union` stands in the order of first sight, and shrinks by nothing but `ScopesPruned`. One
+    that was removed is none: what comes of it later begins anew.
 
     `withheld` is what logins leave out for now, `restored` since when people are asked anew for a scope, by its
     canonical name, `trials` what was newly asked for and has not proved itself, `failures` how logins failed.
@@ -97,6 +99,8 @@ class Idp(Struct, frozen=True):
     failures: tuple[Failures, ...] = ()
     origins: dict[str, Origin] = {}
     """How each scope of the union came into it."""
+    first_registered: Cause | None = None
+    """The event that registered it first, or first since it was removed."""
 
     @property
     def wants(self) -> dict[str, tuple[Want, ...]]:
@@ -176,6 +180,7 @@ def _folded(state: State, recorded: Recorded) -> State:
                 replace(
                     idp,
                     registration=Registration(event, recorded.cause),
+                    first_registered=idp.first_registered or recorded.cause,
                     union=union(idp.union, event.base_scopes),
                 ),
             )
@@ -203,6 +208,8 @@ def _folded(state: State, recorded: Recorded) -> State:
         case ScopesPruned():
             at_idp = state.idps.get(event.idp)
             return state if at_idp is None else _with(state, _pruned(at_idp, event))
+        case IdpRemoved():
+            return State({name: idp for name, idp in state.idps.items() if name != event.idp})
         case ScopesRestored():
             return _with(state, _restored(state.idps.get(event.idp, Idp(event.idp)), event, recorded.cause))
         case AuthorizationFailed() | TokenStored():

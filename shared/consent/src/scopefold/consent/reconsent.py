@@ -7,32 +7,18 @@ judgement, so a provisioned connector costs one judgement per grant set, however
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final, Literal, assert_never
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.consent import idp_scopes
+from scopefold.consent.concerns import grants_concerned
 from scopefold.consent.deadlines import Deadlines, Dies, dies
 from scopefold.consent.idp_scopes import Connector, Idp, Need
 from scopefold.consent.ungiven import Ungiven, asked_again
-from scopefold.contracts.events import (
-    AuthorizationFailed,
-    ConnectorDeprovisioned,
-    ConnectorProvisioned,
-    ConsentDeclined,
-    GrantRevoked,
-    IdpRegistered,
-    ScopesPruned,
-    ScopesRestored,
-    ScopesWithheld,
-    TokenCleared,
-    TokenInsufficient,
-    TokenStored,
-    UserErased,
-    UserLoggedIn,
-)
+from scopefold.contracts.events import IdpRemoved, TokenCleared, TokenInsufficient, TokenStored, UserErased
 from scopefold.contracts.recorded import Cause, Recorded
 from scopefold.scopes.coverage import AnyOf, Coverage, Grant, Missing, Unknown, canonical_grant, covers
 from scopefold.scopes.profile import Profile
@@ -74,6 +60,13 @@ class UserGrant(Struct, frozen=True, gc=False):
     deadlines: Deadlines = Deadlines()
     erased: Cause | None = None
     """Nobody stands behind this user any more: nothing is judged, and whatever comes later changes nothing."""
+    removed: Cause | None = None
+    """The IdP was removed: nothing is judged until a later token comes."""
+
+    @property
+    def present(self) -> bool:
+        """Is there a user, and an IdP, of which something is needed?"""
+        return self.erased is None and self.removed is None
 
 
 class Because(Struct, frozen=True):
@@ -125,8 +118,8 @@ class State(Struct, frozen=True):
     grants: dict[tuple[str, str], UserGrant] = {}
 
     def present(self) -> Iterator[UserGrant]:
-        """The grants of all users but those who were erased."""
-        return (held for held in self.grants.values() if held.erased is None)
+        """All grants but those of users who were erased, and of IdPs that were removed."""
+        return (held for held in self.grants.values() if held.present)
 
 
 EMPTY: Final = State()
@@ -142,34 +135,12 @@ def replay(log: Iterable[Recorded], state: State = EMPTY) -> State:
     scopes, grants = state.scopes, dict(state.grants)
     for recorded in log:
         scopes = idp_scopes.fold(scopes, recorded)
-        if (key := grant_concerned(recorded)) is not None:
+        for key in grants_concerned(recorded, grants):
             idp = scopes.idps.get(key[0])
             after = fold_grant(grants.get(key), recorded, (idp or Idp(key[0])).profile)
             if after is not None:
                 grants[key] = after
     return State(scopes, grants)
-
-
-def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
-    """The (IdP, user) whose grant an event may change, if any."""
-    event = recorded.event
-    match event:
-        case TokenStored() | TokenInsufficient() | TokenCleared() | UserErased():
-            return event.idp, event.user
-        case (
-            IdpRegistered()
-            | ConnectorProvisioned()
-            | ConnectorDeprovisioned()
-            | ScopesWithheld()
-            | ScopesRestored()
-            | ScopesPruned()
-            | UserLoggedIn()
-            | ConsentDeclined()
-            | AuthorizationFailed()
-            | GrantRevoked()
-        ):
-            return None
-    assert_never(event)
 
 
 def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -> UserGrant | None:
@@ -185,6 +156,8 @@ def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -
         return _reported(before, event, recorded, profile)
     if isinstance(event, TokenCleared):
         return _cleared(before, event, recorded.cause)
+    if isinstance(event, IdpRemoved) and before is not None:
+        return _removed(before, recorded.cause)
     return before
 
 
@@ -195,7 +168,7 @@ def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile:
     """
     if before is not None and event.generation <= before.generation:
         return before
-    again = before if event.cause == "refresh" else None
+    again = before if event.cause == "refresh" and before is not None and before.removed is None else None
     if again is None:
         answer = Grant(taken_as_told(profile, event.granted, event.requested), event.evidence)
     else:
@@ -218,7 +191,7 @@ def _reported(
     before: UserGrant | None, event: TokenInsufficient, recorded: Recorded, profile: Profile
 ) -> UserGrant | None:
     """A report counts against the token that it is about; without a stored token there is nothing to disprove."""
-    if before is None or before.cleared is not None:
+    if before is None or before.cleared is not None or before.removed is not None:
         return before
     if event.generation is not None and event.generation < before.generation:
         return before
@@ -239,6 +212,8 @@ def _cleared(before: UserGrant | None, event: TokenCleared, cause: Cause) -> Use
     """Without a token nothing is granted any more. A token that came later is not meant."""
     if before is None or before.cleared is not None or event.generation < before.generation:
         return before
+    if before.removed is not None:
+        return replace(before, generation=event.generation)
     return replace(
         before,
         grant=Grant((), ()),
@@ -248,6 +223,11 @@ def _cleared(before: UserGrant | None, event: TokenCleared, cause: Cause) -> Use
         deadlines=Deadlines(),
         cleared=Cleared(event.reason, cause),
     )
+
+
+def _removed(before: UserGrant, cause: Cause) -> UserGrant:
+    """Nothing is left but how tokens are counted: one that the log hears of late is none of those that come anew."""
+    return UserGrant(before.user, before.idp, Grant((), ()), before.generation, "", cause, removed=cause)
 
 
 @lru_cache(maxsize=4096)

@@ -56,7 +56,9 @@ class Step(Struct, frozen=True):
 def step(before: UserGrant | None, said: Recorded, profile: Profile, relation: int) -> Step:
     """The step from a shape. `said` is any event that says the same. Raises `NotAlike`."""
     event: Any = said.event
-    stand_ins: dict[str, Any] = {"user": ""}
+    stand_ins: dict[str, Any] = {}
+    if hasattr(event, "user"):
+        stand_ins["user"] = ""
     if hasattr(event, "generation"):
         stand_ins["generation"] = _GENERATIONS[relation]
     if hasattr(event, "access_expires_at"):

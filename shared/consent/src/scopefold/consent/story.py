@@ -8,17 +8,9 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from scopefold.consent import idp_scopes
+from scopefold.consent.concerns import grant_concerned, idp_emptied
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import (
-    Because,
-    Judgement,
-    Lack,
-    UserGrant,
-    fold_grant,
-    grant_concerned,
-    judge,
-    row_of,
-)
+from scopefold.consent.reconsent import Because, Judgement, Lack, UserGrant, fold_grant, judge, row_of
 from scopefold.consent.ungiven import given_up
 from scopefold.contracts.events import (
     AuthorizationFailed,
@@ -27,6 +19,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    IdpRemoved,
     ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
@@ -85,7 +78,7 @@ class _Standing(Struct, frozen=True):
 
     @property
     def judgement(self) -> Judgement | None:
-        if self.held is None or self.held.erased is not None:
+        if self.held is None or not self.held.present:
             return None
         return judge(self.idp, self.held.grant)
 
@@ -100,7 +93,7 @@ def tell(user: str, idp: str, events: Iterable[Recorded]) -> Story:
         before, scopes = now, idp_scopes.fold(scopes, recorded)
         at_idp = scopes.idps.get(idp) or Idp(idp)
         held = before.held
-        if grant_concerned(recorded) == (idp, user):
+        if grant_concerned(recorded) == (idp, user) or idp_emptied(recorded) == idp:
             held = fold_grant(held, recorded, at_idp.profile)
         now = _Standing(at_idp, held)
         if says := _says(recorded, user, before, now):
@@ -136,9 +129,8 @@ def _says(recorded: Recorded, user: str, before: _Standing, now: _Standing) -> s
     if event.idp != idp or getattr(event, "user", user) != user:
         return ""
     match event:
-        case IdpRegistered():
-            again = "again " if before.idp.registration is not None else ""
-            return f"{idp} was registered {again}as {event.profile}: every login asks for {_list(event.base_scopes)}."
+        case IdpRegistered() | IdpRemoved():
+            return _of_idp(event, before.idp)
         case ConnectorDeprovisioned():
             gone = [one for one in before.idp.connectors.values() if one.resource_type == event.resource_type]
             return "".join(
@@ -165,6 +157,13 @@ def _says(recorded: Recorded, user: str, before: _Standing, now: _Standing) -> s
         case GrantRevoked():
             return f"What {event.client} was granted here ended ({event.reason}). The IdP's token is not touched."
     assert_never(event)
+
+
+def _of_idp(event: IdpRegistered | IdpRemoved, before: Idp) -> str:
+    if isinstance(event, IdpRemoved):
+        return f"An operator removed {event.idp}: nothing is needed there, and what was granted there is gone."
+    again = "again " if before.registration is not None else ""
+    return f"{event.idp} was registered {again}as {event.profile}: every login asks for {_list(event.base_scopes)}."
 
 
 def _provisioned(event: ConnectorProvisioned, before: Idp, now: Idp) -> str:
@@ -279,6 +278,8 @@ def _present(user: str, now: _Standing) -> Present:
     idp, held, judged = now.idp.idp, now.held, now.judgement
     if held is not None and held.erased is not None:
         return Present(status="none", says=f"{user} was erased: nobody is known by that name any more.")
+    if held is not None and held.removed is not None:
+        return Present(status="none", says=f"{idp} was removed, and {user} has granted nothing there since.")
     if held is None or judged is None:
         return Present(status="none", says=f"The log knows no token of {user} at {idp}.")
     if judged.status == "covered":

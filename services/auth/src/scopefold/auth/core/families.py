@@ -40,6 +40,8 @@ class Family(Struct, frozen=True, kw_only=True, gc=False):
     used_at: datetime
     user_ends: int
     """How often everything of this user had been ended when the family began: one end more, and it is over."""
+    idp_since: int = 0
+    """The event that had first registered the IdP when the family began; 0: it was not noted then."""
     resource: tuple[str, ...] = ()
     acr: str | None = None
     sid: str | None = None
@@ -132,8 +134,14 @@ def judge(
     return "good"
 
 
-def is_over(family: Family, *, user_ends: int, session_ended: bool) -> bool:
-    """Was it ended: by itself, with all that its user granted, or with its session?"""
+def is_over(family: Family, *, user_ends: int, session_ended: bool, idp_since: int | None) -> bool:
+    """Was it ended: by itself, with all that its user granted, with its session, or with its IdP?
+
+    `idp_since` is the event that first registered the IdP; None: it is not registered. One that was removed and
+    registered anew is another.
+    """
+    if idp_since is None or family.idp_since not in (0, idp_since):
+        return True
     return family.ended is not None or family.user_ends < user_ends or (session_ended and not family.offline)
 
 

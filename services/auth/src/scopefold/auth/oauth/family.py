@@ -28,6 +28,7 @@ def begin(code: Code, loaded: Loaded) -> Family:
         issued_at=loaded.now,
         used_at=loaded.now,
         user_ends=loaded.user_ends,
+        idp_since=loaded.idp_since,
     )
     return with_lifetime(
         family,

@@ -94,6 +94,8 @@ class Loaded(Struct, kw_only=True):
     over: bool = False
     """Did whoever ended the user's grants or the session mean this code or family, too?"""
     user_ends: int = 0
+    idp_since: int = 0
+    """The event that first registered the user's IdP; 0: it is not registered."""
     reused: bool = False
     """The grammar says: what was presented was used before, and its family must be ended."""
     kept: Family | None = None

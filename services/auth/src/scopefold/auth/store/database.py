@@ -6,7 +6,7 @@ from typing import Final
 
 import aiosqlite
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them

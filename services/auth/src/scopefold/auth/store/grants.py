@@ -3,6 +3,7 @@
 The bucket is on file: a spent code and a used-up refresh token stay known over a restart of the bus.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 
 from scopefold.auth.core.families import Ended, Family, is_over, keep_seconds
 from scopefold.auth.store.buckets import Bucket, Taken, hashed
+from scopefold.consent.idp_scopes import Idp
 from scopefold.ledger.log import LogUnavailable
 
 TRIES: Final = 60
@@ -115,10 +117,20 @@ class Grants:
         raise LogUnavailable("others were faster at every try")
 
 
-async def has_ended(grants: Grants, family: Family) -> bool:
-    """Was a family ended: by itself, with all that its user granted, or with its session?"""
+async def has_ended(grants: Grants, family: Family, idps: Mapping[str, Idp]) -> bool:
+    """Was a family ended: by itself, with all that its user granted, with its session, or with its IdP?"""
     user_end, session_ended = await ends(grants, family.user, family.sid)
-    return is_over(family, user_ends=user_end.count if user_end else 0, session_ended=session_ended)
+    return is_over(
+        family,
+        user_ends=user_end.count if user_end else 0,
+        session_ended=session_ended,
+        idp_since=registered_since(idps.get(family.idp)),
+    )
+
+
+def registered_since(idp: Idp | None) -> int | None:
+    """The event that first registered an IdP; None where it is not registered."""
+    return idp.first_registered.seq if idp is not None and idp.first_registered is not None else None
 
 
 async def ends(grants: Grants, user: str, sid: str | None) -> tuple[Mark | None, bool]:

@@ -14,7 +14,7 @@ import aiosqlite
 
 from scopefold.auth.core.webhook import Move
 from scopefold.auth.store.rows import GrantSet
-from scopefold.consent.reconsent import grant_concerned
+from scopefold.consent.concerns import grant_concerned, idp_emptied
 from scopefold.contracts.events import AuthorizationFailed, ConsentDeclined, GrantRevoked, UserLoggedIn
 from scopefold.contracts.recorded import Recorded
 
@@ -54,10 +54,13 @@ class Moves:
         return self.since is not None and recorded.seq > self.since
 
     def parts(self, batch: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
-        """The batch, cut so that an event which moves many stands alone: before and after it everybody is counted."""
+        """The batch, cut so that an event which moves many stands alone: before and after it everybody is counted.
+
+        So does in any case one that concerns everybody at an IdP: who they are is in the file.
+        """
         start, kept = 0, bool(batch) and self.keeps(batch[-1])
         for place, recorded in enumerate(batch):
-            if kept and may_move_many(recorded):
+            if idp_emptied(recorded) or (kept and may_move_many(recorded)):
                 yield from (part for part in (batch[start:place], batch[place : place + 1]) if part)
                 start = place + 1
         if start < len(batch):

@@ -23,22 +23,16 @@ from scopefold.auth.store.moves import Moves, of_user
 from scopefold.auth.store.rows import NOBODYS, GrantSet, user_grant
 from scopefold.auth.store.standings import USUAL
 from scopefold.consent import idp_scopes
+from scopefold.consent.concerns import grant_concerned, idp_emptied
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reasons import Standing, standing_of
-from scopefold.consent.reconsent import (
-    Judgement,
-    UserGrant,
-    fold_grant,
-    grant_concerned,
-    grant_key,
-    judge,
-    requirements,
-)
+from scopefold.consent.reconsent import Judgement, UserGrant, fold_grant, grant_key, judge, requirements
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
 from scopefold.runtime.kept import Kept
 from scopefold.runtime.logs import logger
 from scopefold.scopes.coverage import Grant, carries
+from scopefold.scopes.profile import PLAIN
 
 KEPT: Final = 100_000
 """Users' grants that were asked for lately: every call for a user asks."""
@@ -154,7 +148,10 @@ class Projection:
         ours = [one for one in batch if isinstance(one, Recorded) and one.tenant == self.tenant]
         aside = [one for one in batch if isinstance(one, Quarantined)]
         for part in self.moves.parts(ours):
-            await self._fold(part)
+            if idp_emptied(part[0]):
+                await self._remove(part[0])
+            else:
+                await self._fold(part)
         for one in aside:
             log.warning("message quarantined", seq=one.seq, subject=one.subject, reason=one.reason)
         await self._db.executemany(
@@ -191,6 +188,20 @@ class Projection:
             moves += self.moves.of_all(ours[-1], lacked, self._sets.values())
             await self.moves.save([one for one in moves if one is not None])
 
+    async def _remove(self, recorded: Recorded) -> None:
+        """Fold an event that changes every grant at an IdP. Users are only on disk: a part of them at a time."""
+        idp = recorded.event.idp
+        lacked = self.count("missing", idp)
+        self.scopes = idp_scopes.fold(self.scopes, recorded)
+        await self._db.execute("DELETE FROM idps WHERE idp = ?", (idp,))
+        self._kept.clear()
+        async for part in rows.present_at(self._db, idp):
+            held = [self.user_grant(idp, *row) for row in part]
+            folded = [(one, fold_grant(one, recorded, PLAIN) or one) for one in held]
+            await self._save_grants(folded, rejudge=())
+        if lacked and self.moves.keeps(recorded):
+            await self.moves.save([Move(recorded.seq, idp, "", 0, lacked, recorded.at, recorded.event_id)])
+
     def _move_of(self, turn: tuple[Recorded, UserGrant | None, UserGrant]) -> Move | None:
         """What an event did to one user; it did nothing to what is needed."""
         recorded, before, after = turn
@@ -204,7 +215,7 @@ class Projection:
 
     def _lacks(self, grant: UserGrant | None) -> bool:
         """Is whoever has this grant on the worklist for it?"""
-        return grant is not None and grant.erased is None and self._judged(grant).status == "missing"
+        return grant is not None and grant.present and self._judged(grant).status == "missing"
 
     async def _held(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], UserGrant]:
         """The grants that are stored for these (IdP, user)."""
@@ -213,11 +224,7 @@ class Projection:
             users.setdefault(idp, []).append(user)
         held = {}
         for idp, wanted in users.items():
-            # One JSON text, not a parameter a user: a statement with thousands of places costs more than the look-up.
-            for user, number, content in await self._db.execute_fetchall(
-                "SELECT user, grant_set, held FROM grants WHERE idp = ? AND user IN (SELECT value FROM json_each(?))",
-                (idp, msgspec.json.encode(wanted).decode()),
-            ):
+            for user, number, content in await rows.of_users(self._db, idp, wanted):
                 held[idp, user] = self.user_grant(idp, user, number, content)
         return held
 
@@ -236,8 +243,8 @@ class Projection:
         for before, grant in moves:
             if before is grant:
                 continue
-            found = self._grant_set(grant) if grant.erased is None else None
-            if before is not None and before.erased is None:
+            found = self._grant_set(grant) if grant.present else None
+            if before is not None and before.present:
                 left = self._sets[grant.idp, grant_key(before.grant)]
                 left.users -= 1
                 touched[left.id] = left
@@ -342,7 +349,7 @@ class Projection:
         users = list(users)
         idps = {one.idp for one in self._sets.values()}
         found = await self._held([(idp, user) for idp in sorted(idps) for user in users])
-        return [held for held in found.values() if held.erased is None]
+        return [held for held in found.values() if held.present]
 
     @contextlib.asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:
@@ -351,14 +358,21 @@ class Projection:
             yield
 
     async def held(self, idp: str, user: str) -> UserGrant | None:
-        """What one user has granted at one IdP, as far as the log is folded. Who was erased has granted nothing."""
+        """What one user has granted at one IdP, as far as the log is folded; nothing, where either is gone."""
+        held = await self._known(idp, user)
+        return held if held is not None and held.present else None
+
+    async def generation(self, idp: str, user: str) -> int:
+        """How many tokens of a user at an IdP the log knows of: also from before the IdP was removed."""
+        held = await self._known(idp, user)
+        return held.generation if held is not None else 0
+
+    async def _known(self, idp: str, user: str) -> UserGrant | None:
         key = (idp, user)
         if (kept := self._kept.get(key)) is not None:
             return kept[0]
         async with self._turn:
             held = (await self._held([key])).get(key)
-            if held is not None and held.erased is not None:
-                held = None
             self._kept.keep(key, (held,))
         return held
 
@@ -374,12 +388,7 @@ class Projection:
 
     async def quarantine(self, limit: int = 1000) -> list[Quarantined]:
         """The messages that no fold may use, oldest first."""
-        rows = await self._db.execute_fetchall(
-            "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq LIMIT ?", (limit,)
-        )
-        return [
-            msgspec.convert(dict(zip(Quarantined.__struct_fields__, row, strict=True)), Quarantined) for row in rows
-        ]
+        return await rows.quarantined(self._db, limit)
 
     async def dump(self) -> AsyncIterator[bytes]:
         """The whole projection in canonical form, a line at a time: equal logs give equal dumps."""

@@ -1,8 +1,8 @@
 """What the rows of the projection hold."""
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final
 
 import aiosqlite
 import msgspec
@@ -13,7 +13,7 @@ from scopefold.consent.deadlines import Deadlines, dies
 from scopefold.consent.reasons import Standing
 from scopefold.consent.reconsent import Cleared, Judgement, Report, UserGrant
 from scopefold.consent.ungiven import Ungiven
-from scopefold.contracts.recorded import Cause
+from scopefold.contracts.recorded import Cause, Quarantined
 from scopefold.scopes.coverage import Grant
 
 
@@ -28,6 +28,7 @@ class Held(Struct, frozen=True, array_like=True):
     cleared: Cleared | None
     deadlines: Deadlines
     erased: Cause | None = None
+    removed: Cause | None = None
 
 
 class GrantSet(Struct):
@@ -49,8 +50,9 @@ class GrantSet(Struct):
         return [(Standing(), usual), *found] if usual else found
 
 
+TOGETHER: Final = 1000
 NOBODYS: Final = 0
-"""In place of the grant set of a user who was erased."""
+"""In place of the grant set of who was erased, or whose IdP was removed."""
 _json = msgspec.json.Encoder(order="deterministic").encode
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Held).decode
@@ -91,6 +93,32 @@ async def save_grants(db: aiosqlite.Connection, rows: list[tuple[object, ...]]) 
     )
 
 
+async def of_users(db: aiosqlite.Connection, idp: str, users: list[str]) -> Iterable[Any]:
+    """What these users have at an IdP: each one's user, grant set, and what that does not hold."""
+    # One JSON text, not a parameter a user: a statement with thousands of places costs more than the look-up.
+    return await db.execute_fetchall(
+        "SELECT user, grant_set, held FROM grants WHERE idp = ? AND user IN (SELECT value FROM json_each(?))",
+        (idp, msgspec.json.encode(users).decode()),
+    )
+
+
+async def present_at(db: aiosqlite.Connection, idp: str) -> AsyncIterator[list[Any]]:
+    """The same of all who have a grant set at an IdP, a part of them at a time."""
+    last = ""
+    while True:
+        part = list(
+            await db.execute_fetchall(
+                "SELECT user, grant_set, held FROM grants WHERE idp = ? AND user > ? AND grant_set <> ?"
+                " ORDER BY user LIMIT ?",
+                (idp, last, NOBODYS, TOGETHER),
+            )
+        )
+        if not part:
+            return
+        yield part
+        last = part[-1][0]
+
+
 async def save_sets(db: aiosqlite.Connection, kept: Iterable[GrantSet], empty: Iterable[GrantSet]) -> None:
     """Store the grant sets that somebody holds, and remove those that nobody does."""
     rows = [
@@ -99,3 +127,9 @@ async def save_sets(db: aiosqlite.Connection, kept: Iterable[GrantSet], empty: I
     ]
     await db.executemany("INSERT OR REPLACE INTO grant_sets VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     await db.executemany("DELETE FROM grant_sets WHERE id = ?", [(one.id,) for one in empty])
+
+
+async def quarantined(db: aiosqlite.Connection, limit: int) -> list[Quarantined]:
+    """The messages that no fold may use, oldest first."""
+    found = await db.execute_fetchall("SELECT seq, at, subject, reason FROM quarantine ORDER BY seq LIMIT ?", (limit,))
+    return [msgspec.convert(dict(zip(Quarantined.__struct_fields__, row, strict=True)), Quarantined) for row in found]

@@ -153,6 +153,16 @@ class Vault:
         name = f"idp.{idp}"
         await self._put(name, SERVICE, idp, _Text(secret), await self._revision(name, SERVICE))
 
+    async def drop_idp_secret(self, idp: str) -> None:
+        """Forget the client secret of our app at an IdP, if there is one."""
+        if await self._bucket.get(f"idp.{idp}", Sealed) is not None:
+            await drop(self._bucket, f"idp.{idp}")
+
+    async def next_token(self, idp: str, *, after: int) -> tuple[str, int] | None:
+        """Whose row at an IdP was written first after a revision, and at which; None: nobody's."""
+        found = await self._bucket.next(f"token.*.{idp}", after=after)
+        return (found.key.split(".")[1], found.revision) if found is not None else None
+
     async def signing_ring(self) -> tuple[Ring, int]:
         """The signing keys, and the revision to replace them by; an empty ring where there are none yet."""
         found = await self._get("signing.ring", SERVICE, "", Ring)

@@ -18,6 +18,7 @@ from scopefold.auth.web import (
     pruning,
     reconsent_link,
     registration,
+    removing,
     signing_keys,
     users,
     vault_keys,
@@ -120,6 +121,7 @@ def _idps(guard: Guard) -> list[Endpoint]:
             answers={201: admin.IdpView, 200: admin.IdpView},
             problems=(400, 401, 404, 415, 422, 503),
         ),
+        removing.endpoint(guard),
     ]
 
 

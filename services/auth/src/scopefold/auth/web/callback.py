@@ -1,5 +1,6 @@
 """The way back from an IdP: code to token, token to person, person to session, session to the client."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -27,8 +28,10 @@ from scopefold.auth.web.sites import read_sites
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, exchange, identify
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import ConsentDeclined, UserLoggedIn
+from scopefold.contracts.words import IDP_PATTERN
 
 STORE_TRIES: Final = 5
+_IDP: Final = re.compile(IDP_PATTERN)
 
 
 async def callback(request: Request) -> Response:
@@ -106,8 +109,8 @@ async def _claim(service: Service, request: Request, state: str) -> Attempt:
 
 def _idp_of(service: Service, named: str | None) -> str | None:
     """The IdP that a browser comes from: the one in the path, else the only one there is."""
-    if named is not None:
-        return named if named in service.scopes.idps else None
+    if named is not None:  # it need not be registered any more: who comes back to it is told
+        return named if _IDP.fullmatch(named) else None
     registered = [name for name, idp in service.scopes.idps.items() if idp.registration is not None]
     return registered[0] if len(registered) == 1 else None
 
@@ -160,8 +163,8 @@ async def _store(
     sites = await read_sites(service, idp, first.access_token)
     for _ in range(STORE_TRIES):
         before = await vault.token(user, idp.idp)
-        held = await service.projection.held(idp.idp, user)
-        known = max(before[0].generation if before else 0, held.generation if held else 0)
+        told = await service.projection.generation(idp.idp, user)
+        known = max(before[0].generation if before else 0, told)
         token = StoredToken(
             identity=identity,
             access_token=first.access_token,

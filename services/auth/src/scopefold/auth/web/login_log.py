@@ -37,8 +37,12 @@ def stored_event(service: Service, user: str, idp: str, token: StoredToken) -> N
 
 
 async def heal(service: Service, user: str, idp: str, token: StoredToken) -> None:
-    """Append the event of a vault row that the log does not know of. Costs nothing where it does."""
+    """Append the event of a vault row that the log does not know of. Costs nothing where it does, and where the log
+    knows of no token, and this is none any more.
+    """
     held = await service.projection.held(idp, user)
+    if held is None and token.cleared:
+        return
     is_told = held is not None and (held.cleared is not None or not token.cleared)
     if held is None or held.generation < token.generation or not is_told:
         event = cleared_event if token.cleared else stored_event

@@ -7,7 +7,7 @@ from scopefold.auth.core.families import Ended, family_id, handle_of, read_refre
 from scopefold.auth.oauth import exchange
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store.buckets import Taken, hashed
-from scopefold.auth.store.grants import ends, has_ended
+from scopefold.auth.store.grants import ends, has_ended, registered_since
 from scopefold.auth.store.records import Code
 from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion, spend_proof
 from scopefold.auth.web.ending import end_family
@@ -51,7 +51,7 @@ token = client_endpoint(answer)
 async def _still_good(asked: ClientRequest) -> bool:
     """Is the family, which somebody else stored just now, not over?"""
     found = await asked.service.bus.grants.family(family_id(asked.loaded.handle))
-    return found is not None and not await has_ended(asked.service.bus.grants, found[0])
+    return found is not None and not await has_ended(asked.service.bus.grants, found[0], asked.service.scopes.idps)
 
 
 async def _load(asked: ClientRequest) -> int:
@@ -94,7 +94,7 @@ async def _load_family(asked: ClientRequest, text: str) -> int:
     family = found[0]
     loaded.handle, loaded.presented, loaded.family = presented.handle, presented, family
     await _load_user(asked, family.user, family.idp)
-    loaded.over = await has_ended(grants, family)
+    loaded.over = await has_ended(grants, family, asked.service.scopes.idps)
     return found[1]
 
 
@@ -104,6 +104,7 @@ async def _load_user(asked: ClientRequest, user: str, idp: str) -> None:
     known = service.scopes.idps.get(idp)
     if known is None or known.registration is None:
         return
+    asked.loaded.idp_since = registered_since(known) or 0
     stored, groups = await asyncio.gather(service.bus.vault.token(user, idp), service.bus.vault.groups(user))
     asked.loaded.identity = stored[0].identity if stored and not stored[0].cleared else None
     asked.loaded.groups = groups

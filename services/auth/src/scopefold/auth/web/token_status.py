@@ -53,7 +53,7 @@ async def is_live(service: Service, claims: AccessClaims, grants: Grants | None 
     if claims.grant_id is None:
         return True
     found = await grants.family(claims.grant_id)
-    if found is None or await has_ended(grants, found[0]):
+    if found is None or await has_ended(grants, found[0], service.scopes.idps):
         return False
     whose = found[0].client_id  # of an exchanged token: whose grant it was
     return whose == claims.client_id or await service.clients.get(whose) is not None
@@ -106,6 +106,6 @@ async def _refresh_token(service: Service, text: str) -> Told | None:
     if presented is None or found is None:
         return None
     family = found[0]
-    over = await has_ended(service.bus.grants, family)
+    over = await has_ended(service.bus.grants, family, service.scopes.idps)
     live = not over and judge(family, presented, family.client_id, now()) == "good"
     return Told(family.client_id, live, name, None, family)

@@ -13,6 +13,7 @@ from scopefold.contracts.events import (
     ConsentDeclined,
     GrantRevoked,
     IdpRegistered,
+    IdpRemoved,
     ScopesPruned,
     ScopesRestored,
     ScopesWithheld,
@@ -77,6 +78,7 @@ def fold(state: State, recorded: Recorded) -> State:
             | ScopesWithheld()
             | ScopesRestored()
             | ScopesPruned()
+            | IdpRemoved()
             | UserLoggedIn()
             | TokenStored()
             | TokenInsufficient()
