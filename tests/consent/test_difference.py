@@ -1,10 +1,12 @@
 """The difference between two moments is exact: applied to the first worklist it gives the second."""
 
+from collections.abc import Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopefold.consent.difference import Difference, applied, difference, rows_of
-from scopefold.consent.reconsent import replay
+from scopefold.consent.difference import Difference, difference
+from scopefold.consent.reconsent import Row, State, replay, worklist
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded
 from scopefold.contracts.subjects import OF_IDPS
@@ -28,6 +30,18 @@ ALICE, BOB = "u_alice001", "u_bob00001"
 READ = "read:confluence-content.all"
 
 
+def rows_of(state: State) -> dict[tuple[str, str], Row]:
+    """The worklist by IdP and user."""
+    return {(row.idp, row.user): row for row in worklist(state)}
+
+
+def applied(rows: Mapping[tuple[str, str], Row], change: Difference) -> dict[tuple[str, str], Row]:
+    """The later worklist, from the earlier one and the difference."""
+    left = {(one.was.idp, one.was.user) for one in change.left}
+    stayed = {key: row for key, row in rows.items() if key not in left}
+    return stayed | {(row.idp, row.user): row for row in (*change.entered, *(one.now for one in change.changed))}
+
+
 def between(log: list[Recorded], first: int, second: int) -> Difference:
     before = replay(log[:first])
     return difference(before, replay(log[first:second], before), log[first:second])
@@ -46,8 +60,10 @@ def test_applied_to_the_first_worklist_it_gives_the_second(log: list[Recorded], 
     assert now == applied(was, change)
     assert len(change.entered) - len(change.left) == len(now) - len(was)
     assert all(one.was != one.now for one in change.changed)
-    assert len(was) == sum(change.before.values())
-    assert first != second or Difference(change.before, (), (), (), ()) == change
+    assert (len(was), len(now)) == (change.totals.before, change.totals.after)
+    listed = (len(change.entered), len(change.left), len(change.changed))
+    assert listed == (change.totals.entered, change.totals.left, change.totals.changed)
+    assert first != second or ((0, 0, 0), ()) == (listed, change.idps)
 
 
 @given(logs(), st.data())

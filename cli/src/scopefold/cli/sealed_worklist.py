@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from scopefold.cli.answers import AsOf, ListedRow, Worklist
+from scopefold.cli.answers import ListedRow, Worklist
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.reach import ANALYST
 from scopefold.cli.sealed import moment_of, now, store_at, told_plainly
@@ -15,6 +15,7 @@ from scopefold.consent.next_step import next_steps
 from scopefold.consent.reasons import Reasons
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why
+from scopefold.contracts.recorded import AsOf
 
 
 def sealed_worklist(

@@ -17,13 +17,14 @@ from scopefold.auth.store.listing import Chosen, TooMany, count, page, rows_of
 from scopefold.auth.store.members import TooManyMembers, groups_of_all
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.tallies import Tally, reasons_of, tallies
-from scopefold.auth.web.moment import AsOf, standing
+from scopefold.auth.web.moment import standing
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why
 from scopefold.consent.window import waiting_until
+from scopefold.contracts.recorded import AsOf
 from scopefold.contracts.words import IdpId, UserId
 from scopefold.ledger.moments import parse, resolve
 from scopefold.runtime.moment import At, moments_told
