@@ -1,7 +1,7 @@
-"""The worklist as it stood at an earlier moment: the same fold, over the log up to there.
+"""What was so at an earlier moment: the same fold, over the log up to there.
 
-What the moment's projection needs is on disk, like the live one's, so the past costs time but no memory. The last
-one is kept, for who turns its pages.
+What a moment's projection needs is on disk, like the live one's, so the past costs time but no memory. The last two are
+kept, for who turns pages, and for who compares: a later moment begins as a copy of the nearest one that is kept.
 """
 
 import asyncio
@@ -10,21 +10,53 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
+from msgspec import Struct
+
+from scopefold.auth.store.comparing import compared
+from scopefold.auth.store.database import copied
 from scopefold.auth.store.projection import Projection
+from scopefold.consent.difference import Diff
+from scopefold.contracts.recorded import AsOf
+from scopefold.ledger.events import events_of_idps
 from scopefold.ledger.follow import catch_up
 from scopefold.ledger.log import Log, status
 from scopefold.ledger.moments import Moment, resolve, time_of
 
+MOST_KEPT: Final = 2
+
+
+class BackwardsError(ValueError):
+    """The second of two moments is before the first."""
+
+
+class _Kept(Struct, frozen=True):
+    """One moment's projection, and where it is."""
+
+    created: datetime
+    seq: int
+    projection: Projection
+    folder: tempfile.TemporaryDirectory[str]
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder.name) / "moment.db"
+
+    async def close(self) -> None:
+        await self.projection.close()
+        self.folder.cleanup()
+
 
 class History:
-    """Rebuilds one earlier moment at a time."""
+    """Rebuilds earlier moments, for one question at a time."""
 
     def __init__(self, tenant: str, directory: Path) -> None:
         self._tenant = tenant
         self._directory = directory
         self._turn = asyncio.Lock()
-        self._kept: tuple[datetime, int, Projection, tempfile.TemporaryDirectory[str]] | None = None
+        self._kept: list[_Kept] = []
+        """The one that was asked for last stands last."""
 
     @asynccontextmanager
     async def at(self, log: Log, moment: Moment) -> AsyncIterator[tuple[Projection, datetime | None]]:
@@ -32,24 +64,68 @@ class History:
         now = await status(log)
         seq = await resolve(log, moment, datetime.now(UTC))
         async with self._turn:
-            if self._kept is None or self._kept[:2] != (now.created, seq):
-                await self.forget()
-                folder = tempfile.TemporaryDirectory(prefix="moment-", dir=self._directory)
-                projection = Projection(self._tenant)
-                await projection.open(Path(folder.name) / "moment.db")
-                try:
-                    if seq:
-                        await catch_up(log, None, projection.apply, until=seq)
-                except BaseException:  # what came half-way is no moment: nobody may find it kept
-                    await projection.close()
-                    folder.cleanup()
-                    raise
-                self._kept = (now.created, seq, projection, folder)
-            yield self._kept[2], await time_of(log, seq) if seq else None
+            kept = await self._standing(log, now.created, seq)
+            yield kept.projection, await _time_of(log, seq)
+
+    async def difference(self, log: Log, first: Moment, second: Moment | None, *, idp: str | None, limit: int) -> Diff:
+        """What changed from one moment to a later one, or to the log's end.
+
+        Raises `NoSuchMoment`, `BackwardsError`, `LogUnavailable`.
+        """
+        now = await status(log)
+        begin = await resolve(log, first, datetime.now(UTC))
+        end = now.last_seq if second is None else await resolve(log, second, datetime.now(UTC))
+        if end < begin:
+            raise BackwardsError(f"It is event {end}, and the first {begin}.")
+        between = await events_of_idps(log, self._tenant, after=begin, until=end)
+        async with self._turn:
+            before = await self._standing(log, now.created, begin)
+            after = await self._standing(log, now.created, end)
+            sides = ((before.path, before.projection), (after.path, after.projection))
+            return await compared(
+                *sides,
+                between,
+                places=(AsOf(begin, await _time_of(log, begin)), AsOf(end, await _time_of(log, end))),
+                idp=idp,
+                limit=limit,
+            )
+
+    async def _standing(self, log: Log, created: datetime, seq: int) -> _Kept:
+        """What is kept of a sequence, or is now."""
+        found = next((one for one in self._kept if (one.created, one.seq) == (created, seq)), None)
+        if found is None:
+            found = await self._rebuilt(log, created, seq)
+            while len(self._kept) >= MOST_KEPT:
+                await self._kept.pop(0).close()
+        else:
+            self._kept.remove(found)
+        self._kept.append(found)
+        return found
+
+    async def _rebuilt(self, log: Log, created: datetime, seq: int) -> _Kept:
+        folder = tempfile.TemporaryDirectory(prefix="moment-", dir=self._directory)
+        made = _Kept(created, seq, Projection(self._tenant), folder)
+        earlier = [one for one in self._kept if one.created == created and one.seq < seq]
+        try:
+            if earlier:
+                await copied(max(earlier, key=lambda one: one.seq).path, made.path)
+            await made.projection.open(made.path)
+        except BaseException:
+            folder.cleanup()
+            raise
+        try:
+            if seq:
+                await catch_up(log, made.projection.checkpoint, made.projection.apply, until=seq)
+        except BaseException:  # what came half-way is no moment: nobody may find it kept
+            await made.close()
+            raise
+        return made
 
     async def forget(self) -> None:
         """Remove what is kept."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            await kept[2].close()
-            kept[3].cleanup()
+        while self._kept:
+            await self._kept.pop().close()
+
+
+async def _time_of(log: Log, seq: int) -> datetime | None:
+    return await time_of(log, seq) if seq else None

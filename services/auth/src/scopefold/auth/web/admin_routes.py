@@ -13,6 +13,7 @@ from scopefold.auth.web import (
     client_admin,
     doctor,
     erasing,
+    log_reads,
     previews,
     pruning,
     reconsent_link,
@@ -26,6 +27,8 @@ from scopefold.auth.web import (
     worklist_export,
 )
 from scopefold.auth.web.service import Service
+from scopefold.consent.difference import Diff
+from scopefold.consent.story import Explained
 from scopefold.runtime.moment import MomentQuery
 from scopefold.runtime.web import Endpoint, Handler, require_bearer
 
@@ -366,10 +369,29 @@ def _log(guard: Guard) -> list[Endpoint]:
         ),
         Endpoint(
             method="GET",
+            path="/v1/log/diff",
+            summary="What changed between two moments: the worklist, and what identity providers are asked for",
+            handler=guard(log_reads.diff),
+            query=log_reads.DiffQuery,
+            answers={200: Diff},
+            problems=(400, 401, 503),
+        ),
+        Endpoint(
+            method="GET",
+            path="/v1/log/explain",
+            summary="How a user's grant at an identity provider came to be what it is, event by event",
+            handler=guard(log_reads.explain),
+            query=log_reads.ExplainQuery,
+            answers={200: Explained},
+            problems=(400, 401, 503),
+        ),
+        Endpoint(
+            method="GET",
             path="/v1/quarantine",
             summary="Messages of the log that no fold may use, and why",
             handler=guard(admin.quarantine),
+            query=MomentQuery,
             answers={200: admin.QuarantineView},
-            problems=(401, 503),
+            problems=(400, 401, 503),
         ),
     ]
