@@ -7,14 +7,19 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from scopefold.auth.store import comparing, history
 from scopefold.auth.store.database import copied
 from scopefold.auth.store.history import BackwardsError, History
+from scopefold.auth.store.projection import Projection
 from scopefold.consent.difference import Difference, difference
-from scopefold.consent.reconsent import replay
+from scopefold.consent.reconsent import replay, worklist
 from scopefold.contracts.recorded import PUBLISHERS, Recorded, examine
+from scopefold.contracts.subjects import OF_IDPS
+from scopefold.ledger import moments
 from scopefold.ledger.append import NewEvent, append
+from scopefold.ledger.follow import GENESIS, Checkpoint, catch_up
 from scopefold.ledger.log import Log
 from scopefold.ledger.moments import NoSuchMoment
 from scopefold.ledger.read import read
@@ -39,6 +44,14 @@ async def past(tmp_path: Path) -> AsyncIterator[History]:
     yield made
     await made.forget()
     assert [] == os.listdir(tmp_path)  # noqa: PTH208  # the pathlib way is refused in a coroutine
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Projection]:
+    made = Projection("default")
+    await made.open(tmp_path / "live.db")
+    yield made
+    await made.close()
 
 
 def folded(events: list[Recorded], first: int, second: int, idp: str | None, limit: int) -> Difference:
@@ -110,3 +123,36 @@ async def test_what_cannot_be_compared_is_refused(log: Log, past: History, rando
         await past.difference(log, 5, 4, idp=None, limit=10)
     with pytest.raises(NoSuchMoment):
         await past.difference(log, 5, LENGTH + 1, idp=None, limit=10)
+
+
+@pytest.mark.parametrize("random_events", [7], indirect=True)
+async def test_an_id_that_a_grant_goes_back_to_is_found_however_long_ago_it_was(
+    log: Log, tmp_path: Path, live: Projection, random_events: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moments, "SCANNED", 1)
+    await catch_up(log, None, live.apply)
+    past = History("default", tmp_path, tmp_path / "live.db")
+    held = replay(random_events).grants.values()
+    reported = {one.cause for each in held for one in each.reports}
+    in_vain = {one.last for each in held for one in each.ungiven}
+    assert reported
+    assert in_vain
+    named = {each.stored for each in held} | reported | in_vain
+    for cause in named:
+        assert cause.seq == await past.place(log, cause.event_id)
+    unnamed = next(
+        one for one in random_events if one.cause not in named and type(one.event) not in OF_IDPS and one.seq < LENGTH
+    )
+    with pytest.raises(NoSuchMoment):
+        await past.place(log, unnamed.event_id)
+
+
+@pytest.mark.parametrize("random_events", [7], indirect=True)
+async def test_what_the_fold_names_counts_only_where_it_stands_in_this_log(
+    log: Log, tmp_path: Path, live: Projection, random_events: list[Recorded]
+) -> None:
+    moved = [replace(one, seq=one.seq + 1) for one in random_events]
+    await live.apply(moved, Checkpoint(START, LENGTH + 1, GENESIS))
+    past = History("default", tmp_path, tmp_path / "live.db")
+    for row in worklist(replay(random_events)):
+        assert row.stored.seq == await past.place(log, row.stored.event_id)

@@ -68,6 +68,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_attempts: Annotated[int, Meta(ge=1, le=10)] = 6
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @property
+    def projection(self) -> Path:
+        """The file of the projection that follows the log."""
+        return self.data_dir / "projection.db"
+
 
 def check(settings: Settings) -> None:
     """Refuse what would be unsafe. Raises `BadSettings`."""

@@ -16,13 +16,14 @@ from msgspec import Struct
 
 from scopefold.auth.store.comparing import compared
 from scopefold.auth.store.database import copied
+from scopefold.auth.store.named import place_named
 from scopefold.auth.store.projection import Projection
 from scopefold.consent.difference import Diff
 from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.events import events_of_idps
 from scopefold.ledger.follow import catch_up
 from scopefold.ledger.log import Log, status
-from scopefold.ledger.moments import Moment, resolve, time_of
+from scopefold.ledger.moments import Moment, resolve, stands_at, time_of
 
 MOST_KEPT: Final = 2
 
@@ -49,20 +50,29 @@ class _Kept(Struct, frozen=True):
 
 
 class History:
-    """Rebuilds earlier moments, for one question at a time."""
+    """Rebuilds earlier moments, for one question at a time. `live`: the file of the projection that follows the log."""
 
-    def __init__(self, tenant: str, directory: Path) -> None:
+    def __init__(self, tenant: str, directory: Path, live: Path | None = None) -> None:
         self._tenant = tenant
+        self._live = live
         self._directory = directory
         self._turn = asyncio.Lock()
         self._kept: list[_Kept] = []
         """The one that was asked for last stands last."""
 
+    async def place(self, log: Log, moment: Moment) -> int:
+        """As `moments.resolve`. An id that a user's grant goes back to is found however long ago that was."""
+        if isinstance(moment, str) and self._live is not None:
+            seq = await place_named(self._live, moment)
+            if seq is not None and await stands_at(log, moment, seq):
+                return seq
+        return await resolve(log, moment, datetime.now(UTC))
+
     @asynccontextmanager
     async def at(self, log: Log, moment: Moment) -> AsyncIterator[tuple[Projection, datetime | None]]:
         """The projection at a moment, and the log's time there. Raises `NoSuchMoment`, `LogUnavailable`."""
         now = await status(log)
-        seq = await resolve(log, moment, datetime.now(UTC))
+        seq = await self.place(log, moment)
         async with self._turn:
             kept = await self._standing(log, now.created, seq)
             yield kept.projection, await _time_of(log, seq)
@@ -73,8 +83,8 @@ class History:
         Raises `NoSuchMoment`, `BackwardsError`, `LogUnavailable`.
         """
         now = await status(log)
-        begin = await resolve(log, first, datetime.now(UTC))
-        end = now.last_seq if second is None else await resolve(log, second, datetime.now(UTC))
+        begin = await self.place(log, first)
+        end = now.last_seq if second is None else await self.place(log, second)
         if end < begin:
             raise BackwardsError(f"It is event {end}, and the first {begin}.")
         between = await events_of_idps(log, self._tenant, after=begin, until=end)

@@ -27,8 +27,6 @@ from scopefold.auth.web import (
     worklist_export,
 )
 from scopefold.auth.web.service import Service
-from scopefold.consent.difference import Diff
-from scopefold.consent.story import Explained
 from scopefold.runtime.moment import MomentQuery
 from scopefold.runtime.web import Endpoint, Handler, require_bearer
 
@@ -48,6 +46,7 @@ def admin_endpoints(service: Service) -> list[Endpoint]:
         *_keys(guard),
         *vault_keys.endpoints(guard),
         *_log(guard),
+        *log_reads.endpoints(guard),
     ]
 
 
@@ -366,24 +365,6 @@ def _log(guard: Guard) -> list[Endpoint]:
             query=worklist_export.ExportQuery,
             answers={200: Line},
             problems=(400, 401, 422, 501, 503),
-        ),
-        Endpoint(
-            method="GET",
-            path="/v1/log/diff",
-            summary="What changed between two moments: the worklist, and what identity providers are asked for",
-            handler=guard(log_reads.diff),
-            query=log_reads.DiffQuery,
-            answers={200: Diff},
-            problems=(400, 401, 503),
-        ),
-        Endpoint(
-            method="GET",
-            path="/v1/log/explain",
-            summary="How a user's grant at an identity provider came to be what it is, event by event",
-            handler=guard(log_reads.explain),
-            query=log_reads.ExplainQuery,
-            answers={200: Explained},
-            problems=(400, 401, 503),
         ),
         Endpoint(
             method="GET",

@@ -26,7 +26,7 @@ from scopefold.consent.ungiven import Why
 from scopefold.consent.window import waiting_until
 from scopefold.contracts.recorded import AsOf
 from scopefold.contracts.words import IdpId, UserId
-from scopefold.ledger.moments import parse, resolve
+from scopefold.ledger.moments import parse
 from scopefold.runtime.moment import At, moments_told
 from scopefold.runtime.web import ProblemError, json_response, query
 
@@ -186,7 +186,7 @@ async def chosen_by(service: Service, asked: Narrowed) -> Chosen:
     """Which rows are asked for. Raises `TooManyMembers`, `ProblemError`, `LogUnavailable`."""
     with moments_told():
         after, before = [
-            None if text is None else await resolve(service.bus.log, parse(text), now())
+            None if text is None else await service.history.place(service.bus.log, parse(text))
             for text in (asked.since_after, asked.since_before)
         ]
     users: tuple[str, ...] | None = None if asked.user is None else (asked.user,)
