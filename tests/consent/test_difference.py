@@ -74,6 +74,15 @@ def test_what_concerns_users_may_be_left_out_of_what_is_between(log: list[Record
     assert difference(before, after, log[first:]) == difference(before, after, few)
 
 
+@given(logs(), st.integers(0, 3))
+def test_a_limit_bounds_what_is_listed_and_not_what_is_counted(log: list[Recorded], limit: int) -> None:
+    before, after = replay(log[: len(log) // 2]), replay(log)
+    whole, few = (difference(before, after, log[len(log) // 2 :], limit=most) for most in (None, limit))
+    assert (whole.totals, whole.idps) == (few.totals, few.idps)
+    for name in ("entered", "left", "changed"):
+        assert getattr(whole, name)[:limit] == getattr(few, name)
+
+
 @given(logs(), st.data())
 def test_every_scope_that_came_or_went_has_an_event_that_moved_it(log: list[Recorded], data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(log)))
