@@ -20,6 +20,7 @@ from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable, status
 from scopefold.ledger.read import LogGap
 from scopefold.runtime.bus import Bus
 from scopefold.runtime.logs import logger
+from scopefold.runtime.serve import look_no_more_at_what_stays
 
 RETRY_SECONDS: Final = 0.5
 WHAT_TO_DO: Final[Mapping[type[Exception], str]] = {
@@ -36,6 +37,7 @@ async def keep_folding(service: Service, bus: Bus, keks: Sequence[bytes], wake: 
 
     def caught_up() -> None:
         if service.waiting_for is not None:
+            look_no_more_at_what_stays()  # the memories of what the bus holds, which are empty now, are there
             service.waiting_for = None
             log.info("ready", seq=service.projection.checkpoint.seq if service.projection.checkpoint else 0)
 

@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route, Router
+from starlette.types import Receive, Scope, Send
 
 from scopefold.runtime.logs import logger
 from scopefold.runtime.secret import Secret
@@ -239,7 +240,31 @@ def application(
     `exception_handlers` says how a service answers its own errors.
     """
     handlers: dict[Any, Any] = {ProblemError: _refused, HTTPException: _http_error, Exception: _failed}
-    return Starlette(routes=list(routes), exception_handlers={**handlers, **(exception_handlers or {})})
+    made = Starlette(exception_handlers={**handlers, **(exception_handlers or {})})
+    made.router = PlainFirst(routes)
+    return made
+
+
+class PlainFirst(Router):
+    """A router that finds paths without a parameter in one look; for all others it goes through its list, as ever."""
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        super().__init__(routes)
+        self._plain: dict[str, Route] = {}
+        for place, one in enumerate(routes):
+            if isinstance(one, Route) and "{" not in one.path:
+                asked = {"type": "http", "path": one.path, "method": "GET"}
+                if all(earlier.matches(asked)[0] is Match.NONE for earlier in routes[:place]):
+                    self._plain[one.path] = one
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. A method that the path does not know is refused by the list, as ever."""
+        route = self._plain.get(scope["path"]) if scope["type"] == "http" and not scope.get("root_path") else None
+        if route is None or route.methods is None or scope["method"] not in route.methods:
+            await super().app(scope, receive, send)
+            return
+        scope.update({"router": self, "route": route, "endpoint": route.endpoint, "path_params": {}})
+        await route.app(scope, receive, send)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -54,8 +54,14 @@ class Asked(Struct, frozen=True, kw_only=True):
         return "login" in self.prompts or self.max_age == 0
 
 
+_ASKING: Final = frozenset({"prompt", "max_age", "login_hint", "claims"})
+_NOTHING: Final = Asked()
+
+
 def read(parameters: Mapping[str, str]) -> Asked:
     """What a request asks for. Raises `BadRequest`. Unknown words of `prompt` are ignored, as the standard lets us."""
+    if _ASKING.isdisjoint(parameters):
+        return _NOTHING
     prompts = frozenset(parameters.get("prompt", "").split())
     if "none" in prompts and len(prompts) > 1:
         raise BadRequest("invalid_request", "prompt=none stands alone.")

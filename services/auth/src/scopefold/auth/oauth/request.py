@@ -1,12 +1,16 @@
 """A request as Authlib reads it, and the two ways in which a wrong one is answered."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request, UnsupportedResponseTypeError
 
 MAX_RESOURCES: Final = 10
+MOST_REMEMBERED: Final = 512
+"""Characters of one parameter as it came, the meaning of which is kept in memory."""
+_ALIKE: Final = ("redirect_uri=", "scope=", "resource=")
 
 
 class Payload(OAuth2Payload):  # type: ignore[misc]
@@ -83,7 +87,24 @@ def single_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 def query_parameters(query: bytes) -> dict[str, str]:
     """The parameters of a query string. Raises `ShownError`."""
-    return single_parameters(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    pairs: list[tuple[str, str]] = []
+    for piece in query.decode("latin-1").split("&"):
+        if "%" not in piece and "+" not in piece:
+            name, _, value = piece.partition("=")
+            pairs += [(name, value)] if piece else []
+        elif piece.startswith(_ALIKE) and len(piece) <= MOST_REMEMBERED:
+            pairs += _read_before(piece)
+        else:
+            pairs += _read(piece)
+    return single_parameters(pairs)
+
+
+def _read(piece: str) -> list[tuple[str, str]]:
+    return parse_qsl(piece, keep_blank_values=True)
+
+
+_read_before: Final = lru_cache(maxsize=1024)(_read)
+"""What an app sends for each of its users alike. What tells one user or login from another is not kept."""
 
 
 def form_parameters(body: bytes) -> dict[str, str]:

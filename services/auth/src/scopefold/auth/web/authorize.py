@@ -26,7 +26,7 @@ from scopefold.auth.oauth.resource import resources_of
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session, attempt_key
 from scopefold.auth.web.abandoned import note_abandoned
 from scopefold.auth.web.asked import asked_in, refused
-from scopefold.auth.web.browser import browser_of, mark_browser, random_text, session_cookie
+from scopefold.auth.web.browser import browser_of, mark_browser, random_texts, session_cookie
 from scopefold.auth.web.consent import answered, unknown_app
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
@@ -146,8 +146,9 @@ async def _begin(
     asked: Asked,
 ) -> tuple[Response, str]:
     """Remember the login under way, bound to this browser; the redirect upstream, and its address."""
-    state, verifier, way = random_text(), random_text(), service.way_to(idp)
-    nonce = random_text() if needs_nonce(idp) else None
+    way = service.way_to(idp)
+    state, verifier, name, once = random_texts(4)
+    nonce = once if needs_nonce(idp) else None
     began_at = now()
     address = authorize_url(
         way,
@@ -159,7 +160,7 @@ async def _begin(
     response = redirect(address)
     browser = mark_browser(request, response)
     attempt = Attempt(
-        attempt=f"a_{random_text()[:22]}",
+        attempt=f"a_{name[:22]}",
         idp=idp.idp,
         request=AuthorizeRequest(dict(parameters)),
         browser=browser,

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from typing import Final
 
 from starlette.requests import Request
@@ -18,7 +19,13 @@ _MARK: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 def random_text() -> str:
     """256 random bits, for what must not be guessed."""
-    return secrets.token_urlsafe(32)
+    return random_texts(1)[0]
+
+
+def random_texts(count: int) -> list[str]:
+    """As many of them, with one question to the system for randomness."""
+    bits = secrets.token_bytes(32 * count)
+    return [urlsafe_b64encode(bits[at : at + 32])[:-1].decode() for at in range(0, 32 * count, 32)]
 
 
 def _cookie(request: Request, name: str) -> str | None:

@@ -55,7 +55,8 @@ def way_to(idp: Idp, redirect_uri: str) -> Way:
 
 def authorize_url(way: Way, *, state: str, verifier: str, more: Mapping[str, str], nonce: str | None = None) -> str:
     """Where the browser is sent: the way to the IdP, with what is this login's own and what the client asked for."""
-    own = {name: value for name, value in more.items() if name not in way.names}
-    own |= {"state": state, "code_challenge": create_s256_code_challenge(verifier)}
-    own |= {"nonce": nonce} if nonce is not None else {}
-    return f"{way.address}&{urlencode(own)}"
+    own = f"&state={state}&code_challenge={create_s256_code_challenge(verifier)}"  # base64url: nothing to quote
+    if nonce is not None:
+        own += f"&nonce={nonce}"
+    asked = {name: value for name, value in more.items() if name not in way.names} if more else {}
+    return f"{way.address}{own}&{urlencode(asked)}" if asked else way.address + own
