@@ -24,11 +24,11 @@ import psutil
 
 from bench.filled_log import GRANT_SETS, NOW, SCOPES, fill, provisioned
 from bench.report import median_ms, tell
-from scopefold.auth.core.worklist import Order, Place
 from scopefold.auth.store import declared
-from scopefold.auth.store.listing import Chosen, page
+from scopefold.auth.store.listing import page
 from scopefold.auth.store.projection import Projection
 from scopefold.cli.nats_server import NatsServer
+from scopefold.consent.chosen import Chosen, Order, Place
 from scopefold.contracts.recorded import Recorded
 from scopefold.ledger.follow import Checkpoint
 from scopefold.ledger.log import Log, declare

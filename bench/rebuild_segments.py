@@ -20,10 +20,10 @@ import pyarrow as pa
 
 from bench.filled_columns import sealed
 from bench.report import tell
-from scopefold.cli.bulk import SUFFIX, folded
 from scopefold.ledger.segment import PARTS
 from scopefold.ledger.segment_store import Folder
 from scopefold.ledger.segments import open_segments
+from scopefold.runtime.past import SUFFIX, folded
 
 PAGE: Final = 50
 MOMENTS: Final = 5

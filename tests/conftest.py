@@ -1,8 +1,6 @@
 """Fixtures that many tests share: a real nats-server and a declared, empty log."""
 
-import ssl
 from collections.abc import AsyncIterator, Iterator
-from functools import cache
 from pathlib import Path
 
 import nats
@@ -15,10 +13,6 @@ from scopefold.ledger.log import Log, declare
 # An example may take long on a busy machine; what is slow is found by measuring, not by a test that now and then fails.
 settings.register_profile("scopefold", deadline=None)
 settings.load_profile("scopefold")
-
-# Every client of httpx reads all certificates that the machine trusts, which takes it up to 60 ms of CPU, and the tests
-# make thousands of clients. Whoever asks for the same once more gets the same context.
-ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from scopefold.auth.core.login import (
     read_grant,
 )
 from scopefold.auth.core.seal import BadKey, CannotOpen, Place, Sealed, derive, keyed_hash, read_key, seal, unseal
-from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor, write_cursor
+from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
+from scopefold.consent.chosen import Filters, Order
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import Event
 from scopefold.scopes.coverage import Grant

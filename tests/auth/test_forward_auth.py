@@ -2,12 +2,18 @@
 
 import base64
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
+from joserfc import jwt
 
+from scopefold.auth.oauth.keys import keys_of
+from scopefold.auth.web.service import now
 from tests.auth.gateways import Gateway, access_token, resource_of
-from tests.auth.world import JIRA_SCOPES, Person, World, query_of
+from tests.auth.providers import vault
+from tests.auth.test_requests import claims_of
+from tests.auth.world import JIRA_SCOPES, Person, World, query_of, until
 from tests.support.logs import CONFLUENCE, provisioned
 
 
@@ -110,6 +116,19 @@ async def test_who_brings_no_token_of_ours_is_challenged(world: World, jira: str
     answer = await ask(gateway, "", headers={"authorization": authorization})
     assert 401 == answer.status_code
     assert "resource_metadata=" in answer.headers["www-authenticate"]
+    assert "application/problem+json" == answer.headers["content-type"]
+    # Without a session, too, it is said at which IdP the resource's users log in, and where that begins.
+    told, link = answer.json(), f"{world.auth.url}/account/connect?resource={quote(gateway.resource, safe='')}"
+    assert (gateway.resource, jira, link) == (told["resource"], told["idp"], told["step_up_uri"])
+    assert f'idp="{jira}", step_up_uri="{link}"' in answer.headers["www-authenticate"]
+    onward = await Person(world).browser.get(told["step_up_uri"].removeprefix(world.auth.url))
+    assert 303 == onward.status_code, onward.text
+
+
+async def test_a_resource_that_nothing_serves_names_no_idp(world: World, jira: str) -> None:
+    gateway = await Gateway.registered(world, jira, "urn:connector:nobody:nothing")
+    answer = await ask(gateway, "", headers={"authorization": ""}, resource="urn:connector:nobody:nothing")
+    assert (401, None) == (answer.status_code, answer.json().get("idp"))
 
 
 async def test_C09_what_was_revoked_passes_no_more(world: World, jira: str) -> None:
@@ -134,3 +153,60 @@ async def test_a_gateway_that_appends_the_path_asks_by_headers_and_the_users_que
         passed = await http.get(path, headers={**own, "x-gateway-resource": gateway.resource})
         refused = await http.get(path, headers=own)
     assert (200, 400) == (passed.status_code, refused.status_code), refused.text
+
+
+async def aged(world: World, token: str, seconds: int) -> str:
+    """The same token, of a login so long ago: signed as it was."""
+    async with vault(world) as opened:
+        keys = keys_of((await opened.signing_ring())[0])
+    claims = claims_of(token)
+    header = {"alg": "ES256", "typ": "at+jwt", "kid": keys.es256.kid}
+    return str(jwt.encode(header, {**claims, "auth_time": claims["auth_time"] - seconds}, keys.es256))
+
+
+async def test_C17_a_gateway_asks_for_a_login_that_is_recent_and_strong_enough(world: World, jira: str) -> None:
+    app, gateway = await world.register_client(), await Gateway.registered(world, jira)
+    token = await access_token(Person(world), app, idp_hint=jira)
+    old, known = await aged(world, token, 3600), claims_of(token)["acr"]
+    assert [200] * 3 == [
+        (await ask(gateway, one, **asked)).status_code
+        for one, asked in (
+            (old, {}),
+            (token, {"max_age": "600"}),
+            (old, {"max_age": "7200", "acr_values": f"other {known}"}),
+        )
+    ]
+    refusals: list[tuple[str, dict[str, str]]] = [
+        (old, {"max_age": "600"}),
+        (token, {"acr_values": "strong stronger"}),
+        (old, {"max_age": "1", "acr_values": "x"}),
+    ]
+    for one, asked in refusals:
+        answer = await ask(gateway, one, **asked)
+        assert (401, "application/problem+json") == (answer.status_code, answer.headers["content-type"]), answer.text
+        challenge, told = answer.headers["www-authenticate"], answer.json()
+        assert 'Bearer realm="scopefold", error="insufficient_user_authentication"' in challenge
+        assert asked == {name: told[name] for name in ("max_age", "acr_values") if name in told}
+        assert all(f'{name}="{value}"' in challenge for name, value in asked.items())
+        assert ("step_up_uri" in told, "authorization" in answer.headers) == (False, False)
+    own = {"authorization": f"Bearer {old}", **credentials(gateway), "x-gateway-resource": gateway.resource}
+    async with world.auth.client() as http:
+        by_header = await http.get("/forward-auth/x", headers={**own, "x-gateway-max-age": "600"})
+        wrong = await http.get("/forward-auth/x", headers={**own, "x-gateway-max-age": "-1"})
+    assert (401, "600", 400) == (by_header.status_code, by_header.json()["max_age"], wrong.status_code)
+
+
+async def test_C17_the_login_that_a_challenge_asks_for_satisfies_it(world: World, jira: str) -> None:
+    """The client asks with what the challenge says, and the user is seen at the IdP again."""
+    app, gateway, person = await world.register_client(), await Gateway.registered(world, jira), Person(world)
+    first = await access_token(person, app, idp_hint=jira)
+
+    async def is_too_old() -> bool:
+        return (await ask(gateway, first, max_age="2")).status_code == 401
+
+    await until(is_too_old)
+    before = claims_of(first)["auth_time"]
+    again = await access_token(person, app, idp_hint=jira, max_age="2")
+    assert claims_of(again)["auth_time"] > before
+    lasts = str(int(now().timestamp()) - before - 1)
+    assert [401, 200] == [(await ask(gateway, one, max_age=lasts)).status_code for one in (first, again)]

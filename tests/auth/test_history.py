@@ -131,7 +131,7 @@ async def test_an_id_that_a_grant_goes_back_to_is_found_however_long_ago_it_was(
 ) -> None:
     monkeypatch.setattr(moments, "SCANNED", 1)
     await catch_up(log, None, live.apply)
-    past = History("default", tmp_path, tmp_path / "live.db")
+    past = History("default", tmp_path, live=tmp_path / "live.db")
     held = replay(random_events).grants.values()
     reported = {one.cause for each in held for one in each.reports}
     in_vain = {one.last for each in held for one in each.ungiven}
@@ -153,6 +153,6 @@ async def test_what_the_fold_names_counts_only_where_it_stands_in_this_log(
 ) -> None:
     moved = [replace(one, seq=one.seq + 1) for one in random_events]
     await live.apply(moved, Checkpoint(START, LENGTH + 1, GENESIS))
-    past = History("default", tmp_path, tmp_path / "live.db")
+    past = History("default", tmp_path, live=tmp_path / "live.db")
     for row in worklist(replay(random_events)):
         assert row.stored.seq == await past.place(log, row.stored.event_id)

@@ -9,6 +9,7 @@ import pytest
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
+from msgspec.structs import replace
 
 from scopefold.auth.core.keys import (
     ALGORITHMS,
@@ -26,6 +27,7 @@ from scopefold.auth.core.keys import (
 from scopefold.auth.oauth.keys import keys_of, new_key
 from scopefold.auth.web.signing_keys import READ_SECONDS
 from tests.auth.holders import some_ring
+from tests.auth.providers import vault
 from tests.auth.world import Person, World, query_of, until
 from tests.support.process import Service
 
@@ -197,3 +199,30 @@ async def test_D11_D12_D13_keys_turn_and_leak_at_every_replica(world: World, str
     assert verifies(after["access_token"], await jwks(world.auth.url))
     assert verifies(old["access_token"], await jwks(world.auth.url)), "other keys' tokens live on"
     assert 404 == (await world.admin("POST", "/v1/keys/no-such/revoke")).status_code
+
+
+async def test_D11_keys_turn_by_schedule_once_for_all_replicas(world: World, strict: Service) -> None:
+    """One algorithm's key has signed for 91 days; the setting is 90, and both replicas look every two seconds."""
+    before = await jwks(world.auth.url)
+    async with vault(world) as opened:
+        ring, revision = await opened.signing_ring()
+        old = ring.current("EdDSA")
+        since = old.since - timedelta(days=91)
+        aged = [replace(key, since=since) if key.kid == old.kid else key for key in ring.keys]
+        await opened.put_signing_ring(replace(ring, keys=tuple(aged)), revision=revision)
+
+    async def turned() -> bool:
+        return bool(before != await jwks(world.auth.url) == await jwks(strict.url))
+
+    await until(turned, READ_SECONDS * 2 + 5)
+    async with vault(world) as opened:
+        after, _ = await opened.signing_ring()
+    turning = {(key.kid, key.state) for key in ring.keys if key.alg == "EdDSA"}
+    announced = next(kid for kid, state in turning if state == "next")
+    assert ("retiring", announced) == (_state(after, old.kid), after.current("EdDSA").kid)
+    assert len(ring.keys) + 1 == len(after.keys), "one turn, of one algorithm"
+    assert {key["kid"] for key in before["keys"]} < {key["kid"] for key in (await jwks(strict.url))["keys"]}
+
+
+def _state(ring: Ring, kid: str) -> str:
+    return next(key.state for key in ring.keys if key.kid == kid)

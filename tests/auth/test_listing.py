@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scopefold.auth.core.worklist import Filters, Order, Place, place_of
 from scopefold.auth.store import listing
-from scopefold.auth.store.listing import Chosen, TooMany, count, page
+from scopefold.auth.store.listing import TooMany, count, page
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.tallies import By, Tally, reasons_of, tallies
+from scopefold.auth.store.tallies import reasons_of, tallies
+from scopefold.consent.chosen import Chosen, Filters, Order, Place, place_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import next_steps
 from scopefold.consent.reconsent import Judgement, Row, State, UserGrant, grant_key, replay, row_of, worklist
+from scopefold.consent.tallies import By, Tally
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded
 from scopefold.scopes.canonical import canonical_name

@@ -7,19 +7,22 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from scopefold.auth.core.worklist import Filters
 from scopefold.auth.store import listing
 from scopefold.auth.store import projection as module
-from scopefold.auth.store.projection import Projection
+from scopefold.auth.store.projection import Idle, Projection
+from scopefold.consent.chosen import Chosen, Filters
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Judgement, Requirements, Row, judge, replay, worklist
 from scopefold.contracts.recorded import Quarantined, Recorded
@@ -64,7 +67,7 @@ async def feed(projection: Projection, log: Sequence[Recorded | Quarantined], si
 
 async def rows_by(projection: Projection, limit: int, idp: str | None = None) -> list[Row]:
     rows: list[Row] = []
-    after, chosen = None, listing.Chosen(filters=Filters(idp=idp))
+    after, chosen = None, Chosen(filters=Filters(idp=idp))
     for _ in range(1000):
         page = await listing.page(projection, chosen, "idp", after=after, limit=limit)
         assert len(page.rows) <= limit
@@ -109,7 +112,10 @@ async def check_against_the_fold(log: Entries) -> None:
                 for (name, user), grant in state.grants.items():
                     assert (None if grant.erased else grant) == await projection.held(name, user)
                 aside = [one for one in log if isinstance(one, Quarantined)]
-                assert (aside, len(aside)) == (await projection.quarantine(), projection.quarantined)
+                assert (aside, Counter(one.kind for one in aside)) == (
+                    await projection.quarantine(),
+                    projection.quarantined,
+                )
                 dumps.add(await dumped(projection))
     assert 1 == len(dumps)
 
@@ -145,6 +151,33 @@ async def test_a_file_that_is_opened_again_goes_on(tmp_path: Path) -> None:
             await feed(projection, LONG[start : start + 150], 50)
     async with opened(tmp_path / "parts.db") as projection:
         assert expected == await dumped(projection)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_who_lies_idle_is_told_page_by_page_the_nearest_first(tmp_path: Path, limit: int) -> None:
+    ends = {"u_d": 3, "u_b": 1, "u_c": 2, "u_a": 2, "u_late": 9, "u_never": None}
+    events = [replace(stored(user, JIRA[:1]), idle_expires_at=_day(end)) for user, end in ends.items()]
+    async with opened(tmp_path / "p.db") as projection:
+        await feed(projection, log_of(*events), 100)
+        found: list[Idle] = []
+        until = (START + timedelta(days=5)).timestamp()
+        while page := await projection.lying_idle(until, limit, *found[-1:]):
+            found += page
+    assert ["u_b", "u_a", "u_c", "u_d"] == [user for _, _, user in found]
+
+
+def _day(number: int | None) -> datetime | None:
+    return None if number is None else START + timedelta(days=number)
+
+
+async def test_what_was_set_aside_is_counted_by_kind_after_a_restart_too(tmp_path: Path) -> None:
+    reasons = ["publisher: liar may not", "subject: elsewhere: far", "publisher: another may not"]
+    aside = [Quarantined(seq, START, "ledger.default.x.y", reason) for seq, reason in enumerate(reasons, 1)]
+    for _ in range(2):
+        async with opened(tmp_path / "p.db") as projection:
+            if projection.checkpoint is None:
+                await feed(projection, aside, 2)
+            assert {"publisher": 2, "subject": 1} == projection.quarantined
 
 
 async def test_an_apply_that_fails_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

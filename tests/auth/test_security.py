@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from scopefold.auth.oauth.exchange import EXCHANGE
 from scopefold.auth.web.browser import BROWSER_COOKIE, SESSION_COOKIE
 from scopefold.contracts.events import TokenStored
 from tests.auth.world import (
@@ -238,10 +239,16 @@ async def test_D13_D14_D15_the_metadata_tells_the_truth_and_no_private_key(world
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
         assert document[name].startswith(f"{world.auth.url}/")
     assert (["code"], ["S256"]) == (document["response_types_supported"], document["code_challenge_methods_supported"])
-    assert (["authorization_code", "refresh_token", "client_credentials"], ["RS256", "ES256", "EdDSA"]) == (
+    grants = ["authorization_code", "refresh_token", "client_credentials", EXCHANGE]
+    assert (grants, ["RS256", "ES256", "EdDSA"]) == (
         document["grant_types_supported"],
         document["id_token_signing_alg_values_supported"],
     )
+    app = await world.register_client(token_endpoint_auth_method="client_secret_basic")
+    async with http_to(world) as http:
+        for grant in (*grants, "password"):
+            answer = await http.post("/oauth2/token", data={"grant_type": grant}, auth=(app.id, str(app.secret)))
+            assert (grant == "password") is (answer.json()["error"] == "unsupported_grant_type"), answer.text
 
 
 async def ready_to_come_back(world: World, idp: str, app: App) -> tuple[Person, str]:

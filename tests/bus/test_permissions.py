@@ -56,6 +56,16 @@ READING: Final = {
     "what vault there is": "$JS.API.STREAM.INFO.KV_vault",
     "the sessions' leader": "$JS.API.STREAM.MSG.GET.KV_sessions",
 }
+SEGMENTS: Final = {
+    "the segments": "$JS.API.DIRECT.GET.OBJ_SEGMENTS",
+    "what segments there are": "$JS.API.STREAM.INFO.OBJ_SEGMENTS",
+    "the segments' leader": "$JS.API.STREAM.MSG.GET.OBJ_SEGMENTS",
+    "a chunk of a segment": "$O.SEGMENTS.C.AnId",
+    "a segment's name": "$O.SEGMENTS.M.c2VhbA==",
+    "another object store": "$JS.API.DIRECT.GET.OBJ_OTHERS",
+    "a chunk elsewhere": "$O.OTHERS.C.AnId",
+    "a consumer of segments": "$JS.API.CONSUMER.CREATE.OBJ_SEGMENTS",
+}
 WRITING: Final = {f"{bucket}": f"$KV.{bucket}.a.row" for bucket in ("vault", "sessions", "clients", "grants", "none")}
 COMMANDS: Final = {"a command": "command.default.provision-connector", "another's": "command.other.provision-connector"}
 EXCHANGING: Final = {
@@ -91,6 +101,11 @@ MAY: Final[dict[str, dict[str, set[str]]]] = {
         "provisioner": LOG, "analyst": LOG, GATEWAY: set(), READER: LOG, COMMANDER: set(), EXCHANGER: set(),
         EVERYTHING: LOG,
     },
+    "segments": {
+        "operator": set(SEGMENTS) - {"another object store", "a chunk elsewhere", "a consumer of segments"},
+        "analyst": {"the segments", "what segments there are"}, "auth": set(), "provisioner": set(), GATEWAY: set(),
+        READER: set(), COMMANDER: set(), EXCHANGER: set(), EVERYTHING: set(),
+    },
     "commands": {
         "operator": {"a command"}, "auth": set(), "provisioner": set(), "analyst": set(),
         GATEWAY: set(), READER: set(), COMMANDER: {"a command"}, EXCHANGER: set(), EVERYTHING: {"a command"},
@@ -105,6 +120,7 @@ TRIED: Final = {
     "J02": EVENTS,
     "J03": MANAGING | CONSUMING | SERVER,
     "J05": SECRETS,
+    "segments": SEGMENTS,
     "commands": COMMANDS,
     "exchanges": EXCHANGING,
 }
@@ -112,7 +128,7 @@ NAMES: Final = tuple(MAY["J02"])
 LISTENING: Final = (
     ">", "*", "*.>", "_INBOX.>", "_INBOX_auth.>", "_INBOX_operator.>", "_INBOX_analyst.>", "_R_.>",
     "$KV.>", "$KV.vault.>", "$JS.>", "$JS.EVENT.ADVISORY.>", "$SYS.>", "ledger.>", "ledger.*.>", "command.>",
-    "ledger.other.>", "command.other.*", "exchange.>", "exchange.other.*",
+    "ledger.other.>", "command.other.*", "exchange.>", "exchange.other.*", "$O.>", "$O.SEGMENTS.>",
 )  # fmt: skip
 
 

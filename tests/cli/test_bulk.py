@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scopefold.cli.bulk import SUFFIX, folded
 from scopefold.consent.reconsent import Row, replay, worklist
 from scopefold.ledger.segment_store import Folder
 from scopefold.ledger.segments import Segments, open_segments
+from scopefold.runtime.past import SUFFIX, folded
 from tests.support.bulk import Log, hard_log, hard_logs, ours
 from tests.support.sealed import sealed
 

@@ -16,8 +16,7 @@ from random import Random
 import msgspec
 import pytest
 
-from scopefold.auth.core.worklist import Filters
-from scopefold.auth.store.listing import Chosen, count, page
+from scopefold.auth.store.listing import count, page
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.worklist import Moment
 from scopefold.auth.web.worklist import Worklist as Answer
@@ -25,6 +24,7 @@ from scopefold.cli import main
 from scopefold.cli.answers import Worklist
 from scopefold.cli.nats_server import NatsServer
 from scopefold.cli.segments import Found, Sealed
+from scopefold.consent.chosen import Chosen, Filters
 from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.follow import catch_up

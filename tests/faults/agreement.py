@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from scopefold.cli.bulk import folded
 from scopefold.consent.reconsent import replay, worklist
 from scopefold.ledger.segment_store import Folder
+from scopefold.runtime.past import folded
 from tests.support.bulk import Log, disagreements, hard_log, ours
 from tests.support.sealed import sealed
 

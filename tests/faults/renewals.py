@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from math import ceil
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -48,12 +49,12 @@ class Cell(Struct, frozen=True):
 
 
 def plan(rounds: int) -> tuple[Cell, ...]:
-    """So many rounds, dealt out evenly to every mode and number of replicas; and deaths, a tenth as many."""
+    """So many rounds at least, dealt out evenly to every mode and number of replicas; and deaths, a tenth as many."""
     races = [(mode, count) for mode in MODES for count in REPLICAS]
     deaths = [(place, count) for place in PLACES for count in REPLICAS]
     return (
-        *(Cell(mode, count, max(1, rounds // len(races))) for mode, count in races),
-        *(Cell(place, count, max(1, rounds // 10 // len(deaths))) for place, count in deaths),
+        *(Cell(mode, count, ceil(rounds / len(races))) for mode, count in races),
+        *(Cell(place, count, ceil(rounds / 10 / len(deaths))) for place, count in deaths),
     )
 
 
@@ -192,7 +193,7 @@ def _faults(mode: Mode, chance: random.Random) -> dict[str, Any]:
         case "slow" | "leeway":
             return {"at": "token", "latency_ms": chance.randrange(MOST_LATENCY_MS)}
         case "failing":
-            return {"at": "token", "latency_ms": chance.randrange(200), "server_errors": chance.randrange(3)}
+            return {"at": "token", "latency_ms": chance.randrange(200), "server_errors": chance.randrange(2 * USERS)}
     return {}
 
 

@@ -12,7 +12,7 @@ import pytest
 from scopefold.contracts.events import TokenCleared, TokenStored
 from tests.auth.gateways import asked_again, atlassian, atlassian_seen
 from tests.auth.world import World, auth, new_world, until, until_ready
-from tests.faults.renewals import SHORT_SECONDS, Cell, campaign, near_the_end, users_of
+from tests.faults.renewals import ASKED_OF_EACH, MODES, SHORT_SECONDS, Cell, campaign, near_the_end, users_of
 from tests.support.process import Service
 
 pytestmark = pytest.mark.faults
@@ -20,9 +20,9 @@ SEED = 20261122
 
 
 def test_replicas_that_race_renew_each_token_once(tmp_path: Path) -> None:
-    found = list(campaign(SEED, [Cell("calm", 3, 8), Cell("slow", 3, 8)], tmp_path))
+    found = list(campaign(SEED, [Cell(mode, 3, 4) for mode in MODES], tmp_path))
     assert [] == [one for one in found if not one.holds]
-    assert sum(one.asked for one in found) == 2 * 8 * 9
+    assert sum(one.asked for one in found) == len(MODES) * 4 * 3 * ASKED_OF_EACH
 
 
 @pytest.fixture(scope="module")

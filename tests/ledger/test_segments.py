@@ -251,10 +251,10 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
 async def test_an_object_store_on_the_bus_keeps_segments_too(log: Log) -> None:
     await put(log, 1, 7)
-    store = await OnBus.open(log.js)
+    store = await OnBus.open(log)
     assert [] == await store.seals()
     await seal_log(log, store, tenant="default", most=4)
-    again = await open_segments(await OnBus.open(log.js))
+    again = await open_segments(await OnBus.open(log))
     assert await examined(log) == await told(again)
     with pytest.raises(SegmentFault, match=f"^{SECOND}: there is no such file"):
         await store.get(SECOND)

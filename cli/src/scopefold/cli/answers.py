@@ -5,6 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from scopefold.consent.reconsent import Row
+from scopefold.consent.tallies import Tally
 from scopefold.contracts.commands import ManagedResource
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.contracts.recorded import AsOf, Cause
@@ -90,14 +91,6 @@ class Worklist(Struct, frozen=True):
     unknown: int
     items: tuple[ListedRow, ...]
     next: str | None = None
-
-
-class Tally(Struct, frozen=True):
-    """How many users of an IdP are on the worklist for this."""
-
-    idp: str
-    name: str
-    users: int
 
 
 class Counts(Struct, frozen=True):

@@ -17,6 +17,7 @@ from scopefold.contracts.recorded import PUBLISHERS
 from scopefold.contracts.subjects import event_filter, tenant_filter
 from scopefold.contracts.words import Service
 from scopefold.ledger.log import STREAM
+from scopefold.ledger.segment_store import BUCKET
 
 AUTH: Final = "auth"
 PROVISIONER: Final = "provisioner"
@@ -24,6 +25,9 @@ OURS: Final = (OPERATOR, AUTH, PROVISIONER, ANALYST)
 API: Final = "$JS.API"
 READ_LOG: Final = f"{API}.DIRECT.GET.{STREAM}"
 LOOK_AT_LOG: Final = f"{API}.STREAM.INFO.{STREAM}"
+READ_SEGMENTS: Final = f"{API}.DIRECT.GET.OBJ_{BUCKET}"
+LOOK_AT_SEGMENTS: Final = f"{API}.STREAM.INFO.OBJ_{BUCKET}"
+WRITE_SEGMENTS: Final = f"$O.{BUCKET}.>"
 Extra = Literal["log", "commands", "exchange"]
 """What another service may be given besides reporting: to read the log, to send the provisioner commands, to exchange
 users' tokens."""
@@ -62,7 +66,8 @@ def grants_of(service: Registered, tenant: str) -> Grants:
         case "operator":
             # It declares streams, so it can delete them too: this is what an operator is trusted with.
             declare = (f"{API}.INFO", f"{API}.STREAM.>", "$JS.SNAPSHOT.>")  # the last: backups come and go there
-            return Grants(calls=(*declare, command_filter(tenant)), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
+            calls = (*declare, command_filter(tenant), WRITE_SEGMENTS)
+            return Grants(calls=calls, reads=(READ_LOG, READ_SEGMENTS), hears=(tenant_filter(tenant),))
         case "auth":
             look = (LOOK_AT_LOG, f"{API}.STREAM.MSG.GET.{STREAM}")
             # To erase users. Whoever writes the vault could empty it in any case.
@@ -75,7 +80,8 @@ def grants_of(service: Registered, tenant: str) -> Grants:
                 calls=(LOOK_AT_LOG, *_events(tenant, PROVISIONER)), reads=(READ_LOG,), serves=(command_filter(tenant),)
             )
         case "analyst":
-            return Grants(calls=(LOOK_AT_LOG,), reads=(READ_LOG,), hears=(tenant_filter(tenant),))
+            asks, reads = (LOOK_AT_LOG, LOOK_AT_SEGMENTS), (READ_LOG, READ_SEGMENTS)
+            return Grants(calls=asks, reads=reads, hears=(tenant_filter(tenant),))
         case _:
             return _of_another(service, tenant)
 

@@ -1,21 +1,22 @@
 """`scopefold reconsent`: which users must consent again, to what, since when and because of what?"""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, get_args
 
 import click
 import msgspec
 
 from scopefold.cli.answers import Counts, ListedRow, Worklist
-from scopefold.cli.failure import usage
 from scopefold.cli.reconsent_export import export
 from scopefold.cli.reconsent_links import link
 from scopefold.cli.sealed import segments_option
-from scopefold.cli.sealed_worklist import sealed_worklist
+from scopefold.cli.sealed_worklist import Groups, sealed_counts, sealed_worklist
 from scopefold.cli.table import instant, plain, show_table
 from scopefold.cli.where import Where, as_json, at_option, located
 from scopefold.cli.worklist import PAGE, ask, narrowed
+from scopefold.consent.chosen import Order
 from scopefold.consent.reconsent import Row
+from scopefold.consent.tallies import By
 
 MOST_PAGES = 20_000
 
@@ -34,7 +35,7 @@ from_segments = segments_option("Answer from these sealed segments alone, withou
 
 @reconsent.command("list")
 @narrowed
-@click.option("--sort", type=click.Choice(["idp", "user", "since", "deadline"]), default="idp", show_default=True)
+@click.option("--sort", type=click.Choice(get_args(Order)), default="idp", show_default=True)
 @click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True, help="At most so many users.")
 @click.option("--all", "everyone", is_flag=True, help="All users, however many.")
 @from_segments
@@ -44,7 +45,7 @@ def list_(
     *,
     where: Where,
     asked: dict[str, str],
-    sort: str,
+    sort: Order,
     limit: int,
     everyone: bool,
     place: str | None,
@@ -52,22 +53,13 @@ def list_(
 ) -> None:
     """List the users who must consent again: to what, because of which connector, since when, and what is next."""
     if place is not None:
-        asked = {**asked, **({"sort": sort} if sort != "idp" else {})}
-        found = _from_segments(place, where, asked, limit=None if everyone else limit)
+        found = sealed_worklist(place, where, asked, order=sort, limit=None if everyone else limit)
     else:
         found = _from_service(where, {**asked, "sort": sort}, limit=limit, everyone=everyone)
     if json_wanted:
         click.echo(msgspec.json.encode(found))
     else:
         show(found)
-
-
-def _from_segments(place: str, where: Where, asked: dict[str, str], *, limit: int | None) -> Worklist:
-    """Raises `Failure`."""
-    if more := asked.keys() - {"idp", "at"}:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(more))
-        raise usage(f"{flags} cannot be used with --segments", "Ask the segments with `scopefold log sql` instead")
-    return sealed_worklist(place, where, idp=asked.get("idp"), at=asked.get("at"), limit=limit)
 
 
 def _from_service(where: Where, asked: dict[str, str], *, limit: int, everyone: bool) -> Worklist:
@@ -88,12 +80,15 @@ def _from_service(where: Where, asked: dict[str, str], *, limit: int, everyone: 
 @click.argument("user")
 @click.option("--idp", help="At this identity provider alone.")
 @at_option
+@from_segments
 @as_json
 @located
-def show_user(where: Where, user: str, idp: str | None, at: str | None, json_wanted: bool) -> None:
+def show_user(
+    *, where: Where, user: str, idp: str | None, at: str | None, place: str | None, json_wanted: bool
+) -> None:
     """Show all that is known of why one user must consent again, and what happens next."""
     asked = {name: value for name, value in {"user": user, "idp": idp, "at": at}.items() if value is not None}
-    found = ask(where.auth(), **asked)
+    found = ask(where.auth(), **asked) if place is None else sealed_worklist(place, where, asked)
     if json_wanted:
         click.echo(msgspec.json.encode(found))
         return
@@ -105,27 +100,29 @@ def show_user(where: Where, user: str, idp: str | None, at: str | None, json_wan
 
 @reconsent.command("count")
 @narrowed
-@click.option("--by", type=click.Choice(["idp", "connector", "scope", "why", "group"]), help="Parted by this.")
+@click.option("--by", type=click.Choice([*get_args(By), *get_args(Groups)]), help="Parted by this.")
 @from_segments
 @as_json
 @located
-def count(where: Where, asked: dict[str, str], by: str | None, place: str | None, json_wanted: bool) -> None:
+def count(where: Where, asked: dict[str, str], by: By | Groups | None, place: str | None, json_wanted: bool) -> None:
     """Count the users who must consent again. Parted by what, it can be narrowed by --idp, --connector and --scope."""
-    if by is not None and place is not None:
-        raise usage("--by cannot be used with --segments", "Ask the segments with `scopefold log sql` instead")
     if by is not None:
-        reply = where.auth().call("GET", "/v1/reconsent/counts", params={**asked, "by": by})
+        counts = _counted(where, asked, by) if place is None else sealed_counts(place, where, asked, by)
         if json_wanted:
-            click.echo(reply.body)
+            click.echo(msgspec.json.encode(counts))
             return
-        counted = [[one.idp, one.name or "the IdP itself", str(one.users)] for one in reply.decoded(Counts).items]
+        counted = [[one.idp, one.name or "the IdP itself", str(one.users)] for one in counts.items]
         show_table(["idp", by, "users"], counted, empty="Nobody must consent again.")
         return
-    found = ask(where.auth(), **asked, limit="1") if place is None else _from_segments(place, where, asked, limit=0)
+    found = ask(where.auth(), **asked, limit="1") if place is None else sealed_worklist(place, where, asked, limit=0)
     if json_wanted:
         click.echo(msgspec.json.encode({"as_of": found.as_of, "total": found.total, "unknown": found.unknown}))
     else:
         click.echo(summary(found))
+
+
+def _counted(where: Where, asked: dict[str, str], by: str) -> Counts:
+    return where.auth().call("GET", "/v1/reconsent/counts", params={**asked, "by": by}).decoded(Counts)
 
 
 def summary(found: Worklist) -> str:

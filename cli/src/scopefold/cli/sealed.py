@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -46,23 +45,23 @@ def told_plainly() -> Iterator[None]:
 async def store_at(place: str, where: Where, identity: str) -> AsyncIterator["Store"]:
     """The segments at an address. nats://HOST:PORT/BUCKET is an object store; without BUCKET it is SEGMENTS."""
     with analysis_part():
-        from scopefold.ledger.segment_store import BUCKET, Bucket, Folder, OnBus
-    scheme, _, rest = place.partition("://")
+        from scopefold.ledger import segment_store
+        from scopefold.ledger.segment_store import BUCKET, OnBus
     with told_plainly():
         try:
-            if not rest:
-                yield Folder(Path(place))
-            elif scheme == "nats":
+            if place.startswith("nats://"):
                 bucket = urlsplit(place).path.strip("/") or BUCKET
                 url = f"nats://{urlsplit(place).netloc}"
                 async with connected(replace(where, nats_url=url).bus(identity)) as log:
-                    yield await OnBus.open(log.js, bucket)
-            elif scheme == "s3":
-                with analysis_part():
-                    store = Bucket(place)
-                yield store
+                    yield await OnBus.open(log, bucket)
             else:
-                raise usage("Segments cannot be there", f"{place} is no directory, and neither nats:// nor s3://")
+                try:
+                    with analysis_part():
+                        store = segment_store.place(place)
+                except ValueError:
+                    wrong = f"{place} is no directory, and neither nats:// nor s3://"
+                    raise usage("Segments cannot be there", wrong) from None
+                yield store
         except OSError as error:
             raise unreachable("Cannot reach the segments", f"{place}: {error}") from None
 

@@ -41,8 +41,8 @@ def seal(*, where: Where, place: str, upto: int | None, json_wanted: bool) -> No
     One at a time: two that seal at once make segments that overlap, which every reader refuses.
     """
     with analysis_part():
-        from scopefold.cli.bulk import folded
         from scopefold.ledger.segments import Segments, seal_log
+        from scopefold.runtime.past import folded
     done: list[Seal] = []
 
     def told(one: Seal) -> None:

@@ -92,6 +92,10 @@ class Recorded(Struct, frozen=True):
         return Cause(self.seq, self.at, self.event_id)
 
 
+KINDS: Final = ("undecodable", "headers", "subject", "publisher")
+"""What can be wrong with a message: the word before the colon of a reason."""
+
+
 class Quarantined(Struct, frozen=True):
     """A message that no fold may use, and why. It is kept, counted and shown; it never stops a fold."""
 
@@ -99,6 +103,11 @@ class Quarantined(Struct, frozen=True):
     at: datetime
     subject: str
     reason: str
+
+    @property
+    def kind(self) -> str:
+        """What is wrong: one of `KINDS`, with which every reason begins."""
+        return self.reason.partition(":")[0]
 
 
 class Message(Struct, frozen=True):

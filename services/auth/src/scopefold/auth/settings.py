@@ -1,5 +1,6 @@
 """What an operator sets, and what is refused."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -36,11 +37,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     `webhook_url` is told who must consent again and who does not any more, signed with `webhook_secret`; a message that
     it does not take is sent `webhook_attempts` times, ever more slowly, and then laid aside.
 
+    `segments` is a directory or s3://… with the log's sealed segments, from which earlier moments are folded.
+
+    `metrics_token` opens `/v1/metrics` and nothing else: for whoever collects them.
+
     `kek` holds the key-encryption keys, one a line: the first is the current one, the others only open what is older.
     `kek_command` prints the same; it runs without a shell.
     """
 
     admin_token: Secret
+    metrics_token: Secret = NOT_SET
     kek: Secret = NOT_SET
     kek_command: str = ""
     nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
@@ -66,6 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_url: str = ""
     webhook_secret: Secret = NOT_SET
     webhook_attempts: Annotated[int, Meta(ge=1, le=10)] = 6
+    segments: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
@@ -93,6 +100,8 @@ def check(settings: Settings) -> None:
         raise BadSettings(f"SCOPEFOLD_EGRESS_NETWORKS: must be networks with commas, as 10.0.0.0/8: {error}") from None
     if len(settings.admin_token.reveal()) < MIN_ADMIN_TOKEN:
         raise BadSettings(f"SCOPEFOLD_ADMIN_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
+    if 0 < len(settings.metrics_token.reveal()) < MIN_ADMIN_TOKEN:
+        raise BadSettings(f"SCOPEFOLD_METRICS_TOKEN: must have at least {MIN_ADMIN_TOKEN} characters")
     try:
         read_networks(settings.trusted_proxies)
     except ValueError as error:
@@ -100,8 +109,23 @@ def check(settings: Settings) -> None:
             f"SCOPEFOLD_TRUSTED_PROXIES: networks parted by commas, such as 10.0.0.0/8: {error}"
         ) from None
     _check_webhook(settings)
+    _check_segments(settings.segments)
     if not settings.data_dir.is_dir():
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: {settings.data_dir} is no directory")
+
+
+def _check_segments(place: str) -> None:
+    if not place:
+        return
+    bucket = place.startswith("s3://")
+    missing = [name for name in ("numpy", "pyarrow", *(["obstore"] if bucket else [])) if find_spec(name) is None]
+    if missing:
+        told = ", ".join(missing)
+        raise BadSettings(
+            f"SCOPEFOLD_SEGMENTS: {told} is missing; install it with: pip install 'scopefold-auth[segments]'"
+        )
+    if not bucket and not Path(place).is_dir():
+        raise BadSettings(f"SCOPEFOLD_SEGMENTS: {place} is no directory, and no s3:// address")
 
 
 def _check_webhook(settings: Settings) -> None:

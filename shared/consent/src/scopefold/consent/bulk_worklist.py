@@ -1,18 +1,23 @@
 """What the bulk fold's columns answer: the counts and the pages of the worklist, a row made only when it is shown."""
 
+import heapq
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scopefold.consent.bulk import Bulk
+from scopefold.consent.bulk import APART, Bulk
+from scopefold.consent.chosen import Chosen, Filters, Order, place_of, wanted
 from scopefold.consent.facts import Number, Whole
 from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.reasons import Standing, standing_of
 from scopefold.consent.reconsent import (
     Judgement,
     Requirements,
@@ -32,6 +37,7 @@ Place = tuple[str, str, str]
 """IdP, grant set, user."""
 
 TOGETHER: Final = 1000
+EVERYONE: Final = Filters()
 NO_SET: Final = -1
 """Of whoever holds no grant, or was erased."""
 
@@ -59,7 +65,7 @@ class Part(Struct, frozen=True):
 
     def rows(self, causes: Mapping[int, Cause]) -> tuple[Row, ...]:
         """The rows. `causes` has the cause at each of `sequences`."""
-        return tuple(row_of(_explained(grant, causes), one.judgement) for grant, one in self.held)
+        return tuple(row_of(explained(grant, causes), one.judgement) for grant, one in self.held)
 
 
 class BulkWorklist:
@@ -71,7 +77,7 @@ class BulkWorklist:
     def __init__(self, bulk: Bulk, users: Any) -> None:
         self._bulk = bulk
         self._users = users
-        numbers: dict[tuple[str, str], int] = {}
+        self._numbers = numbers = dict[tuple[str, str], int]()
         grants: list[UserGrant] = []
 
         def number_of(held: UserGrant | None) -> int:
@@ -126,10 +132,70 @@ class BulkWorklist:
                 counted.update({one.scope: users for one in grant.ungiven})
         return {scope: users for scope, users in sorted(counted.items()) if users}
 
-    def page(self, *, idp: str | None = None, after: Place | None = None, limit: int) -> Part:
+    def chosen_sets(self, filters: Filters) -> list[GrantSet]:
+        """The grant sets whose users are on the worklist for what is asked."""
+        return [one for _, one in self._wanted(filters)]
+
+    def standing(self, one: GrantSet) -> list[tuple[Standing, int]]:
+        """How all users of a grant set stand, and how many so."""
+        _, places = self._members(self._numbers[one.idp, one.key])
+        shapes = self._bulk.shape[places]
+        found: Counter[Standing] = Counter()
+        for number, users in zip(*(part.tolist() for part in np.unique(shapes, return_counts=True)), strict=True):
+            if (shape := self._bulk.shapes[number]) is not None:
+                found[standing_of(shape)] += users
+        for place in places[shapes == APART].tolist():
+            found[standing_of(self._bulk.apart[place])] += 1
+        return sorted(found.items())
+
+    def count_of(self, chosen: Chosen) -> int:
+        """How many rows a choice has. Where it asks for users or ages, these are looked at one by one."""
+        if chosen.users is None and not chosen.aged:
+            return sum(one.users for one in self.chosen_sets(chosen.filters))
+        return sum(1 for _ in self._chosen(chosen))
+
+    def listed(self, chosen: Chosen, order: Order, limit: int | None = None) -> Iterator[Part]:
+        """The first rows of a choice in an order, or all of them.
+
+        In any order but the pages' own, and where users or ages are asked for, all users of the grant sets are looked
+        at, and as many are held at a time as are listed.
+        """
+        if order == "idp" and chosen.users is None and not chosen.aged:
+            if limit is None:
+                yield from self.parts(chosen.filters)
+            else:
+                yield self.page(filters=chosen.filters, limit=limit)
+            return
+        placed = ((place_of(order, one.key, row), held, one) for row, held, one in self._chosen(chosen))
+        first = itemgetter(0)
+        found = sorted(placed, key=first) if limit is None else heapq.nsmallest(limit, placed, key=first)
+        yield Part(tuple((held, one) for _, held, one in found), None)
+
+    def _chosen(self, chosen: Chosen) -> Iterator[tuple[Row, UserGrant, GrantSet]]:
+        """The rows of a choice, of whose causes the sequence alone is right; and what they are made of."""
+        held = (
+            (pair for part in self.parts(chosen.filters) for pair in part.held)
+            if chosen.users is None
+            else self._of_users(chosen.users, chosen.filters)
+        )
+        for grant, one in held:
+            if chosen.has(row := row_of(grant, one.judgement)):
+                yield row, grant, one
+
+    def _of_users(self, users: tuple[str, ...], filters: Filters) -> Iterator[tuple[UserGrant, GrantSet]]:
+        sets = dict(self._wanted(filters))
+        for number in np.flatnonzero(pc.is_in(self._users, value_set=pa.array(users, pa.string()))).tolist():
+            for known in self._bulk.places.values():
+                place = int(known[number]) if number < len(known) else -1
+                if place >= 0 and (one := sets.get(int(self._set[place]))) is not None:
+                    grant = self._bulk.grant(place, name := self._users[number].as_py())
+                    assert grant is not None
+                    yield replace(grant, user=name), one
+
+    def page(self, *, filters: Filters = EVERYONE, after: Place | None = None, limit: int) -> Part:
         """Rows, ordered by IdP, grant set and user, after the place that `after` names."""
         found: list[tuple[UserGrant, GrantSet]] = []
-        for number, one in self._missing(idp):
+        for number, one in self._wanted(filters):
             place = (one.idp, one.key)
             if after is not None and place < after[:2]:
                 continue
@@ -141,29 +207,31 @@ class BulkWorklist:
                 return Part(tuple(found[:limit]), (of.idp, of.key, last.user))
         return Part(tuple(found), None)
 
-    def parts(self, idp: str | None = None) -> Iterator[Part]:
+    def parts(self, filters: Filters = EVERYONE) -> Iterator[Part]:
         """The whole worklist, in the order of its pages."""
-        for number, one in self._missing(idp):
+        for number, one in self._wanted(filters):
             names, places = self._members(number)
             for start in range(0, len(places), TOGETHER):
                 yield Part(tuple(self._held(one, names, places, slice(start, start + TOGETHER))), None)
 
     def state(self, causes: Mapping[int, Cause]) -> State:
         """All of it as the fold one by one has it: an object for every user."""
-        grants = {}
-        for number, one in self._sets.items():
-            names, places = self._members(number)
-            for held, _ in self._held(one, names, places, slice(None)):
-                grants[held.idp, held.user] = _explained(held, causes)
-        for place in np.flatnonzero(self._set == NO_SET).tolist():
-            if (gone := self._bulk.grant(place, "")) is not None:
-                user = self._users[int(self._bulk.user[place])].as_py()
-                grants[gone.idp, user] = _explained(replace(gone, user=user), causes)
+        grants = {(held.idp, held.user): explained(held, causes) for held in self.grants()}
         return State(self._bulk.scopes, grants)
 
-    def _missing(self, idp: str | None) -> Iterator[tuple[int, GrantSet]]:
+    def grants(self) -> Iterator[UserGrant]:
+        """What everybody holds, and who was erased. Causes are known by their sequence alone."""
         for number, one in self._sets.items():
-            if one.judgement.status == "missing" and idp in (None, one.idp):
+            names, places = self._members(number)
+            for start in range(0, len(places), TOGETHER):
+                yield from (held for held, _ in self._held(one, names, places, slice(start, start + TOGETHER)))
+        for place in np.flatnonzero(self._set == NO_SET).tolist():
+            if (gone := self._bulk.grant(place, "")) is not None:
+                yield replace(gone, user=self._users[int(self._bulk.user[place])].as_py())
+
+    def _wanted(self, filters: Filters) -> Iterator[tuple[int, GrantSet]]:
+        for number, one in self._sets.items():
+            if wanted(self._bulk.scopes.idps.get(one.idp) or Idp(one.idp), one.judgement, filters):
                 yield number, one
 
     def _members(self, number: int) -> tuple[Any, Whole]:
@@ -185,7 +253,8 @@ class BulkWorklist:
         return found
 
 
-def _explained(grant: UserGrant, known: Mapping[int, Cause]) -> UserGrant:
+def explained(grant: UserGrant, known: Mapping[int, Cause]) -> UserGrant:
+    """A grant with its causes, of which the bulk fold has the sequence alone. `known` has them by that."""
     return with_causes(grant, lambda cause: known[cause.seq])
 
 

@@ -23,12 +23,18 @@ class LogGap(RuntimeError):
 
 
 async def read(
-    log: Log, *, after: int = 0, until: int | None = None, subject: str | None = None, batch: int = BATCH
+    log: Log,
+    *,
+    after: int = 0,
+    until: int | None = None,
+    subject: str | None = None,
+    batch: int = BATCH,
+    stream: str = STREAM,
 ) -> AsyncIterator[list[Message]]:
     """The messages after a sequence, in order, in batches, to the end that the log has when it is reached.
 
-    `until` is the last sequence wanted; `subject` a filter with wildcards. Raises `LogUnavailable` where the bus
-    does not answer, `LogGap` where a sequence is missing (never with a filter).
+    `until` is the last sequence wanted; `subject` a filter with wildcards; `stream` another stream, to be read alike.
+    Raises `LogUnavailable` where the bus does not answer, `LogGap` where a sequence is missing (never with a filter).
     """
     pages: asyncio.Queue[tuple[list[Message], str, int]] = asyncio.Queue(maxsize=2)
     page: list[Message] = []
@@ -44,7 +50,7 @@ async def read(
     async def ask(after: int) -> None:
         wanted = batch if until is None else min(batch, until - after)
         request = {"seq": after + 1, "batch": wanted} | ({"next_by_subj": subject} if subject else {})
-        await log.nc.publish(f"$JS.API.DIRECT.GET.{STREAM}", json.dumps(request).encode(), reply=inbox)
+        await log.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
 
     if until is not None and after >= until:
         return

@@ -3,19 +3,37 @@
 A file appears there whole or not at all, and is never changed: that is all that a chain of segments asks of a store.
 """
 
+import base64
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+import nats.errors
 import nats.js.errors
-from nats.js import JetStreamContext
+from msgspec import Struct
 from nats.js.api import ObjectStoreConfig
 from nats.js.object_store import ObjectStore
 
+from scopefold.contracts.recorded import Message
+from scopefold.ledger.log import Log
+from scopefold.ledger.read import read
 from scopefold.ledger.segment import SegmentFault, is_seal
 
 BUCKET: Final = "SEGMENTS"
 """The object store's name on the bus."""
+CHUNKS_AT_ONCE: Final = 64
+"""A chunk is 128 KiB."""
+
+
+class _Object(Struct, frozen=True):
+    """What an object store says of an object (ADR-20 of NATS): chunks of it lie below its `nuid`."""
+
+    name: str
+    nuid: str = ""
+    size: int = 0
+    deleted: bool = False
 
 
 class Store(Protocol):
@@ -70,37 +88,65 @@ class Folder:
 
 
 class OnBus:
-    """An object store of JetStream: what a bucket there holds under a name was put whole."""
+    """An object store of JetStream: what a bucket there holds under a name was put whole.
 
-    def __init__(self, objects: ObjectStore) -> None:
+    It is read as the log is, by batched direct get. The client library reads objects by consumers, which send what they
+    have into the account of the streams, where an analyst is not (ADR 0046).
+    """
+
+    def __init__(self, log: Log, bucket: str, objects: ObjectStore | None) -> None:
+        self._log = log
+        self._bucket = bucket
         self._objects = objects
 
     @classmethod
-    async def open(cls, js: JetStreamContext, bucket: str = BUCKET) -> "OnBus":
-        """The store of this name; it is made where there is none yet."""
+    async def open(cls, log: Log, bucket: str = BUCKET) -> "OnBus":
+        """The store of this name. It is made when the first file comes. Raises `OSError`."""
         try:
-            return cls(await js.object_store(bucket))
+            return cls(log, bucket, await log.js.object_store(bucket))
         except nats.js.errors.NotFoundError:
-            return cls(await js.create_object_store(bucket, config=ObjectStoreConfig(description="Sealed segments.")))
+            return cls(log, bucket, None)
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            raise OSError(
+                f"{bucket} does not answer ({error}): does it exist, and may this credential use it?"
+            ) from None
 
     async def seals(self) -> list[str]:
         """See `Store`."""
-        try:
-            found = await self._objects.list()
-        except nats.js.errors.NotFoundError:  # so it answers where there is nothing yet
-            return []
-        return sorted(one.name for one in found if is_seal(one.name))
+        found = [info.name for info in await self._told(">") if not info.deleted]
+        return sorted(name for name in found if is_seal(name))
 
     async def get(self, name: str) -> bytes:
         """See `Store`."""
-        try:
-            return (await self._objects.get(name)).data or b""
-        except nats.js.errors.NotFoundError:
-            raise SegmentFault(f"{name}: there is no such file, though a seal names it") from None
+        for info in await self._told(base64.urlsafe_b64encode(name.encode()).decode()):
+            if not info.deleted:
+                parts = [one.payload async for page in self._read(f"C.{info.nuid}") for one in page]
+                if len(content := b"".join(parts)) != info.size:
+                    raise SegmentFault(f"{name}: {len(content)} of its {info.size} bytes are there")
+                return content
+        raise SegmentFault(f"{name}: there is no such file, though a seal names it")
 
     async def put(self, name: str, content: bytes) -> None:
         """See `Store`."""
-        await self._objects.put(name, content)
+        if self._objects is None:
+            made = ObjectStoreConfig(description="Sealed segments.")
+            self._objects = await self._log.js.create_object_store(self._bucket, config=made)
+        try:
+            await self._objects.put(name, content)
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            raise OSError(f"{name} was not taken ({error}): may this credential write there?") from None
+
+    async def _told(self, name: str) -> list[_Object]:
+        """What the store says of the objects whose encoded names match."""
+        return [
+            msgspec.json.decode(one.payload, type=_Object) async for page in self._read(f"M.{name}") for one in page
+        ]
+
+    async def _read(self, rest: str) -> AsyncIterator[list[Message]]:
+        if self._objects is not None:
+            subject, stream = f"$O.{self._bucket}.{rest}", f"OBJ_{self._bucket}"
+            async for page in read(self._log, subject=subject, stream=stream, batch=CHUNKS_AT_ONCE):
+                yield page
 
 
 class Bucket:
@@ -147,3 +193,13 @@ class Bucket:
             await obstore.put_async(self._store, name, content)
         except BaseError as error:
             raise OSError(str(error)) from None
+
+
+def place(address: str) -> Folder | Bucket:
+    """The segments in a directory or behind s3://…. Raises `OSError`; `ValueError` where the address is neither."""
+    scheme, separator, _ = address.partition("://")
+    if not separator:
+        return Folder(Path(address))
+    if scheme != "s3":
+        raise ValueError(f"{address} is no directory, and not s3://")
+    return Bucket(address)

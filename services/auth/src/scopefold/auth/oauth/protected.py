@@ -68,7 +68,7 @@ def check_access(
     claims = _claims(loaded, token, scheme)
     held = check_key(loaded, claims, scheme, token=token, method=method, proof=proof)
     _check_scopes(claims, scheme, needs)
-    _check_login(loaded, claims, scheme, needs)
+    check_login(claims, scheme, needs, int(loaded.now.timestamp()))
     return Access(claims, scheme, held)
 
 
@@ -129,14 +129,17 @@ def _check_scopes(claims: AccessClaims, scheme: str, needs: Needs) -> None:
         )
 
 
-def _check_login(loaded: Loaded, claims: AccessClaims, scheme: str, needs: Needs) -> None:
-    """RFC 9470, section 3: what the client is to ask for at the authorization endpoint."""
+def check_login(claims: AccessClaims, scheme: str, needs: Needs, now: int) -> None:
+    """Was the user's login lately enough, and strong enough? `now` is in seconds since 1970.
+
+    Raises `AccessRefused`, which says what the client is to ask for when it authorizes again (RFC 9470, section 3).
+    """
     told: dict[str, str] = {}
     if needs.acr_values and claims.acr not in needs.acr_values:
         told["acr_values"] = " ".join(needs.acr_values)
     if needs.max_age_seconds is not None:
         at = claims.auth_time
-        if at is None or int(loaded.now.timestamp()) - at > needs.max_age_seconds:
+        if at is None or now - at > needs.max_age_seconds:
             told["max_age"] = str(needs.max_age_seconds)
     if told:
         description = "Another login is needed: a more recent or a stronger one."

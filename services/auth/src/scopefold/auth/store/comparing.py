@@ -21,7 +21,8 @@ _MOVED: Final = """
 SELECT g.idp, g.user, was.grant_set, was.held, g.grant_set, g.held
 FROM grants g LEFT JOIN earlier.grants was ON was.idp = g.idp AND was.user = g.user
 WHERE (:idp IS NULL OR g.idp = :idp) AND NOT (
-    was.held IS g.held AND was.grant_set IS g.grant_set AND g.grant_set IN (SELECT value FROM json_each(:steady))
+    was.held IS g.held
+    AND (was.grant_set, g.grant_set) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:steady))
 )
 ORDER BY g.idp, g.user"""
 
@@ -35,14 +36,17 @@ async def compared(
     idp: str | None,
     limit: int,
 ) -> Diff:
-    """What changed between two projections, of which the second began as a copy of the first or went the same way.
+    """What changed between two projections of one log. Their grant sets may be numbered otherwise.
 
     `between` and the rest are as `Comparison` has them. Nothing is folded into either meanwhile.
     """
     (earlier, before), (later, after) = first, second
     was, now = ({one.id: one for one in projection.grant_sets()} for projection in (before, after))
     comparison = Comparison(before.scopes, after.scopes, between, idp=idp, limit=limit)
-    steady = [NOBODYS, *(number for number, one in now.items() if _same(was.get(number), one))]
+    keys = {(one.idp, one.key): one for one in was.values()}
+    pairs = [(keys.get((one.idp, one.key)), one) for one in now.values()]
+    same = [(old.id, new.id) for old, new in pairs if old is not None and old.judgement == new.judgement]
+    steady = [(NOBODYS, NOBODYS), *same]
     asked = {"idp": idp, "steady": msgspec.json.encode(steady).decode()}
     async with reading(later) as database:
         await database.execute("ATTACH ? AS earlier", (str(earlier),))
@@ -53,10 +57,6 @@ async def compared(
                     comparison.take(one, _grant(now, name, user, new_set, new))
     found = comparison.found(before.count("missing", idp))
     return Diff(first=places[0], second=places[1], **asdict(found))
-
-
-def _same(was: GrantSet | None, now: GrantSet) -> bool:
-    return was is not None and (was.key, was.judgement) == (now.key, now.judgement)
 
 
 def _grant(sets: dict[int, GrantSet], idp: str, user: str, number: int, held: bytes) -> UserGrant:

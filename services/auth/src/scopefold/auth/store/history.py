@@ -2,6 +2,7 @@
 
 What a moment's projection needs is on disk, like the live one's, so the past costs time but no memory. The last two are
 kept, for who turns pages, and for who compares: a later moment begins as a copy of the nearest one that is kept.
+Where there are segments, a moment is folded from them as far as they go, and only what follows is read from the log.
 """
 
 import asyncio
@@ -18,14 +19,18 @@ from scopefold.auth.store.comparing import compared
 from scopefold.auth.store.database import copied
 from scopefold.auth.store.named import place_named
 from scopefold.auth.store.projection import Projection
+from scopefold.auth.store.sealed_moment import SegmentsUnusable, write_moment
 from scopefold.consent.difference import Diff
 from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.events import events_of_idps
 from scopefold.ledger.follow import catch_up
-from scopefold.ledger.log import Log, status
+from scopefold.ledger.log import Log, Status, status
 from scopefold.ledger.moments import Moment, resolve, stands_at, time_of
+from scopefold.runtime.logs import logger
 
+logs = logger(__name__)
 MOST_KEPT: Final = 2
+FILE: Final = "moment.db"
 
 
 class BackwardsError(ValueError):
@@ -42,7 +47,7 @@ class _Kept(Struct, frozen=True):
 
     @property
     def path(self) -> Path:
-        return Path(self.folder.name) / "moment.db"
+        return Path(self.folder.name) / FILE
 
     async def close(self) -> None:
         await self.projection.close()
@@ -52,10 +57,11 @@ class _Kept(Struct, frozen=True):
 class History:
     """Rebuilds earlier moments, for one question at a time. `live`: the file of the projection that follows the log."""
 
-    def __init__(self, tenant: str, directory: Path, live: Path | None = None) -> None:
+    def __init__(self, tenant: str, directory: Path, segments: str = "", live: Path | None = None) -> None:
         self._tenant = tenant
         self._live = live
         self._directory = directory
+        self._segments = segments
         self._turn = asyncio.Lock()
         self._kept: list[_Kept] = []
         """The one that was asked for last stands last."""
@@ -74,7 +80,7 @@ class History:
         now = await status(log)
         seq = await self.place(log, moment)
         async with self._turn:
-            kept = await self._standing(log, now.created, seq)
+            kept = await self._standing(log, now, seq)
             yield kept.projection, await _time_of(log, seq)
 
     async def difference(self, log: Log, first: Moment, second: Moment | None, *, idp: str | None, limit: int) -> Diff:
@@ -89,8 +95,8 @@ class History:
             raise BackwardsError(f"It is event {end}, and the first {begin}.")
         between = await events_of_idps(log, self._tenant, after=begin, until=end)
         async with self._turn:
-            before = await self._standing(log, now.created, begin)
-            after = await self._standing(log, now.created, end)
+            before = await self._standing(log, now, begin)
+            after = await self._standing(log, now, end)
             sides = ((before.path, before.projection), (after.path, after.projection))
             return await compared(
                 *sides,
@@ -100,11 +106,11 @@ class History:
                 limit=limit,
             )
 
-    async def _standing(self, log: Log, created: datetime, seq: int) -> _Kept:
+    async def _standing(self, log: Log, now: Status, seq: int) -> _Kept:
         """What is kept of a sequence, or is now."""
-        found = next((one for one in self._kept if (one.created, one.seq) == (created, seq)), None)
+        found = next((one for one in self._kept if (one.created, one.seq) == (now.created, seq)), None)
         if found is None:
-            found = await self._rebuilt(log, created, seq)
+            found = await self._rebuilt(log, now, seq)
             while len(self._kept) >= MOST_KEPT:
                 await self._kept.pop(0).close()
         else:
@@ -112,24 +118,35 @@ class History:
         self._kept.append(found)
         return found
 
-    async def _rebuilt(self, log: Log, created: datetime, seq: int) -> _Kept:
+    async def _rebuilt(self, log: Log, now: Status, seq: int) -> _Kept:
         folder = tempfile.TemporaryDirectory(prefix="moment-", dir=self._directory)
-        made = _Kept(created, seq, Projection(self._tenant), folder)
-        earlier = [one for one in self._kept if one.created == created and one.seq < seq]
         try:
-            if earlier:
-                await copied(max(earlier, key=lambda one: one.seq).path, made.path)
-            await made.projection.open(made.path)
-        except BaseException:
+            projection = await self._folded(log, now, seq, Path(folder.name) / FILE)
+        except BaseException:  # what came half-way is no moment: nobody may find it kept
             folder.cleanup()
             raise
+        return _Kept(now.created, seq, projection, folder)
+
+    async def _folded(self, log: Log, now: Status, seq: int, path: Path) -> Projection:
+        if self._segments and seq:
+            try:
+                await write_moment(
+                    path, self._segments, self._tenant, created=now.created, last_seq=now.last_seq, until=seq
+                )
+            except SegmentsUnusable as error:
+                logs.warning("segments not used, folding the log from its beginning", reason=str(error))
+        earlier = [one for one in self._kept if one.created == now.created and one.seq < seq]
+        if earlier and not self._segments:
+            await copied(max(earlier, key=lambda one: one.seq).path, path)
+        projection = Projection(self._tenant)
+        await projection.open(path)
         try:
             if seq:
-                await catch_up(log, made.projection.checkpoint, made.projection.apply, until=seq)
-        except BaseException:  # what came half-way is no moment: nobody may find it kept
-            await made.close()
+                await catch_up(log, projection.checkpoint, projection.apply, until=seq)
+        except BaseException:
+            await projection.close()
             raise
-        return made
+        return projection
 
     async def forget(self) -> None:
         """Remove what is kept."""

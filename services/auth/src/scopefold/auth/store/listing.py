@@ -11,9 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from scopefold.auth.core.worklist import Filters, Order, Place, place_of, wanted
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.rows import GrantSet
+from scopefold.consent.chosen import Chosen, Filters, Order, Place, place_of, wanted
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Row, grant_key, row_of
 
@@ -25,30 +25,6 @@ START: Final[Place] = (-1, -1, "", "", "")
 
 class TooMany(RuntimeError):
     """More users would have to be looked at one by one than this service does at a time."""
-
-
-class Chosen(Struct, frozen=True, kw_only=True):
-    """Which rows: the filters, with what they come to.
-
-    `after` and `before` are sequences: missing since a later event than the one, and not since a later than the other.
-    `users` are the only ones who are wanted, if named.
-    """
-
-    filters: Filters = Filters()
-    after: int | None = None
-    before: int | None = None
-    users: tuple[str, ...] | None = None
-
-    def has(self, row: Row) -> bool:
-        """Is a row old and young enough?"""
-        return (self.after is None or row.since.seq > self.after) and (
-            self.before is None or row.since.seq <= self.before
-        )
-
-    @property
-    def aged(self) -> bool:
-        """Does it matter since when a row is there?"""
-        return self.after is not None or self.before is not None
 
 
 class Page(Struct, frozen=True):

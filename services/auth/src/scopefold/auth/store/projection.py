@@ -42,6 +42,8 @@ from scopefold.scopes.coverage import Grant, carries
 
 KEPT: Final = 100_000
 """Users' grants that were asked for lately: every call for a user asks."""
+Idle = tuple[float, str, str]
+"""When a token dies unused, in seconds since 1970; its IdP; its user."""
 log = logger(__name__)
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -63,7 +65,8 @@ class Projection:
         self.tenant = tenant
         self.scopes: idp_scopes.State = idp_scopes.EMPTY
         self.checkpoint: Checkpoint | None = None
-        self.quarantined = 0
+        self.quarantined: Counter[str] = Counter()
+        """How many messages no fold may use, by what is wrong with them."""
         self._sets: dict[tuple[str, str], GrantSet] = {}
         self._sets_by_id: dict[int, GrantSet] = {}
         self._next_set_id = 1
@@ -110,7 +113,12 @@ class Projection:
             self._sets_by_id[number].standings[standing] = users
         (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
         await self.moves.load(self._db)
-        (self.quarantined,) = await self._one("SELECT count(*) FROM quarantine")
+        kinds = await self._db.execute_fetchall(
+            "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM quarantine GROUP BY 1"
+        )
+        self.quarantined = Counter()
+        for kind, count in kinds:
+            self.quarantined[kind] = count
 
     async def close(self) -> None:
         """Close the file. What was applied is in it."""
@@ -153,7 +161,7 @@ class Projection:
             "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?)",
             [(one.seq, one.at.isoformat(), one.subject, one.reason) for one in aside],
         )
-        self.quarantined += len(aside)
+        self.quarantined.update(one.kind for one in aside)
         await self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (_json.encode(reached),))
 
     async def _fold(self, ours: Sequence[Recorded]) -> None:
@@ -354,13 +362,15 @@ class Projection:
             self._kept.keep(key, (held,))
         return held
 
-    async def lying_idle(self, before: float, limit: int) -> list[tuple[str, str]]:
-        """(IdP, user) of tokens that die unused before this time, in seconds since 1970; the nearest first."""
+    async def lying_idle(self, before: float, limit: int, after: Idle = (0.0, "", "")) -> list[Idle]:
+        """Tokens that die unused before this time, in seconds since 1970: those behind `after`, the nearest first."""
         async with self._turn:
             rows = await self._db.execute_fetchall(
-                "SELECT idp, user FROM grants WHERE idle_end < ? ORDER BY idle_end LIMIT ?", (before, limit)
+                "SELECT idle_end, idp, user FROM grants WHERE idle_end < ? AND (idle_end, idp, user) > (?, ?, ?)"
+                " ORDER BY idle_end, idp, user LIMIT ?",
+                (before, *after, limit),
             )
-        return [(idp, user) for idp, user in rows]
+        return [(end, idp, user) for end, idp, user in rows]
 
     async def quarantine(self, limit: int = 1000) -> list[Quarantined]:
         """The messages that no fold may use, oldest first."""

@@ -8,7 +8,7 @@ import aiosqlite
 import msgspec
 from msgspec import Struct, field
 
-from scopefold.auth.core.worklist import NEVER
+from scopefold.consent.chosen import NEVER
 from scopefold.consent.deadlines import Deadlines, dies
 from scopefold.consent.reasons import Standing
 from scopefold.consent.reconsent import Cleared, Judgement, Report, UserGrant

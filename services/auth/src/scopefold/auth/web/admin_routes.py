@@ -14,6 +14,7 @@ from scopefold.auth.web import (
     doctor,
     erasing,
     log_reads,
+    metrics,
     previews,
     pruning,
     reconsent_link,
@@ -47,7 +48,22 @@ def admin_endpoints(service: Service) -> list[Endpoint]:
         *vault_keys.endpoints(guard),
         *_log(guard),
         *log_reads.endpoints(guard),
+        _metrics(service),
     ]
+
+
+def _metrics(service: Service) -> Endpoint:
+    """For operators, and for a collector that has a credential for this alone."""
+    settings = service.settings
+    known = [one for one in (settings.admin_token, settings.metrics_token) if one.reveal()]
+    return Endpoint(
+        method="GET",
+        path="/v1/metrics",
+        summary="What this replica counts, as text in the Prometheus exposition format",
+        handler=require_bearer(*known)(metrics.metrics),
+        answers={200: None},
+        problems=(401,),
+    )
 
 
 def _idps(guard: Guard) -> list[Endpoint]:

@@ -18,15 +18,16 @@ from starlette.responses import Response
 from scopefold.auth.core.handout import BadWish
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.exchange import EXCHANGE, may_present
-from scopefold.auth.oauth.protected import AccessRefused, check_key, is_bound, presented
+from scopefold.auth.oauth.protected import AccessRefused, Needs, check_key, check_login, is_bound, presented
 from scopefold.auth.store.records import Client
-from scopefold.auth.web.dpop import proof_in
+from scopefold.auth.web.dpop import nonce_headers, proof_in
 from scopefold.auth.web.exchange import refusal, site_of
 from scopefold.auth.web.handout import Call, Handed, Insufficient, NotHanded, hand_out
-from scopefold.auth.web.protected import spend_proof
+from scopefold.auth.web.protected import resource_metadata_address, spend_proof
 from scopefold.auth.web.rate import TooManyError
 from scopefold.auth.web.renewal import NotRenewed
-from scopefold.auth.web.service import Service, service_of
+from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.step_up import step_up_address
 from scopefold.auth.web.token_status import told_of_late
 from scopefold.runtime.web import ProblemError, problem_response, query
 
@@ -49,6 +50,17 @@ class ForwardAuthQuery(Struct, frozen=True, kw_only=True):
         Literal["challenge", "bad-gateway"],
         Meta(description="challenge: 403 with a challenge (RFC 6750, RFC 9470). bad-gateway: 502, for users to read."),
     ] = "challenge"
+    max_age: (
+        Annotated[int, Meta(ge=0, description="Seconds: the user's login must not be older (RFC 9470).")] | None
+    ) = None
+    acr_values: Annotated[
+        str, Meta(max_length=500, description="The user's login must be of one of these (RFC 9470), parted by spaces.")
+    ] = ""
+
+    @property
+    def needs(self) -> Needs:
+        """What is asked of the user's login."""
+        return Needs(acr_values=tuple(self.acr_values.split()), max_age_seconds=self.max_age)
 
 
 async def forward_auth(request: Request) -> Response:
@@ -60,12 +72,11 @@ async def forward_auth(request: Request) -> Response:
     if asked.resource not in gateway.exchange_resources:
         detail = "Register the client with this resource type among its exchange_resources."
         raise ProblemError(403, "not-for-this-gateway", "This gateway may not ask for that resource type", detail)
-    call = Call(
-        await _subject(service, request, gateway, asked.resource),
-        asked.resource,
-        tuple(asked.scope.split()),
-        asked.site,
-    )
+    try:
+        subject = await _subject(service, request, gateway, asked)
+    except AccessRefused as refused:
+        return _without_session(service, asked.resource, refused)
+    call = Call(subject, asked.resource, tuple(asked.scope.split()), asked.site)
     try:
         handed = await hand_out(service, call)
     except NotHanded as refused:
@@ -83,9 +94,11 @@ def _asked(request: Request) -> ForwardAuthQuery:
     """What the gateway wants: of the query, or of its own headers where the path and the query are the user's."""
     if "path" not in request.path_params:
         return query(request, ForwardAuthQuery)
-    told = {name: request.headers.get(f"x-gateway-{name}") for name in ForwardAuthQuery.__struct_fields__}
+    names = ForwardAuthQuery.__struct_fields__
+    told = {name: request.headers.get(f"x-gateway-{name.replace('_', '-')}") for name in names}
+    told = {name: value for name, value in told.items() if value is not None}
     try:
-        return msgspec.convert({name: value for name, value in told.items() if value is not None}, ForwardAuthQuery)
+        return msgspec.convert(told, ForwardAuthQuery, strict=False)
     except msgspec.ValidationError as error:
         raise ProblemError(400, "invalid-headers", "The gateway's headers cannot be read", str(error)) from None
 
@@ -114,6 +127,28 @@ def _refused(service: Service, call: Call, refused: NotHanded, form: str) -> Res
     )
 
 
+def _without_session(service: Service, resource: str, refused: AccessRefused) -> Response:
+    """Nobody's token came, or none that is good. Where the user must log in follows from the resource all the same.
+
+    Where the login is too old or too weak, only the app can ask for another: no link of ours makes its token newer.
+    """
+    told = {"resource": resource}
+    if (idp := service.scopes.routes.get(resource)) is not None:
+        told["idp"] = idp
+        if not refused.told.keys() & {"max_age", "acr_values"}:
+            told["step_up_uri"] = step_up_address(service, resource)
+    refused.told |= told
+    headers = {"www-authenticate": refused.challenge(resource_metadata_address(service)), **NO_STORE}
+    if refused.scheme != "Bearer":
+        headers |= nonce_headers(service.loaded(None))
+    why = refused.told.get("error", "invalid_token")
+    title = "The user must log in"
+    members = {name: value for name, value in refused.told.items() if not name.startswith("error")}
+    return problem_response(
+        ProblemError(refused.status, why.replace("_", "-"), title, str(refused), headers=headers, **members)
+    )
+
+
 async def _gateway(service: Service, request: Request) -> Client:
     """The client that asks, by its id and secret. Raises `ProblemError`."""
     scheme, _, content = request.headers.get(GATEWAY, "").partition(" ")
@@ -139,12 +174,12 @@ def _proves(service: Service, client: Client, secret: str) -> bool:
     return RegisteredClient(client, service.bus.vault.client_secret_key).check_client_secret(secret)
 
 
-async def _subject(service: Service, request: Request, gateway: Client, resource: str) -> str:
-    """The user whose access token the request carries. Raises `AccessRefused`."""
+async def _subject(service: Service, request: Request, gateway: Client, asked: ForwardAuthQuery) -> str:
+    """The user whose access token the request carries, and whose login will do. Raises `AccessRefused`."""
     scheme, token = presented(request.headers.get("authorization"))
-    told = await told_of_late(service, token, resource)
+    told = await told_of_late(service, token, asked.resource)
     claims = told.claims if told is not None and told.live else None
-    if claims is None or claims.grant_id is None or not may_present(service.issuer, gateway, claims, resource):
+    if claims is None or claims.grant_id is None or not may_present(service.issuer, gateway, claims, asked.resource):
         description = "The token is none of ours, is not for this gateway, is no user's, or has ended."
         raise AccessRefused(401, scheme, error="invalid_token", error_description=description)
     if is_bound(claims, scheme):
@@ -152,6 +187,7 @@ async def _subject(service: Service, request: Request, gateway: Client, resource
         loaded.url, method = _forwarded(request)
         held = check_key(loaded, claims, scheme, token=token, method=method, proof=proof_in(request))
         await spend_proof(service, held)
+    check_login(claims, scheme, asked.needs, int(now().timestamp()))
     return claims.sub
 
 

@@ -4,49 +4,80 @@ Without it, a user who is away for longer than the limit (90 days at Atlassian) 
 """
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 from typing import Final
 
-from scopefold.auth.web.renewal import NotRenewed, fresh
+from scopefold.auth.store.projection import Idle
+from scopefold.auth.web.renewal import NotRenewed, WantsUser, fresh
 from scopefold.auth.web.service import Service, now
+from scopefold.consent.idp_scopes import Idp
 from scopefold.ledger.append import LogFull
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.logs import logger
 
 PASS_SECONDS: Final = 3600.0
+LOOK_AGAIN_SECONDS: Final = 2.0
 AT_ONCE: Final = 500
-"""Tokens of one pass, the nearest to their end first; what is left is the next pass's."""
+MOST_PAGES: Final = 10
+"""A pass looks at so many times `AT_ONCE` tokens, the nearest to their end first; the next pass goes on behind them."""
+MOST_FAILURES: Final = 3
+"""An IdP that fails so often in one pass is left alone until the next: others' tokens must not wait for it."""
+BEGINNING: Final[Idle] = (0.0, "", "")
 log = logger(__name__)
 
 
 async def keep_alive(service: Service) -> None:
     """Pass after pass, for ever; at once where the operator does not want it."""
-    days = service.settings.keep_alive_days
+    after, days = BEGINNING, service.settings.keep_alive_days
     while days:
-        if service.waiting_for is None and service.broken is None:
-            await one_pass(service, timedelta(days=days))
+        try:
+            service.check_ready()
+        except LogUnavailable:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            continue
+        try:
+            after = await one_pass(service, timedelta(days=days), after)
+        except Exception as error:  # who stopped passing without a word would let every token die
+            log.error("tokens are not kept alive", error=type(error).__name__, exc_info=error)
         await asyncio.sleep(PASS_SECONDS)
 
 
-async def one_pass(service: Service, ahead: timedelta) -> int:
-    """Renew what dies unused within `ahead`; how many were renewed. Replicas may pass together: each finds what is
-    left to do.
+async def one_pass(service: Service, ahead: timedelta, after: Idle = BEGINNING) -> Idle:
+    """Renew what dies unused within `ahead` and lies behind `after`; where the next pass goes on.
+
+    Replicas may pass together: each finds what is left to do.
     """
-    moment, done = now(), 0
-    for idp_id, user in await service.projection.lying_idle((moment + ahead).timestamp(), AT_ONCE):
-        idp = service.scopes.idps.get(idp_id)
-        if idp is None or idp.registration is None:
-            continue
-        # Half of the IdP's own limit at most: else a token would be renewed at every pass.
-        before = moment + min(ahead, timedelta(seconds=idp.profile.refresh.idle_seconds or 0) / 2)
-        try:
-            token = await fresh(service, user, idp, "", idle_before=before)
-            done += token is not None and not token.cleared
-        except NotRenewed as error:
-            log.info("a token was not kept alive", idp=idp_id, reason=error.error)
-        except (LogUnavailable, LogFull) as error:
-            log.warning("tokens are not kept alive now", reason=str(error))
+    moment, done, failures = now(), 0, Counter[str]()
+    for _ in range(MOST_PAGES):
+        page = await service.projection.lying_idle((moment + ahead).timestamp(), AT_ONCE, after)
+        for end, idp_id, user in page:
+            after = end, idp_id, user
+            idp = service.scopes.idps.get(idp_id)
+            if idp is None or idp.registration is None or failures[idp_id] >= MOST_FAILURES:
+                continue
+            before = moment + _ahead(idp, ahead)
+            if end >= before.timestamp():
+                continue
+            try:
+                token = await fresh(service, user, idp, "", idle_before=before)
+                done += token is not None and not token.cleared
+            except WantsUser:
+                continue  # nothing is wrong with the IdP
+            except NotRenewed as error:
+                failures[idp_id] += 1
+                log.info("a token was not kept alive", idp=idp_id, reason=error.error)
+            except (LogUnavailable, LogFull) as error:
+                log.warning("tokens are not kept alive now", reason=str(error))
+                return after
+        if len(page) < AT_ONCE:
+            after = BEGINNING
             break
     if done:
         log.info("kept tokens alive", renewed=done)
-    return done
+    return after
+
+
+def _ahead(idp: Idp, ahead: timedelta) -> timedelta:
+    """How long before its end a token is renewed: half of the IdP's own limit at most, or it would be at every pass."""
+    return min(ahead, timedelta(seconds=idp.profile.refresh.idle_seconds or 0) / 2)

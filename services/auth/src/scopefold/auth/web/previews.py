@@ -12,7 +12,7 @@ from starlette.responses import Response
 from scopefold.auth.core.idps import Refused
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.core.pruning import Prune, prune
-from scopefold.auth.core.worklist import BadCursor, Filters, Place, read_cursor, write_cursor
+from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.rows import GrantSet
 from scopefold.auth.web.login_log import PUBLISHER
@@ -20,6 +20,7 @@ from scopefold.auth.web.service import Service, callback_address, now, service_o
 from scopefold.auth.web.settling import caught_up, refusal
 from scopefold.auth.web.way import authorize_url, needs_nonce, way_to
 from scopefold.consent.attribution import new_findings
+from scopefold.consent.chosen import Filters, Place
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.whatif import Counts, Holding, Hypothetical, Verdict, WhatIf, what_if
 from scopefold.consent.window import waiting_until

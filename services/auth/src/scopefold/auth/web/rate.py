@@ -31,11 +31,13 @@ class Limit:
     def __init__(self, per_minute: int, most_keys: int = MOST_KEYS) -> None:
         self._rate = Rate(per_minute)
         self._full_at: Kept[str, float] = Kept(most_keys)
+        self.refused = 0
 
     def check(self, key: str) -> None:
         """Raises `TooManyError` where there was too much already; counts nothing."""
         now = time.monotonic()
         if (wait := wait_seconds(self._rate, self._full_at.get(key) or 0.0, now)) > 0:
+            self.refused += 1
             raise TooManyError(wait)
 
     def count(self, key: str) -> None:
@@ -59,6 +61,10 @@ class Limits:
         self.logins = Limit(settings.logins_per_minute)
         self._failures = Limit(settings.failures_per_minute)
         self._failures_from = Limit(settings.failures_per_minute * ADDRESS_FACTOR)
+
+    def refused(self) -> dict[str, int]:
+        """How many requests were told to wait since this process began, by what there was too much of."""
+        return {"logins": self.logins.refused, "failures": self._failures.refused + self._failures_from.refused}
 
     def address(self, request: Request) -> str:
         """Who a request is from, as far as limits go."""

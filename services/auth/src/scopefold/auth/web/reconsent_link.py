@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from scopefold.auth.core.login import reasons
 from scopefold.auth.core.reconsent_link import BadLink, Link, read, write
-from scopefold.auth.core.worklist import Filters
-from scopefold.auth.store.listing import Chosen, rows_of
+from scopefold.auth.store.listing import rows_of
 from scopefold.auth.web.pages import error_page, page
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.step_up import own_login
 from scopefold.auth.web.worklist import ListedRow, moment_of
+from scopefold.consent.chosen import Chosen, Filters
 from scopefold.consent.reconsent import Lack
 from scopefold.contracts.words import IdpId, UserId
 from scopefold.runtime.logs import logger

@@ -129,12 +129,14 @@ async def _ask(
     except _NotBrought as nothing:
         failure, unsure = nothing.failure, nothing.unsure or begun_before
         if needs_user(idp.profile, failure.error, failure.description):
+            service.renewals.came["user-wanted"] += 1
             log.warning("a token is renewed only after the user was seen", idp=idp.idp, error=failure.error)
             with suppress(Taken):
                 waits = stalled(row, piece.part, now())
                 await service.bus.vault.put_token(user, idp.idp, waits, revision=revision)
             raise WantsUser(failure.error, STALLED_SECONDS) from None
         if is_dead(idp.profile, failure.error, failure.description):
+            service.renewals.came["ended"] += 1
             held = await service.projection.held(idp.idp, user)
             known = held.generation if held is not None else 0
             why = why_ended(row, logged_generation=known, begun_before=unsure, now=now())

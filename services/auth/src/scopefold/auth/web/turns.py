@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Literal
 
 from scopefold.auth.core.stored_token import StoredToken
 from scopefold.runtime.kept import Kept
@@ -12,6 +13,8 @@ RESTS: Final = (2.0, 5.0, 15.0, 60.0)
 """How many seconds nobody asks again after a renewal that failed, by how many failed in a row."""
 CLOSE_SECONDS: Final = 20.0
 MOST: Final = 10_000
+Came = Literal["renewed", "failed", "ended", "user-wanted"]
+"""What came of a renewal: a token, nothing for now, the end of the token, or that the IdP wants to see the user."""
 
 
 def about(seconds: float) -> float:
@@ -25,6 +28,8 @@ class Renewals:
     def __init__(self) -> None:
         self._under_way: dict[tuple[str, str, str], asyncio.Task[StoredToken | None]] = {}
         self._rests: Kept[tuple[str, str], tuple[int, float]] = Kept(MOST)
+        self.came: Counter[Came] = Counter()
+        """How often each thing came of a renewal, since this process began."""
 
     async def join(
         self, key: tuple[str, str, str], begin: Callable[[], Awaitable[StoredToken | None]]
@@ -58,6 +63,7 @@ class Renewals:
 
     def failed(self, user: str, idp: str) -> float:
         """Note one more failure in a row; how many seconds nobody asks again."""
+        self.came["failed"] += 1
         failures, _ = self._rests.get((user, idp)) or (0, 0.0)
         pause = about(RESTS[min(failures, len(RESTS) - 1)])
         self._rests.keep((user, idp), (failures + 1, asyncio.get_running_loop().time() + pause))
@@ -65,6 +71,7 @@ class Renewals:
 
     def succeeded(self, user: str, idp: str) -> None:
         """Whatever failed before is over."""
+        self.came["renewed"] += 1
         self._rests.forget((user, idp))
 
 

@@ -12,16 +12,18 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.worklist import BadCursor, Filters, Order, read_cursor, write_cursor
-from scopefold.auth.store.listing import Chosen, TooMany, count, page, rows_of
+from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
+from scopefold.auth.store.listing import TooMany, count, page, rows_of
 from scopefold.auth.store.members import TooManyMembers, groups_of_all
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.tallies import Tally, reasons_of, tallies
+from scopefold.auth.store.tallies import reasons_of, tallies
 from scopefold.auth.web.moment import standing
 from scopefold.auth.web.service import Service, now, service_of
+from scopefold.consent.chosen import Chosen, Filters, Order
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reconsent import Row
+from scopefold.consent.tallies import Tally
 from scopefold.consent.ungiven import Why
 from scopefold.consent.window import waiting_until
 from scopefold.contracts.recorded import AsOf

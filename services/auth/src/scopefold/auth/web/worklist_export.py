@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from scopefold.auth.core.export import MEDIA_TYPES, Format, Line, csv_head, csv_of, format_in, jsonl_of, lines
-from scopefold.auth.core.worklist import Place
-from scopefold.auth.store.listing import Chosen, page
+from scopefold.auth.store.listing import page
 from scopefold.auth.web.parquet import NoParquet, ParquetStream
 from scopefold.auth.web.service import Service, service_of
 from scopefold.auth.web.worklist import Narrowed, chosen_by, moment_of
+from scopefold.consent.chosen import Chosen, Place
 from scopefold.runtime.web import JSON_HEADERS, ProblemError, query
 
 AT_ONCE: Final = 1000

@@ -1,18 +1,23 @@
-"""The worklist from sealed segments: folded in bulk, from the nearest place up to which the fold was kept."""
+"""The worklist from sealed segments: folded in bulk, from the nearest place up to which the fold was kept.
 
-from collections.abc import Sequence
+For commands and for services alike. Needs the extra `past`, so it is imported where it is used.
+"""
+
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scopefold.consent.bulk import Bulk
-from scopefold.consent.bulk_worklist import BulkWorklist, Part
+from scopefold.consent.bulk_worklist import BulkWorklist, Part, explained
+from scopefold.consent.chosen import Chosen, Order
 from scopefold.consent.intake import EXPLAINED, Intake
 from scopefold.consent.kept import Unusable, kept, restored
-from scopefold.consent.reconsent import Row
-from scopefold.consent.shapes import EPOCH
+from scopefold.consent.reconsent import Row, UserGrant
+from scopefold.consent.shapes import EPOCH, sequences
 from scopefold.contracts.columns import BadRow, row_of
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
 from scopefold.ledger.segment import Part as PartFile
@@ -38,14 +43,21 @@ class Past:
         """The rows of a part of the worklist. Raises `SegmentFault`."""
         return part.rows(await self.causes(part.sequences))
 
-    async def listed(self, *, idp: str | None = None, limit: int | None = None) -> list[Row]:
-        """The first rows of the worklist, or all of them. Raises `SegmentFault`."""
-        if limit is None:
-            parts = list(self.worklist.parts(idp))
-        else:
-            parts = [self.worklist.page(idp=idp, limit=limit)] if limit else []
+    async def listed(self, chosen: Chosen, order: Order, limit: int | None = None) -> list[Row]:
+        """The first rows of a part of the worklist, or all of them. Raises `SegmentFault`."""
+        parts = list(self.worklist.listed(chosen, order, limit)) if limit != 0 else []
         causes = await self.causes(frozenset().union(*(part.sequences for part in parts)))  # each file is read once
         return [row for part in parts for row in part.rows(causes)]
+
+    async def grants(self, *, at_once: int) -> AsyncIterator[list[UserGrant]]:
+        """What everybody holds, and who was erased, so many at a time: for each part all files are read.
+
+        Raises `SegmentFault`.
+        """
+        everybody = self.worklist.grants()
+        while part := list(islice(everybody, at_once)):
+            causes = await self.causes(frozenset().union(*map(sequences, part)))
+            yield [explained(grant, causes) for grant in part]
 
     async def causes(self, sequences: frozenset[int]) -> dict[int, Cause]:
         """The causes at these sequences. Raises `SegmentFault`."""
