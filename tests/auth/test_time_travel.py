@@ -4,10 +4,15 @@ from typing import Any
 
 import pytest
 
-from scopefold.contracts.events import ConnectorProvisioned, IdpRegistered, TokenStored
+from scopefold.contracts.events import AuthorizationFailed, ConnectorProvisioned, IdpRegistered, TokenStored
 from scopefold.contracts.recorded import Recorded
 from tests.auth.world import Person, World
-from tests.support.logs import deprovisioned, provisioned, stored
+from tests.support.logs import deprovisioned, failed, provisioned, stored, withheld
+
+READS = (
+    *("/v1/reconsent", "/v1/reconsent/counts", "/v1/reconsent/export", "/v1/quarantine"),
+    *("/v1/idps", "/v1/idps/any", "/v1/idps/any/scopes", "/v1/idps/any/doctor"),
+)
 
 
 async def at(world: World, path: str, moment: object) -> Any:
@@ -54,7 +59,7 @@ async def test_an_idp_was_not_there_before_it_was_registered(world: World) -> No
     assert [] == (await at(world, "/v1/idps", 0))["items"]
 
 
-@pytest.mark.parametrize("path", ["/v1/reconsent", "/v1/idps", "/v1/idps/any"])
+@pytest.mark.parametrize("path", READS)
 @pytest.mark.parametrize(
     ("moment", "kind"), [("now", "invalid-query"), ("999999999", "no-such-moment"), ("no-such-event", "no-such-moment")]
 )
@@ -72,3 +77,29 @@ async def test_what_was_asked_for_in_vain_then_is_told_of_then(world: World) -> 
     then, _ = await of(world, idp, TokenStored)
     told = [(await at(world, f"/v1/idps/{idp}", seq))["in_vain"] for seq in (then.seq, then.seq + 1)]
     assert [["read:jira-work"], []] == [[one["scope"] for one in in_vain] for in_vain in told]
+
+
+async def test_the_doctor_tells_what_could_be_known_then_and_asks_the_provider_nothing(world: World) -> None:
+    idp = await world.idp_with_jira()
+    await world.publish(failed("attempt-1", ["read:me"], idp=idp, error="access_denied"), by="auth")
+    (then,) = await of(world, idp, AuthorizationFailed)
+    await world.publish(withheld("read:me", idp=idp), by="auth")
+    now = (await world.admin("GET", f"/v1/idps/{idp}/doctor")).json()
+    at_failure, before = [await at(world, f"/v1/idps/{idp}/doctor", seq) for seq in (then.seq, then.seq - 1)]
+    assert [then.seq, then.seq - 1] == [one["as_of"]["seq"] for one in (at_failure, before)]
+
+    def names(found: Any) -> set[str]:
+        return {check["check"] for check in found["checks"]}
+
+    assert {"failures", "withheld", "credentials"} <= names(now)
+    assert {"withheld", "credentials"} & names(at_failure) == set()
+    assert {"failures"} == names(at_failure) - names(before)
+    assert "secret" not in str(at_failure["checks"]), "whether one was kept then is not known"
+
+
+async def test_what_was_set_aside_later_was_not_there_then(world: World) -> None:
+    async with world.log() as log:
+        seq = (await log.js.publish("ledger.default.idp.atlassian.nonsense", b"{")).seq
+    await world.folded(seq)
+    now, then = [(await at(world, "/v1/quarantine", place))["items"] for place in (seq, seq - 1)]
+    assert [seq] == [one["seq"] for one in now if one not in then]

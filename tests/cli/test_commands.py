@@ -49,6 +49,7 @@ def test_a_newcomer_finds_atlassian_registered_with_jira(up: Up) -> None:
         (("webhook", "retry", "--all"), "Every message was delivered"),
         (("keys", "list"), "EdDSA"),
         (("idp", "doctor", "atlassian"), "The token endpoint knows the app"),
+        (("idp", "doctor", "atlassian", "--at", "1"), "atlassian, as of event 1 ("),
         (("idp", "restore", "atlassian"), "Nothing was left out"),
         (("log", "read"), "connector-provisioned"),
         (("log", "verify"), "without a gap"),

@@ -7,8 +7,8 @@ from subprocess import CompletedProcess
 import msgspec
 import pytest
 
-from scopefold.cli.log_diff import Diff
 from scopefold.cli.nats_server import NatsServer
+from scopefold.consent.difference import Diff
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import PUBLISHERS
 from scopefold.ledger.append import NewEvent, append

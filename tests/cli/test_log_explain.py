@@ -6,8 +6,8 @@ from subprocess import CompletedProcess
 import msgspec
 import pytest
 
-from scopefold.cli.log_explain import Explained
 from scopefold.cli.nats_server import NatsServer
+from scopefold.consent.story import Explained
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import PUBLISHERS
 from scopefold.ledger.append import NewEvent, append

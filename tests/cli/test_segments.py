@@ -18,7 +18,6 @@ import pytest
 
 from scopefold.auth.store.listing import count, page
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.web.moment import AsOf
 from scopefold.auth.web.worklist import Moment
 from scopefold.auth.web.worklist import Worklist as Answer
 from scopefold.cli import main
@@ -26,6 +25,7 @@ from scopefold.cli.answers import Worklist
 from scopefold.cli.nats_server import NatsServer
 from scopefold.cli.segments import Found, Sealed
 from scopefold.consent.chosen import Chosen, Filters
+from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.follow import catch_up
 from scopefold.ledger.log import Log

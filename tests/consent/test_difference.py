@@ -1,11 +1,13 @@
 """The difference between two moments is exact: applied to the first worklist it gives the second."""
 
+from collections.abc import Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopefold.consent.difference import Difference, applied, difference, rows_of
+from scopefold.consent.difference import Difference, difference
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import replay
+from scopefold.consent.reconsent import Row, State, replay, worklist
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded
 from scopefold.contracts.subjects import OF_IDPS
@@ -30,6 +32,18 @@ ALICE, BOB = "u_alice001", "u_bob00001"
 READ = "read:confluence-content.all"
 
 
+def rows_of(state: State) -> dict[tuple[str, str], Row]:
+    """The worklist by IdP and user."""
+    return {(row.idp, row.user): row for row in worklist(state)}
+
+
+def applied(rows: Mapping[tuple[str, str], Row], change: Difference) -> dict[tuple[str, str], Row]:
+    """The later worklist, from the earlier one and the difference."""
+    left = {(one.was.idp, one.was.user) for one in change.left}
+    stayed = {key: row for key, row in rows.items() if key not in left}
+    return stayed | {(row.idp, row.user): row for row in (*change.entered, *(one.now for one in change.changed))}
+
+
 def between(log: list[Recorded], first: int, second: int) -> Difference:
     before = replay(log[:first])
     return difference(before, replay(log[first:second], before), log[first:second])
@@ -48,8 +62,10 @@ def test_applied_to_the_first_worklist_it_gives_the_second(log: list[Recorded], 
     assert now == applied(was, change)
     assert len(change.entered) - len(change.left) == len(now) - len(was)
     assert all(one.was != one.now for one in change.changed)
-    assert len(was) == sum(change.before.values())
-    assert first != second or Difference(change.before, (), (), (), ()) == change
+    assert (len(was), len(now)) == (change.totals.before, change.totals.after)
+    listed = (len(change.entered), len(change.left), len(change.changed))
+    assert listed == (change.totals.entered, change.totals.left, change.totals.changed)
+    assert first != second or ((0, 0, 0), ()) == (listed, change.idps)
 
 
 @given(logs(), st.data())
@@ -58,6 +74,15 @@ def test_what_concerns_users_may_be_left_out_of_what_is_between(log: list[Record
     before, after = replay(log[:first]), replay(log)
     few = [one for one in log[first:] if type(one.event) in OF_IDPS]
     assert difference(before, after, log[first:]) == difference(before, after, few)
+
+
+@given(logs(), st.integers(0, 3))
+def test_a_limit_bounds_what_is_listed_and_not_what_is_counted(log: list[Recorded], limit: int) -> None:
+    before, after = replay(log[: len(log) // 2]), replay(log)
+    whole, few = (difference(before, after, log[len(log) // 2 :], limit=most) for most in (None, limit))
+    assert (whole.totals, whole.idps) == (few.totals, few.idps)
+    for name in ("entered", "left", "changed"):
+        assert getattr(whole, name)[:limit] == getattr(few, name)
 
 
 @given(logs(), st.data())

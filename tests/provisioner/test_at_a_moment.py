@@ -31,6 +31,9 @@ async def test_what_was_provisioned_then(
             expected = [[], [], [JIRA], [JIRA], [CONFLUENCE, JIRA], [CONFLUENCE]]
             assert expected == [await then(seq) for seq in range(6)]
             assert [[JIRA], [JIRA]] == [await then(first["event_id"]), await then(first["provisioned_at"])]
+            one = [(await client.get(f"{RESOURCES}/{JIRA}", params={"at": seq})).status_code for seq in range(6)]
+            assert [404, 404, 200, 200, 200, 404] == one
             for moment, kind in (("now", "invalid-query"), ("6", "no-such-moment"), ("no-event", "no-such-moment")):
-                answer = await client.get(RESOURCES, params={"at": moment})
-                assert (400, f"urn:scopefold:problem:{kind}") == (answer.status_code, answer.json()["type"])
+                for path in (RESOURCES, f"{RESOURCES}/{JIRA}"):
+                    answer = await client.get(path, params={"at": moment})
+                    assert (400, f"urn:scopefold:problem:{kind}") == (answer.status_code, answer.json()["type"])

@@ -8,7 +8,7 @@ from scopefold.consent.reconsent import Row
 from scopefold.consent.tallies import Tally
 from scopefold.contracts.commands import ManagedResource
 from scopefold.contracts.events import EndpointOverrides
-from scopefold.contracts.recorded import Cause
+from scopefold.contracts.recorded import AsOf, Cause
 
 
 class ConnectorAtIdp(Struct, frozen=True):
@@ -73,13 +73,6 @@ class Idps(Struct, frozen=True):
     """All IdPs."""
 
     items: tuple[IdpLine, ...]
-
-
-class AsOf(Struct, frozen=True):
-    """Up to which event an answer holds. `at` is None where that is the empty log."""
-
-    seq: int
-    at: datetime | None = None
 
 
 class ListedRow(Row, frozen=True):

@@ -6,7 +6,9 @@ from urllib.parse import quote
 import click
 from msgspec import Struct
 
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.table import instant
+from scopefold.cli.where import Where, as_json, at_option, located
+from scopefold.contracts.recorded import AsOf
 from scopefold.scopes.diagnosis import Diagnosis
 from scopefold.scopes.errors import Paste, Who
 
@@ -32,6 +34,7 @@ class Check(Struct, frozen=True):
 class Checkup(Struct, frozen=True):
     """Everything that was looked at."""
 
+    as_of: AsOf
     idp: str
     wrong: int
     doubtful: int
@@ -43,13 +46,24 @@ class Checkup(Struct, frozen=True):
 @click.option("--callback", metavar="URL", help="The callback address as the app's console shows it.")
 @click.option("--seen", metavar="TEXT", help="Words or the address of an error page that somebody saw.")
 @click.option("--no-probe", is_flag=True, help="Ask nothing of the provider itself.")
+@at_option
 @as_json
 @located
 def doctor(
-    *, where: Where, name: str, callback: str | None, seen: str | None, no_probe: bool, json_wanted: bool
+    *,
+    where: Where,
+    name: str,
+    callback: str | None,
+    seen: str | None,
+    no_probe: bool,
+    at: str | None,
+    json_wanted: bool,
 ) -> int:
-    """Look for what is wrong with an identity provider, without a user. Exit code 1: something is."""
-    asked = {"callback": callback, "seen": seen, "probe": "false" if no_probe else None}
+    """Look for what is wrong with an identity provider, without a user. Exit code 1: something is.
+
+    With --at: what the log could tell then; nothing is asked of the provider.
+    """
+    asked = {"callback": callback, "seen": seen, "probe": "false" if no_probe else None, "at": at}
     params = {key: value for key, value in asked.items() if value is not None}
     reply = where.auth().call("GET", f"/v1/idps/{quote(name, safe='')}/doctor", params=params)
     found = reply.decoded(Checkup)
@@ -61,6 +75,8 @@ def doctor(
 
 
 def _show(found: Checkup) -> None:
+    if found.as_of.at is not None:
+        click.echo(f"{found.idp}, as of event {found.as_of.seq} ({instant(found.as_of.at)}):")
     for one in found.checks:
         click.echo(f"{MARKS.get(one.verdict, '?'):5}  {one.check}: {one.says}")
         if (told := one.diagnosis) is not None:

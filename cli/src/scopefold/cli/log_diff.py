@@ -6,23 +6,21 @@ from typing import Final
 
 import click
 import msgspec
-from msgspec import Struct
+from msgspec.structs import asdict
 
 from scopefold.cli.connected import connected
 from scopefold.cli.failure import usage
-from scopefold.cli.folded import Place, events, place
+from scopefold.cli.folded import place
 from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.reconsent import connectors_of, scopes_of
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
-from scopefold.consent.difference import Changed, Difference, IdpChange, Left, Moved, Reason, difference
-from scopefold.consent.reconsent import EMPTY, Row, State, replay
-from scopefold.contracts.recorded import Recorded
+from scopefold.consent.difference import Changed, Diff, IdpChange, Left, Moved, Reason, difference
+from scopefold.consent.reconsent import EMPTY, Row, State, fold_into
+from scopefold.contracts.recorded import AsOf, Recorded
 from scopefold.contracts.subjects import OF_IDPS
+from scopefold.ledger.events import events
 from scopefold.ledger.log import Log
-
-TOGETHER: Final = 20_000
-"""How many events are folded in one go: each go costs a copy of what there is by then."""
 
 NOW: Final = {
     "covered": "covers everything",
@@ -30,28 +28,6 @@ NOW: Final = {
     "erased": "erased",
     "removed": "identity provider removed",
 }
-
-
-class Totals(Struct, frozen=True, kw_only=True):
-    """How many users are on the worklist at either moment, and how many came, went, and stayed otherwise."""
-
-    before: int
-    after: int
-    entered: int
-    left: int
-    changed: int
-
-
-class Diff(Struct, frozen=True, kw_only=True):
-    """What `--json` prints. `totals` count everyone, however few are listed."""
-
-    first: Place
-    second: Place
-    totals: Totals
-    entered: tuple[Row, ...]
-    left: tuple[Left, ...]
-    changed: tuple[Changed, ...]
-    idps: tuple[IdpChange, ...]
 
 
 @click.command("diff")
@@ -68,64 +44,32 @@ def diff(*, where: Where, first: str, second: str | None, idp: str | None, limit
 
     A moment is a sequence of the log, an RFC 3339 time, or the id of an event.
     """
-    found = asyncio.run(_diff(where.bus(ANALYST), where.tenant, first, second, idp))
-    listed = msgspec.structs.replace(
-        found, entered=found.entered[:limit], left=found.left[:limit], changed=found.changed[:limit]
-    )
+    found = asyncio.run(_diff(where.bus(ANALYST), where.tenant, first, second, idp=idp, limit=limit))
     if json_wanted:
-        click.echo(msgspec.json.encode(listed))
+        click.echo(msgspec.json.encode(found))
     else:
-        _show(listed)
+        _show(found)
 
 
-async def _diff(reach: Reach, tenant: str, first: str, second: str | None, idp: str | None) -> Diff:
+async def _diff(reach: Reach, tenant: str, first: str, second: str | None, *, idp: str | None, limit: int) -> Diff:
     async with connected(reach) as log:
         begin, end = await place(log, first), await place(log, second)
         if end.seq < begin.seq:
             raise usage("The second moment is before the first", f"It is event {end.seq}, and the first {begin.seq}")
         before, _ = await _folded(log, tenant, EMPTY, 0, begin.seq)
         after, between = await _folded(log, tenant, before, begin.seq, end.seq)
-    found = _at(idp, difference(before, after, between))
-    on_it = sum(found.before.values())
-    return Diff(
-        first=begin,
-        second=end,
-        totals=Totals(
-            before=on_it,
-            after=on_it + len(found.entered) - len(found.left),
-            entered=len(found.entered),
-            left=len(found.left),
-            changed=len(found.changed),
-        ),
-        entered=found.entered,
-        left=found.left,
-        changed=found.changed,
-        idps=found.idps,
-    )
+    found = difference(before, after, between, idp=idp, limit=limit)
+    return Diff(first=begin, second=end, **asdict(found))
 
 
 async def _folded(log: Log, tenant: str, state: State, after: int, until: int) -> tuple[State, list[Recorded]]:
-    """The state after more of the log, and what in it concerned IdPs."""
-    of_idps: list[Recorded] = []
-    waiting: list[Recorded] = []
+    """The state after more of the log, and what in it concerned IdPs. Users who stay as they are cost nothing more."""
+    scopes, grants, of_idps = state.scopes, dict(state.grants), list[Recorded]()
     async for part in events(log, tenant, after=after, until=until):
-        waiting += part
+        for one in part:
+            scopes = fold_into(grants, scopes, one)
         of_idps += [one for one in part if type(one.event) in OF_IDPS]
-        if len(waiting) >= TOGETHER:
-            state, waiting = replay(waiting, state), []
-    return replay(waiting, state), of_idps
-
-
-def _at(idp: str | None, found: Difference) -> Difference:
-    if idp is None:
-        return found
-    return Difference(
-        before={name: count for name, count in found.before.items() if name == idp},
-        entered=tuple(row for row in found.entered if row.idp == idp),
-        left=tuple(one for one in found.left if one.was.idp == idp),
-        changed=tuple(one for one in found.changed if one.now.idp == idp),
-        idps=tuple(one for one in found.idps if one.idp == idp),
-    )
+    return State(scopes, grants), of_idps
 
 
 def _show(found: Diff) -> None:
@@ -188,5 +132,5 @@ def _reason(reason: Reason) -> str:
     return f"{reason.event}{about}, event {reason.cause.seq} of {instant(reason.cause.at)}"
 
 
-def _words(one: Place) -> str:
+def _words(one: AsOf) -> str:
     return f"event {one.seq} ({instant(one.at)})" if one.at else "the log's beginning"

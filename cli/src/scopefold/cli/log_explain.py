@@ -4,29 +4,17 @@ import asyncio
 
 import click
 import msgspec
-from msgspec import Struct
 
 from scopefold.cli.connected import connected
 from scopefold.cli.failure import usage
-from scopefold.cli.folded import Place, events, place
+from scopefold.cli.folded import place
 from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.table import instant, plain
 from scopefold.cli.where import Where, as_json, at_option, located
-from scopefold.consent.story import Line, Present, Story, tell
-from scopefold.contracts.recorded import Recorded
-from scopefold.contracts.subjects import idps_filter, user_filter
+from scopefold.consent.story import Explained, Story, explained, tell
+from scopefold.contracts.recorded import AsOf
 from scopefold.contracts.words import IdpId, UserId
-
-
-class Explained(Struct, frozen=True, kw_only=True):
-    """What `--json` prints. `total` counts all lines of the story, however few are told."""
-
-    as_of: Place
-    user: str
-    idp: str
-    total: int
-    lines: tuple[Line, ...]
-    present: Present
+from scopefold.ledger.events import events_of_user
 
 
 @click.command("explain")
@@ -46,28 +34,17 @@ def explain(*, where: Where, user: str, idp: str, at: str | None, limit: int, js
         except msgspec.ValidationError as error:
             raise usage(f"No {called} can be called so", str(error)) from None
     as_of, story = asyncio.run(_told(where.bus(ANALYST), where.tenant, user, idp, at))
-    found = Explained(
-        as_of=as_of,
-        user=user,
-        idp=idp,
-        total=len(story.lines),
-        lines=story.lines[-limit:],
-        present=story.present,
-    )
+    found = explained(story, as_of, limit)
     if json_wanted:
         click.echo(msgspec.json.encode(found))
     else:
         _show(found)
 
 
-async def _told(reach: Reach, tenant: str, user: str, idp: str, at: str | None) -> tuple[Place, Story]:
-    found: list[Recorded] = []
+async def _told(reach: Reach, tenant: str, user: str, idp: str, at: str | None) -> tuple[AsOf, Story]:
     async with connected(reach) as log:
         until = await place(log, at)
-        for subject in (idps_filter(tenant), user_filter(tenant, user, idp)):
-            async for part in events(log, tenant, until=until.seq, subject=subject):
-                found += [one for one in part if getattr(one.event, "user", user) == user]
-    return until, tell(user, idp, sorted(found, key=lambda one: one.seq))
+        return until, tell(user, idp, await events_of_user(log, tenant, user, idp, until=until.seq))
 
 
 def _show(found: Explained) -> None:

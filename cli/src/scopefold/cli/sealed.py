@@ -36,9 +36,9 @@ def told_plainly() -> Iterator[None]:
     except SegmentFault as fault:
         raise refused("The segments are not what they should be", str(fault)) from None
     except BadMoment as error:
-        raise usage("The moment cannot be read", str(error)) from None
+        raise usage("This is no moment", str(error).rstrip(".")) from None
     except NoSuchMoment as error:
-        raise refused("There is no such moment", str(error)) from None
+        raise refused("The log does not reach there", str(error).rstrip(".")) from None
 
 
 @asynccontextmanager

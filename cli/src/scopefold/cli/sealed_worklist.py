@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
 
-from scopefold.cli.answers import AsOf, Counts, ListedRow, Worklist
+from scopefold.cli.answers import Counts, ListedRow, Worklist
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import Failure, usage
 from scopefold.cli.reach import ANALYST
@@ -21,6 +21,7 @@ from scopefold.consent.reasons import Reasons
 from scopefold.consent.reconsent import Row
 from scopefold.consent.tallies import By, tallies
 from scopefold.consent.ungiven import Why
+from scopefold.contracts.recorded import AsOf
 
 if TYPE_CHECKING:
     from scopefold.runtime.past import Past

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from scopefold.cli.log_diff import Diff
-from scopefold.cli.log_explain import Explained
 from scopefold.cli.newcomer import IDP
 from scopefold.cli.story_world import World, expect
+from scopefold.consent.difference import Diff
+from scopefold.consent.story import Explained
 
 
 def explain_alices_grant(world: World) -> None:

@@ -69,6 +69,15 @@ class Cause(Struct, frozen=True, order=True):
     event_id: str
 
 
+class AsOf(Struct, frozen=True):
+    """The place in the log that an answer holds for. `at` is the log's time there: null before its first event, and
+    where no moment was asked for.
+    """
+
+    seq: int
+    at: datetime | None = None
+
+
 class Recorded(Struct, frozen=True):
     """An event, with what the log knows of it. `at` is the log's own time, never the publisher's."""
 

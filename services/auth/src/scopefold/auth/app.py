@@ -34,7 +34,7 @@ async def main(settings: Settings) -> None:
     check_port(settings.host, settings.port)
     bus, wake = Bus(settings.nats_url, "auth", settings.nats_credentials), asyncio.Event()
     projection = Projection(settings.tenant)
-    path = settings.data_dir / "projection.db"
+    path = settings.projection
     try:
         await projection.open(path)
     except (sqlite3.Error, OSError) as error:

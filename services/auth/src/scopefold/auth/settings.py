@@ -75,6 +75,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     segments: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @property
+    def projection(self) -> Path:
+        """The file of the projection that follows the log."""
+        return self.data_dir / "projection.db"
+
 
 def check(settings: Settings) -> None:
     """Refuse what would be unsafe. Raises `BadSettings`."""

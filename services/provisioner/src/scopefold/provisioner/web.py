@@ -13,6 +13,7 @@ from scopefold.contracts.commands import DeprovisionConnector, IdempotencyKey, M
 from scopefold.contracts.words import ConnectorId, IdpId
 from scopefold.ledger.moments import parse
 from scopefold.provisioner.core.decide import Refused, not_provisioned, unknown_connector
+from scopefold.provisioner.core.installed import State
 from scopefold.provisioner.core.manifest import Manifest
 from scopefold.provisioner.problems import FAILURES, granted, problem_of, refusal
 from scopefold.provisioner.provisioning import Plan, Provisioning
@@ -86,18 +87,22 @@ class Api:
         return json_response(answer.resource, 201 if answer.changed else 200, location)
 
     async def resources(self, request: Request) -> Response:
-        asked = query(request, MomentQuery)
-        if asked.at is None:
-            return json_response(ManagedResources((await self._provisioning.current()).resources))
-        with moments_told():
-            return json_response(ManagedResources((await self._provisioning.at(parse(asked.at))).resources))
+        return json_response(ManagedResources((await self._standing(request)).resources))
 
     async def resource(self, request: Request) -> Response:
         connector = request.path_params["connector"]
-        found = (await self._provisioning.current()).resource(connector)
+        found = (await self._standing(request)).resource(connector)
         if found is None:
             raise refusal(not_provisioned(connector))
         return json_response(found)
+
+    async def _standing(self, request: Request) -> State:
+        """What is provisioned, now or at the moment that the request names. Raises `ProblemError`."""
+        asked = query(request, MomentQuery)
+        if asked.at is None:
+            return await self._provisioning.current()
+        with moments_told():
+            return await self._provisioning.at(parse(asked.at))
 
     async def deprovision(self, request: Request) -> Response:
         command = DeprovisionConnector(connector=request.path_params["connector"], idempotency_key=_key_of(request))
@@ -161,7 +166,7 @@ def _guarded(api: Api, admin_token: Secret) -> Sequence[Endpoint]:
         ),
         Endpoint(
             method="GET", path=RESOURCE, summary="Show one provisioned connector", handler=admin(api.resource),
-            answers={200: ManagedResource}, problems=(401, 404, 503),
+            query=MomentQuery, answers={200: ManagedResource}, problems=(400, 401, 404, 503),
         ),
         Endpoint(
             method="DELETE", path=RESOURCE, summary="Deprovision a connector", handler=admin(api.deprovision),

@@ -2,18 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from msgspec import Struct
 
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import Row, State, judge, worklist
+from scopefold.consent.reconsent import Judgement, Requirements, Row, State, UserGrant, judge, requirements, row_of
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, IdpRemoved, name_of
-from scopefold.contracts.recorded import Cause, Recorded
+from scopefold.contracts.recorded import AsOf, Cause, Recorded
+from scopefold.scopes.coverage import Grant
 
-Key = tuple[str, str]
-"""IdP and user: a row of the worklist."""
+T = TypeVar("T")
 Aspect = Literal["union", "needed", "withheld"]
 ASPECTS: Final[tuple[Aspect, ...]] = ("union", "needed", "withheld")
 
@@ -69,60 +69,151 @@ class Changed(Struct, frozen=True):
     now: Row
 
 
-class Difference(Struct, frozen=True):
-    """All of it, in the order of IdP and user. `before` counts who was on the worklist, by IdP."""
+class Totals(Struct, frozen=True, kw_only=True):
+    """How many users are on the worklist at either moment, and how many came, went, and stayed otherwise."""
 
-    before: dict[str, int]
+    before: int
+    after: int
+    entered: int
+    left: int
+    changed: int
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """All of it, in the order of IdP and user. `totals` count everyone, however few are listed."""
+
+    totals: Totals
     entered: tuple[Row, ...]
     left: tuple[Left, ...]
     changed: tuple[Changed, ...]
     idps: tuple[IdpChange, ...]
 
 
-def difference(before: State, after: State, between: Iterable[Recorded]) -> Difference:
-    """What makes the worklist of `before` that of `after`; `applied` does it.
+class Diff(Difference, frozen=True, kw_only=True):
+    """A difference, and between which places of the log it is."""
 
-    `between` are the events that led from one to the other. Those that concern a user may be left out: they change
-    nothing here.
+    first: AsOf
+    second: AsOf
+
+
+class Comparison:
+    """Two moments' worklists, compared user by user. Of each kind it keeps the first `limit`; all are counted.
+
+    `between` are the events that led from the one moment to the other. Those that concern a user may be left out: they
+    change nothing here. With `idp`, only that IdP is told of.
     """
-    was, now = rows_of(before), rows_of(after)
-    moves = _Moves(before.scopes, between)
-    return Difference(
-        before=dict(Counter(idp for idp, _ in was)),
-        entered=tuple(row for key, row in sorted(now.items()) if key not in was),
-        left=tuple(_left(row, before, after, moves) for key, row in sorted(was.items()) if key not in now),
-        changed=tuple(Changed(was[key], row) for key, row in sorted(now.items()) if key in was and was[key] != row),
-        idps=tuple(_idp_changes(before, after, moves)),
-    )
+
+    def __init__(
+        self,
+        before: idp_scopes.State,
+        after: idp_scopes.State,
+        between: Iterable[Recorded],
+        *,
+        idp: str | None = None,
+        limit: int | None = None,
+    ) -> None:
+        self._before, self._after = _Side(before), _Side(after)
+        self._moves = _Moves(before, between)
+        self._idp, self._limit = idp, limit
+        self._entered: list[Row] = []
+        self._left: list[Left] = []
+        self._changed: list[Changed] = []
+        self._counts: Counter[str] = Counter()
+
+    def take(self, was: UserGrant | None, now: UserGrant) -> None:
+        """One user's grant at one IdP at either moment. Users come in the order of IdP and user.
+
+        Who cannot have moved need not come: whose grant is the same, and is judged the same.
+        """
+        if self._idp not in (None, now.idp):
+            return
+        earlier, later = self._before.row(was), self._after.row(now)
+        self._counts["before"] += earlier is not None
+        if earlier is None and later is not None:
+            self._note("entered", self._entered, later)
+        elif earlier is not None and later is None:
+            self._note("left", self._left, self._gone(earlier, was, now))
+        elif earlier is not None and later is not None and earlier != later:
+            self._note("changed", self._changed, Changed(earlier, later))
+
+    def found(self, before: int | None = None) -> Difference:
+        """What was found. `before`: how many were on the worklist at first, where not every user came."""
+        counts, on_it = self._counts, self._counts["before"] if before is None else before
+        return Difference(
+            totals=Totals(
+                before=on_it,
+                after=on_it + counts["entered"] - counts["left"],
+                entered=counts["entered"],
+                left=counts["left"],
+                changed=counts["changed"],
+            ),
+            entered=tuple(self._entered),
+            left=tuple(self._left),
+            changed=tuple(self._changed),
+            idps=tuple(self._idp_changes()),
+        )
+
+    def _note(self, kind: str, listed: list[T], one: T) -> None:
+        self._counts[kind] += 1
+        if self._limit is None or len(listed) < self._limit:
+            listed.append(one)
+
+    def _gone(self, row: Row, was: UserGrant | None, now: UserGrant) -> Left:
+        if now.erased is not None:
+            return Left(row, "erased", now.stored, None)
+        if now.removed is not None:
+            return Left(row, "removed", now.stored, Reason(name_of(IdpRemoved), None, now.removed))
+        status = self._after.judged(now).status
+        assert status != "missing"
+        own = was is None or now.stored != was.stored
+        return Left(row, status, now.stored, None if own else self._moves.lessened(row))
+
+    def _idp_changes(self) -> Iterable[IdpChange]:
+        names = [name for name in sorted({*self._before.idps, *self._after.idps}) if self._idp in (None, name)]
+        return _idp_changes(names, self._before.idps, self._after.idps, self._moves)
 
 
-def rows_of(state: State) -> dict[Key, Row]:
-    """The worklist by IdP and user."""
-    return {(row.idp, row.user): row for row in worklist(state)}
+class _Side:
+    """One of two moments: what IdPs need there, and what the grants that were looked at are worth."""
+
+    def __init__(self, scopes: idp_scopes.State) -> None:
+        self.idps = scopes.idps
+        self._needs: dict[str, Requirements] = {}
+        self._judged: dict[tuple[str, Grant], Judgement] = {}
+
+    def judged(self, held: UserGrant) -> Judgement:
+        """What a grant is worth. Each grant set is judged once."""
+        key = held.idp, held.grant
+        if (known := self._judged.get(key)) is None:
+            idp = self.idps.get(held.idp) or Idp(held.idp)
+            if held.idp not in self._needs:
+                self._needs[held.idp] = requirements(idp)
+            known = self._judged[key] = judge(idp, held.grant, self._needs[held.idp])
+        return known
+
+    def row(self, held: UserGrant | None) -> Row | None:
+        """The user's row of the worklist, if there is one."""
+        if held is None or held.erased is not None or held.removed is not None:
+            return None
+        judgement = self.judged(held)
+        return row_of(held, judgement) if judgement.status == "missing" else None
 
 
-def applied(rows: Mapping[Key, Row], change: Difference) -> dict[Key, Row]:
-    """The later worklist, from the earlier one and the difference."""
-    left = {(one.was.idp, one.was.user) for one in change.left}
-    stayed = {key: row for key, row in rows.items() if key not in left}
-    return stayed | {(row.idp, row.user): row for row in (*change.entered, *(one.now for one in change.changed))}
+def difference(
+    before: State, after: State, between: Iterable[Recorded], *, idp: str | None = None, limit: int | None = None
+) -> Difference:
+    """What makes the worklist of `before` that of `after`. The rest is as `Comparison` has it."""
+    comparison = Comparison(before.scopes, after.scopes, between, idp=idp, limit=limit)
+    for key in sorted(after.grants):
+        comparison.take(before.grants.get(key), after.grants[key])
+    return comparison.found()
 
 
-def _left(row: Row, before: State, after: State, moves: "_Moves") -> Left:
-    held = after.grants[row.idp, row.user]
-    if held.erased is not None:
-        return Left(row, "erased", held.stored, None)
-    if held.removed is not None:
-        return Left(row, "removed", held.stored, Reason(name_of(IdpRemoved), None, held.removed))
-    status = judge(after.scopes.idps.get(row.idp) or Idp(row.idp), held.grant).status
-    assert status != "missing"
-    own = held.stored != before.grants[row.idp, row.user].stored
-    return Left(row, status, held.stored, None if own else moves.lessened(row))
-
-
-def _idp_changes(before: State, after: State, moves: "_Moves") -> Iterable[IdpChange]:
-    for name in sorted({*before.scopes.idps, *after.scopes.idps}):
-        was, now = (_asked(state.scopes.idps.get(name) or Idp(name)) for state in (before, after))
+def _idp_changes(
+    names: Iterable[str], before: Mapping[str, Idp], after: Mapping[str, Idp], moves: "_Moves"
+) -> Iterable[IdpChange]:
+    for name in names:
+        was, now = (_asked(idps.get(name) or Idp(name)) for idps in (before, after))
         came, went = (
             {one: moves.of(name, one, now[one], was[one]) for one in ASPECTS},
             {one: moves.of(name, one, was[one], now[one]) for one in ASPECTS},

@@ -134,13 +134,21 @@ def replay(log: Iterable[Recorded], state: State = EMPTY) -> State:
     """The state after all these events, in their order."""
     scopes, grants = state.scopes, dict(state.grants)
     for recorded in log:
-        scopes = idp_scopes.fold(scopes, recorded)
-        for key in grants_concerned(recorded, grants):
-            idp = scopes.idps.get(key[0])
-            after = fold_grant(grants.get(key), recorded, (idp or Idp(key[0])).profile)
-            if after is not None:
-                grants[key] = after
+        scopes = fold_into(grants, scopes, recorded)
     return State(scopes, grants)
+
+
+def fold_into(
+    grants: dict[tuple[str, str], UserGrant], scopes: idp_scopes.State, recorded: Recorded
+) -> idp_scopes.State:
+    """One more event: `grants` is changed in its place, and what IdPs need from then on is given."""
+    scopes = idp_scopes.fold(scopes, recorded)
+    for key in grants_concerned(recorded, grants):
+        idp = scopes.idps.get(key[0])
+        after = fold_grant(grants.get(key), recorded, (idp or Idp(key[0])).profile)
+        if after is not None:
+            grants[key] = after
+    return scopes
 
 
 def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -> UserGrant | None:

@@ -30,7 +30,7 @@ from scopefold.contracts.events import (
     UserLoggedIn,
     name_of,
 )
-from scopefold.contracts.recorded import Cause, Recorded
+from scopefold.contracts.recorded import AsOf, Cause, Recorded
 from scopefold.scopes.canonical import canonical_name
 
 Status = Literal["covered", "missing", "unknown", "none"]
@@ -70,6 +70,17 @@ class Story(Struct, frozen=True, kw_only=True):
     present: Present
 
 
+class Explained(Struct, frozen=True, kw_only=True):
+    """A story as it is told, up to a place of the log. `total` counts all lines, however few are told."""
+
+    as_of: AsOf
+    user: str
+    idp: str
+    total: int
+    lines: tuple[Line, ...]
+    present: Present
+
+
 class _Standing(Struct, frozen=True):
     """What is needed at the IdP and what the user holds there, at one place of the log."""
 
@@ -99,6 +110,18 @@ def tell(user: str, idp: str, events: Iterable[Recorded]) -> Story:
         if says := _says(recorded, user, before, now):
             _add(lines, _line(recorded, says, _then(before, now)))
     return Story(user=user, idp=idp, lines=tuple(lines), present=_present(user, now))
+
+
+def explained(story: Story, as_of: AsOf, limit: int) -> Explained:
+    """The latest lines of a story, at most `limit`."""
+    return Explained(
+        as_of=as_of,
+        user=story.user,
+        idp=story.idp,
+        total=len(story.lines),
+        lines=story.lines[-limit:],
+        present=story.present,
+    )
 
 
 def _line(recorded: Recorded, says: str, then: str) -> Line:

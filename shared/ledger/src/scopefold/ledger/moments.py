@@ -87,6 +87,12 @@ async def time_of(log: Log, seq: int) -> datetime:
     raise NoSuchMoment(f"Sequence {seq} is not in the log.")
 
 
+async def stands_at(log: Log, event_id: str, seq: int) -> bool:
+    """Is it the event with this id that stands there? Raises `LogUnavailable`."""
+    found = [message async for messages in read(log, after=seq - 1, until=seq) for message in messages]
+    return _place(found, event_id) == seq
+
+
 async def _seq_at(log: Log, moment: datetime, last: int) -> int:
     """The last sequence at a time. The log's times never go back, so halving finds it."""
     low, high = 0, last

@@ -36,10 +36,10 @@ class Check(Struct, frozen=True, kw_only=True):
 class Probed(Struct, frozen=True, kw_only=True):
     """What was tried at the IdP, without a user: how it answered to a code that is none, and its discovery document.
 
-    None where it was not tried.
+    None where it was not tried: nothing is, about an earlier moment.
     """
 
-    has_secret: bool
+    has_secret: bool | None = None
     token_endpoint: Failure | None = None
     discovery: str | None = None
     """What is wrong with it; empty: nothing."""
@@ -107,11 +107,12 @@ def _registration(idp: Idp, probed: Probed) -> Iterator[Check]:
         says = f"This version knows no profile {name}, so nothing is known of the provider. It knows: {known}."
         yield Check(check="registration", verdict="wrong", says=says)
         return
-    if not probed.has_secret:
+    if probed.has_secret is False:
         says = f"The vault holds no client secret. Register {idp.idp} again with: scopefold idp register {idp.idp}"
         yield Check(check="registration", verdict="wrong", says=says)
         return
-    says = f"Registered with the profile {name}, a client id and a client secret."
+    kept = ", a client id and a client secret" if probed.has_secret else " and a client id"
+    says = f"Registered with the profile {name}{kept}."
     yield Check(check="registration", verdict="good", says=says)
 
 

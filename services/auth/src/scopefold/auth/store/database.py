@@ -1,8 +1,11 @@
 """The SQLite file that the projection is kept in: its tables, and how it is opened."""
 
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -74,6 +77,22 @@ async def open_database(path: Path) -> aiosqlite.Connection:
         await database.close()
         raise
     return database
+
+
+@asynccontextmanager
+async def reading(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """A second connection to a file that is open already; it changes nothing. Raises `sqlite3.Error`."""
+    database = await aiosqlite.connect(f"file:{quote(str(path))}?mode=ro", isolation_level=None, uri=True)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def copied(path: Path, into: Path) -> None:
+    """Copy a file that is open, as it stands. Raises `sqlite3.Error`."""
+    async with reading(path) as database:
+        await database.execute("VACUUM INTO ?", (str(into),))
 
 
 async def _told(database: aiosqlite.Connection, sql: str) -> object:

@@ -1,9 +1,8 @@
-"""The worklist as it stood at an earlier moment: the same fold, over the log up to there.
+"""What was so at an earlier moment: the same fold, over the log up to there.
 
-Where there are segments, the moment is folded from them as far as they go, and only what follows is read from the log.
-
-What the moment's projection needs is on disk, like the live one's, so the past costs time but no memory. The last
-one is kept, for who turns its pages.
+What a moment's projection needs is on disk, like the live one's, so the past costs time but no memory. The last two are
+kept, for who turns pages, and for who compares: a later moment begins as a copy of the nearest one that is kept.
+Where there are segments, a moment is folded from them as far as they go, and only what follows is read from the log.
 """
 
 import asyncio
@@ -12,43 +11,121 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
+from msgspec import Struct
+
+from scopefold.auth.store.comparing import compared
+from scopefold.auth.store.database import copied
+from scopefold.auth.store.named import place_named
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.sealed_moment import SegmentsUnusable, write_moment
+from scopefold.consent.difference import Diff
+from scopefold.contracts.recorded import AsOf
+from scopefold.ledger.events import events_of_idps
 from scopefold.ledger.follow import catch_up
 from scopefold.ledger.log import Log, Status, status
-from scopefold.ledger.moments import Moment, resolve, time_of
+from scopefold.ledger.moments import Moment, resolve, stands_at, time_of
 from scopefold.runtime.logs import logger
 
 logs = logger(__name__)
+MOST_KEPT: Final = 2
+FILE: Final = "moment.db"
+
+
+class BackwardsError(ValueError):
+    """The second of two moments is before the first."""
+
+
+class _Kept(Struct, frozen=True):
+    """One moment's projection, and where it is."""
+
+    created: datetime
+    seq: int
+    projection: Projection
+    folder: tempfile.TemporaryDirectory[str]
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder.name) / FILE
+
+    async def close(self) -> None:
+        await self.projection.close()
+        self.folder.cleanup()
 
 
 class History:
-    """Rebuilds one earlier moment at a time."""
+    """Rebuilds earlier moments, for one question at a time. `live`: the file of the projection that follows the log."""
 
-    def __init__(self, tenant: str, directory: Path, segments: str = "") -> None:
+    def __init__(self, tenant: str, directory: Path, segments: str = "", live: Path | None = None) -> None:
         self._tenant = tenant
+        self._live = live
         self._directory = directory
         self._segments = segments
         self._turn = asyncio.Lock()
-        self._kept: tuple[datetime, int, Projection, tempfile.TemporaryDirectory[str]] | None = None
+        self._kept: list[_Kept] = []
+        """The one that was asked for last stands last."""
+
+    async def place(self, log: Log, moment: Moment) -> int:
+        """As `moments.resolve`. An id that a user's grant goes back to is found however long ago that was."""
+        if isinstance(moment, str) and self._live is not None:
+            seq = await place_named(self._live, moment)
+            if seq is not None and await stands_at(log, moment, seq):
+                return seq
+        return await resolve(log, moment, datetime.now(UTC))
 
     @asynccontextmanager
     async def at(self, log: Log, moment: Moment) -> AsyncIterator[tuple[Projection, datetime | None]]:
         """The projection at a moment, and the log's time there. Raises `NoSuchMoment`, `LogUnavailable`."""
         now = await status(log)
-        seq = await resolve(log, moment, datetime.now(UTC))
+        seq = await self.place(log, moment)
         async with self._turn:
-            if self._kept is None or self._kept[:2] != (now.created, seq):
-                await self.forget()
-                folder = tempfile.TemporaryDirectory(prefix="moment-", dir=self._directory)
-                try:
-                    projection = await self._folded(log, now, seq, Path(folder.name) / "moment.db")
-                except BaseException:  # what came half-way is no moment: nobody may find it kept
-                    folder.cleanup()
-                    raise
-                self._kept = (now.created, seq, projection, folder)
-            yield self._kept[2], await time_of(log, seq) if seq else None
+            kept = await self._standing(log, now, seq)
+            yield kept.projection, await _time_of(log, seq)
+
+    async def difference(self, log: Log, first: Moment, second: Moment | None, *, idp: str | None, limit: int) -> Diff:
+        """What changed from one moment to a later one, or to the log's end.
+
+        Raises `NoSuchMoment`, `BackwardsError`, `LogUnavailable`.
+        """
+        now = await status(log)
+        begin = await self.place(log, first)
+        end = now.last_seq if second is None else await self.place(log, second)
+        if end < begin:
+            raise BackwardsError(f"It is event {end}, and the first {begin}.")
+        between = await events_of_idps(log, self._tenant, after=begin, until=end)
+        async with self._turn:
+            before = await self._standing(log, now, begin)
+            after = await self._standing(log, now, end)
+            sides = ((before.path, before.projection), (after.path, after.projection))
+            return await compared(
+                *sides,
+                between,
+                places=(AsOf(begin, await _time_of(log, begin)), AsOf(end, await _time_of(log, end))),
+                idp=idp,
+                limit=limit,
+            )
+
+    async def _standing(self, log: Log, now: Status, seq: int) -> _Kept:
+        """What is kept of a sequence, or is now."""
+        found = next((one for one in self._kept if (one.created, one.seq) == (now.created, seq)), None)
+        if found is None:
+            found = await self._rebuilt(log, now, seq)
+            while len(self._kept) >= MOST_KEPT:
+                await self._kept.pop(0).close()
+        else:
+            self._kept.remove(found)
+        self._kept.append(found)
+        return found
+
+    async def _rebuilt(self, log: Log, now: Status, seq: int) -> _Kept:
+        folder = tempfile.TemporaryDirectory(prefix="moment-", dir=self._directory)
+        try:
+            projection = await self._folded(log, now, seq, Path(folder.name) / FILE)
+        except BaseException:  # what came half-way is no moment: nobody may find it kept
+            folder.cleanup()
+            raise
+        return _Kept(now.created, seq, projection, folder)
 
     async def _folded(self, log: Log, now: Status, seq: int, path: Path) -> Projection:
         if self._segments and seq:
@@ -58,6 +135,9 @@ class History:
                 )
             except SegmentsUnusable as error:
                 logs.warning("segments not used, folding the log from its beginning", reason=str(error))
+        earlier = [one for one in self._kept if one.created == now.created and one.seq < seq]
+        if earlier and not self._segments:
+            await copied(max(earlier, key=lambda one: one.seq).path, path)
         projection = Projection(self._tenant)
         await projection.open(path)
         try:
@@ -70,7 +150,9 @@ class History:
 
     async def forget(self) -> None:
         """Remove what is kept."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            await kept[2].close()
-            kept[3].cleanup()
+        while self._kept:
+            await self._kept.pop().close()
+
+
+async def _time_of(log: Log, seq: int) -> datetime | None:
+    return await time_of(log, seq) if seq else None

@@ -214,6 +214,7 @@ def _connector_view(connector: Connector) -> ConnectorView:
 
 async def quarantine(request: Request) -> Response:
     """`GET /v1/quarantine`"""
-    service = service_of(request)
+    service, asked = service_of(request), query(request, MomentQuery)
     service.check_ready()
-    return json_response(QuarantineView(tuple(await service.projection.quarantine())))
+    async with standing(service, asked.at) as (projection, _):
+        return json_response(QuarantineView(tuple(await projection.quarantine())))

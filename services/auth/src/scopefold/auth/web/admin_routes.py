@@ -13,6 +13,7 @@ from scopefold.auth.web import (
     client_admin,
     doctor,
     erasing,
+    log_reads,
     metrics,
     previews,
     pruning,
@@ -47,6 +48,7 @@ def admin_endpoints(service: Service) -> list[Endpoint]:
         *_keys(guard),
         *vault_keys.endpoints(guard),
         *_log(guard),
+        *log_reads.endpoints(guard),
         _metrics(service),
     ]
 
@@ -387,7 +389,8 @@ def _log(guard: Guard) -> list[Endpoint]:
             path="/v1/quarantine",
             summary="Messages of the log that no fold may use, and why",
             handler=guard(admin.quarantine),
+            query=MomentQuery,
             answers={200: admin.QuarantineView},
-            problems=(401, 503),
+            problems=(400, 401, 503),
         ),
     ]

@@ -11,16 +11,19 @@ from scopefold.auth.core.doctor import NOT_A_CODE, Check, Probed, examine, facts
 from scopefold.auth.core.idps import discovery_address
 from scopefold.auth.core.login import requested_scopes
 from scopefold.auth.web.admin import in_vain, registered_idp
+from scopefold.auth.web.moment import standing
 from scopefold.auth.web.outgoing import NoAnswer
 from scopefold.auth.web.service import Service, callback_address, logout_address, service_of
 from scopefold.auth.web.upstream import UpstreamFailed, discovery, exchange
 from scopefold.consent.idp_scopes import Idp
+from scopefold.contracts.recorded import AsOf
+from scopefold.runtime.moment import MomentQuery
 from scopefold.runtime.web import json_response, query
 from scopefold.scopes.diagnosis import Failure
 
 
-class DoctorQuery(Struct, frozen=True, kw_only=True):
-    """What the operator sees elsewhere, to be compared and recognised."""
+class DoctorQuery(MomentQuery, frozen=True, kw_only=True):
+    """What the operator sees elsewhere, to be compared and recognised; and as of when."""
 
     callback: (
         Annotated[str, Meta(max_length=2000, description="The callback address as the app's console shows it.")] | None
@@ -29,14 +32,19 @@ class DoctorQuery(Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(max_length=8000, description="Words or an address of an error page that somebody saw.")]
         | None
     ) = None
-    probe: Annotated[bool, Meta(description="Whether to ask the IdP itself. No user is needed, and none affected.")] = (
-        True
-    )
+    probe: Annotated[
+        bool,
+        Meta(
+            description="Whether to ask the IdP itself, and look whether its secret is kept. No user is needed, and "
+            "none affected. About an earlier moment it is not asked: it would answer of now."
+        ),
+    ] = True
 
 
 class Checkup(Struct, frozen=True, kw_only=True):
     """What was looked at, in the order in which to mend it."""
 
+    as_of: AsOf
     idp: str
     wrong: Annotated[int, Meta(description="How many checks found something wrong.")]
     doubtful: Annotated[int, Meta(description="How many found something that is worth a look.")]
@@ -47,20 +55,15 @@ async def doctor(request: Request) -> Response:
     """The checkup of a registered IdP."""
     service, asked = service_of(request), query(request, DoctorQuery)
     service.check_ready()
-    idp = registered_idp(service.projection, request)
+    async with standing(service, asked.at) as (projection, as_of):
+        idp = registered_idp(projection, request)
+        gave_up = {one.scope: one.why == "not-given" for one in in_vain(projection, idp)}
     facts = facts_of(idp, callback_address(service, idp.idp))
-    checks = examine(
-        idp,
-        facts,
-        await _probed(service, idp, probe=asked.probe),
-        {one.scope: one.why == "not-given" for one in in_vain(service.projection, idp)},
-        console=asked.callback,
-        seen=asked.seen,
-    )
+    probed = await _probed(service, idp, probe=asked.probe) if asked.at is None else Probed()
+    checks = examine(idp, facts, probed, gave_up, console=asked.callback, seen=asked.seen)
     counts = [check.verdict for check in checks]
-    return json_response(
-        Checkup(idp=idp.idp, wrong=counts.count("wrong"), doubtful=counts.count("doubtful"), checks=checks)
-    )
+    wrong, doubtful = counts.count("wrong"), counts.count("doubtful")
+    return json_response(Checkup(as_of=as_of, idp=idp.idp, wrong=wrong, doubtful=doubtful, checks=checks))
 
 
 async def _probed(service: Service, idp: Idp, *, probe: bool) -> Probed:

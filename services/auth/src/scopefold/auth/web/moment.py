@@ -4,19 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from msgspec import Struct
-
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.service import Service
+from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.moments import parse
 from scopefold.runtime.moment import moments_told
-
-
-class AsOf(Struct, frozen=True):
-    """The place in the log that an answer holds for."""
-
-    seq: int
-    at: datetime | None
 
 
 @asynccontextmanager

@@ -99,7 +99,7 @@ class Service:
         self.told = Told()
         self.valid_requests = ValidRequests()
         self.issuer = settings.issuer
-        self.history = History(settings.tenant, settings.data_dir, settings.segments)
+        self.history = History(settings.tenant, settings.data_dir, settings.segments, settings.projection)
         self.connected: Connected | None = None
         self.waiting_for: str | None = "the bus has not been reached yet"
         self.broken: str | None = None

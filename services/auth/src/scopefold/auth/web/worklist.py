@@ -17,7 +17,7 @@ from scopefold.auth.store.listing import TooMany, count, page, rows_of
 from scopefold.auth.store.members import TooManyMembers, groups_of_all
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.tallies import reasons_of, tallies
-from scopefold.auth.web.moment import AsOf, standing
+from scopefold.auth.web.moment import standing
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.chosen import Chosen, Filters, Order
 from scopefold.consent.idp_scopes import Idp
@@ -26,8 +26,9 @@ from scopefold.consent.reconsent import Row
 from scopefold.consent.tallies import Tally
 from scopefold.consent.ungiven import Why
 from scopefold.consent.window import waiting_until
+from scopefold.contracts.recorded import AsOf
 from scopefold.contracts.words import IdpId, UserId
-from scopefold.ledger.moments import parse, resolve
+from scopefold.ledger.moments import parse
 from scopefold.runtime.moment import At, moments_told
 from scopefold.runtime.web import ProblemError, json_response, query
 
@@ -187,7 +188,7 @@ async def chosen_by(service: Service, asked: Narrowed) -> Chosen:
     """Which rows are asked for. Raises `TooManyMembers`, `ProblemError`, `LogUnavailable`."""
     with moments_told():
         after, before = [
-            None if text is None else await resolve(service.bus.log, parse(text), now())
+            None if text is None else await service.history.place(service.bus.log, parse(text))
             for text in (asked.since_after, asked.since_before)
         ]
     users: tuple[str, ...] | None = None if asked.user is None else (asked.user,)
