@@ -64,7 +64,8 @@ async def test_H09_E14_no_answer_to_an_operator_holds_a_secret(guarded: World) -
     ids = {**found.ids, "sid": sid, "kid": kid}
     paths = {route.path for route in auth_routes() if route.path.startswith(("/v1/", "/api/"))}
     readable = {route.path for route in auth_routes() if route.path in paths and "GET" in (route.methods or ())}
-    addresses = [filled(path, ids) for path in sorted(readable)]
+    of_alice = {"/v1/log/diff": "?from=1", "/v1/log/explain": f"?user={ids['user']}&idp={ids['idp']}"}
+    addresses = [filled(path, ids) + of_alice.get(path, "") for path in sorted(readable)]
     addresses += [filled(path, {**ids, "client_id:path": ids["made"]}) for path in sorted(readable) if "client" in path]
     assert len(addresses) > 8
     answers = [await guarded.admin("GET", address) for address in addresses]

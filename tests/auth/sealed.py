@@ -1,6 +1,7 @@
 """A vault on a bus, without a service around it; and what is in it as it lies there."""
 
 import base64
+import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Final
 
 import msgspec
 import nats
+from nats.js.errors import NotFoundError
 from nats.js.kv import KeyValue
 
 from scopefold.auth.core.rotation import Kind, Rotation
@@ -58,8 +60,14 @@ async def opened(rows: buckets.Bucket, *keks: bytes) -> Vault:
 
 async def sealed_with(raw: KeyValue) -> dict[str, str]:
     """Which key each sealed row is sealed with."""
-    names = [name for name in await raw.keys() if name != "rotation" and not name.startswith("identity.")]
-    return {name: (await row_of(raw, name)).key_id for name in names}
+    # Not by the library's own list: it can end before it has begun.
+    told = await raw._js.stream_info("KV_vault", subjects_filter="$KV.vault.>")
+    found: dict[str, str] = {}
+    for name in sorted(subject.removeprefix("$KV.vault.") for subject in told.state.subjects or ()):
+        if name != "rotation" and not name.startswith("identity."):
+            with contextlib.suppress(NotFoundError):
+                found[name] = (await row_of(raw, name)).key_id
+    return found
 
 
 async def row_of(raw: KeyValue, name: str) -> Sealed:
