@@ -19,8 +19,9 @@ from scopefold.auth.store.buckets import Bucket
 from scopefold.runtime.kept import Kept
 from scopefold.runtime.logs import logger
 
-MOST: Final = 250_000
-"""Entries of a bucket. A user's sealed token and data key take about 2 KiB of memory."""
+MOST: Final = 400_000
+"""Entries of a bucket: of 100,000 users, each with up to four. A user's sealed token and data key take about 2 KiB of
+memory, and that something is not there hardly any."""
 T = TypeVar("T", bound=msgspec.Struct)
 Entry = tuple[msgspec.Struct, int] | None
 """None: there is no such entry."""
