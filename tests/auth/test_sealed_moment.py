@@ -69,11 +69,11 @@ class Read:
 
 async def told(past: History, log: Log, seq: int) -> tuple[list[str], object]:
     """All that the fold says at a moment but for the quarantine, and what is counted without looking at users."""
-    async with past.at(log, seq) as (projection, at):
+    async with past.at(log, seq) as (projection, as_of):
         assert projection.checkpoint is not None or not seq
         lines = [line.decode() async for line in projection.dump() if NO_EVENT not in line.decode()][1:]
         sets = sorted((one.idp, one.key, one.users, one.judgement, one.standing()) for one in projection.grant_sets())
-        found = lines, (at, sets)
+        found = lines, (as_of.at, sets)
     await past.forget()
     return found
 

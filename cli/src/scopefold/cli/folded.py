@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from scopefold.cli.sealed import told_plainly
 from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.log import Log, status
-from scopefold.ledger.moments import parse, resolve, time_of
+from scopefold.ledger.moments import as_of, parse, resolve
 
 
 async def place(log: Log, text: str | None) -> AsOf:
     """Where a moment is, None: the log's end. Raises `Failure` where there is no such moment."""
     with told_plainly():
         seq = (await status(log)).last_seq if text is None else await resolve(log, parse(text), datetime.now(UTC))
-        return AsOf(seq, await time_of(log, seq) if seq else None)
+        return await as_of(log, seq)

@@ -68,8 +68,8 @@ def _removed(auth: Api, name: str, asked: Removal) -> RemovedIdp:
         outcomes.update(found.revoked)
         connectors |= dict.fromkeys(found.connectors)
         if found.next is None:
-            whole = replace(found, tokens=tokens, sessions=sessions, revoked=dict(outcomes))
-            return replace(whole, connectors=tuple(connectors))
+            gone = tuple(connectors)
+            return replace(found, tokens=tokens, sessions=sessions, revoked=dict(outcomes), connectors=gone)
         asked = replace(asked, after=found.next)
     raise refused("There is no end of tokens to clear", "Give the same line again")
 

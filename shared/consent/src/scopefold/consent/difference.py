@@ -193,7 +193,7 @@ class _Side:
 
     def row(self, held: UserGrant | None) -> Row | None:
         """The user's row of the worklist, if there is one."""
-        if held is None or held.erased is not None or held.removed is not None:
+        if held is None or not held.present:
             return None
         judgement = self.judged(held)
         return row_of(held, judgement) if judgement.status == "missing" else None

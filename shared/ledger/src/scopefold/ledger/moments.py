@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from scopefold.contracts.recorded import Message
+from scopefold.contracts.recorded import AsOf, Message
 from scopefold.contracts.subjects import LEDGER
 from scopefold.contracts.words import EVENT_ID_PATTERN
 from scopefold.ledger.log import Log, status
@@ -85,6 +85,11 @@ async def time_of(log: Log, seq: int) -> datetime:
     async for messages in read(log, after=seq - 1, until=seq):
         return messages[0].at
     raise NoSuchMoment(f"Sequence {seq} is not in the log.")
+
+
+async def as_of(log: Log, seq: int) -> AsOf:
+    """A place in the log, and the log's time there; 0: before its first event. Raises as `time_of`."""
+    return AsOf(seq, await time_of(log, seq) if seq else None)
 
 
 async def stands_at(log: Log, event_id: str, seq: int) -> bool:

@@ -1,7 +1,8 @@
 """Registering an IdP: what the log says after it, or why not."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, Struct
@@ -10,7 +11,7 @@ from scopefold.consent.idp_scopes import Idp, State
 from scopefold.contracts.codec import encode
 from scopefold.contracts.events import EndpointOverrides, GroupsClaim, IdpRegistered
 from scopefold.contracts.recorded import MAX_PAYLOAD_BYTES
-from scopefold.contracts.words import ClientId, IdpId, ProfileName, Scopes
+from scopefold.contracts.words import IDP_PATTERN, ClientId, IdpId, ProfileName, Scopes
 from scopefold.scopes.addresses import (
     TENANT,
     WELL_KNOWN,
@@ -26,6 +27,13 @@ from scopefold.scopes.addresses import (
 from scopefold.scopes.addresses import revocation_address as usual_revocation
 from scopefold.scopes.profile import Endpoints, Profile
 from scopefold.scopes.shipped import profiles
+
+_IDP: Final = re.compile(IDP_PATTERN)
+
+
+def is_idp_id(text: str) -> bool:
+    """Could an IdP be called so? Nothing else may become part of a subject or a key, where it could be a wildcard."""
+    return _IDP.match(text) is not None
 
 
 class RegisterIdp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

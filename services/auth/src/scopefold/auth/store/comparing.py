@@ -9,11 +9,9 @@ from msgspec.structs import asdict
 
 from scopefold.auth.store.database import reading
 from scopefold.auth.store.projection import Projection
-from scopefold.auth.store.rows import NOBODYS, GrantSet, user_grant
+from scopefold.auth.store.rows import NOBODYS
 from scopefold.consent.difference import Comparison, Diff
-from scopefold.consent.reconsent import UserGrant
 from scopefold.contracts.recorded import AsOf, Recorded
-from scopefold.scopes.coverage import Grant
 
 AT_ONCE: Final = 500
 """Users who are compared before others have their turn."""
@@ -41,10 +39,9 @@ async def compared(
     `between` and the rest are as `Comparison` has them. Nothing is folded into either meanwhile.
     """
     (earlier, before), (later, after) = first, second
-    was, now = ({one.id: one for one in projection.grant_sets()} for projection in (before, after))
     comparison = Comparison(before.scopes, after.scopes, between, idp=idp, limit=limit)
-    keys = {(one.idp, one.key): one for one in was.values()}
-    pairs = [(keys.get((one.idp, one.key)), one) for one in now.values()]
+    keys = {(one.idp, one.key): one for one in before.grant_sets()}
+    pairs = [(keys.get((one.idp, one.key)), one) for one in after.grant_sets()]
     same = [(old.id, new.id) for old, new in pairs if old is not None and old.judgement == new.judgement]
     steady = [(NOBODYS, NOBODYS), *same]
     asked = {"idp": idp, "steady": msgspec.json.encode(steady).decode()}
@@ -53,11 +50,7 @@ async def compared(
         async with database.execute(_MOVED, asked) as cursor:
             while rows := list(await cursor.fetchmany(AT_ONCE)):
                 for name, user, old_set, old, new_set, new in rows:
-                    one = None if old_set is None else _grant(was, name, user, old_set, old)
-                    comparison.take(one, _grant(now, name, user, new_set, new))
+                    one = None if old_set is None else before.user_grant(name, user, old_set, old)
+                    comparison.take(one, after.user_grant(name, user, new_set, new))
     found = comparison.found(before.count("missing", idp))
     return Diff(first=places[0], second=places[1], **asdict(found))
-
-
-def _grant(sets: dict[int, GrantSet], idp: str, user: str, number: int, held: bytes) -> UserGrant:
-    return user_grant(idp, user, sets[number].grant if number != NOBODYS else Grant((), ()), held)

@@ -25,7 +25,7 @@ from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.events import events_of_idps
 from scopefold.ledger.follow import catch_up
 from scopefold.ledger.log import Log, Status, status
-from scopefold.ledger.moments import Moment, resolve, stands_at, time_of
+from scopefold.ledger.moments import Moment, as_of, resolve, stands_at
 from scopefold.runtime.logs import logger
 
 logs = logger(__name__)
@@ -75,13 +75,13 @@ class History:
         return await resolve(log, moment, datetime.now(UTC))
 
     @asynccontextmanager
-    async def at(self, log: Log, moment: Moment) -> AsyncIterator[tuple[Projection, datetime | None]]:
-        """The projection at a moment, and the log's time there. Raises `NoSuchMoment`, `LogUnavailable`."""
+    async def at(self, log: Log, moment: Moment) -> AsyncIterator[tuple[Projection, AsOf]]:
+        """The projection at a moment, and which that is. Raises `NoSuchMoment`, `LogUnavailable`."""
         now = await status(log)
         seq = await self.place(log, moment)
         async with self._turn:
             kept = await self._standing(log, now, seq)
-            yield kept.projection, await _time_of(log, seq)
+            yield kept.projection, await as_of(log, seq)
 
     async def difference(self, log: Log, first: Moment, second: Moment | None, *, idp: str | None, limit: int) -> Diff:
         """What changed from one moment to a later one, or to the log's end.
@@ -101,7 +101,7 @@ class History:
             return await compared(
                 *sides,
                 between,
-                places=(AsOf(begin, await _time_of(log, begin)), AsOf(end, await _time_of(log, end))),
+                places=(await as_of(log, begin), await as_of(log, end)),
                 idp=idp,
                 limit=limit,
             )
@@ -152,7 +152,3 @@ class History:
         """Remove what is kept."""
         while self._kept:
             await self._kept.pop().close()
-
-
-async def _time_of(log: Log, seq: int) -> datetime | None:
-    return await time_of(log, seq) if seq else None

@@ -1,6 +1,5 @@
 """The way back from an IdP: code to token, token to person, person to session, session to the client."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.authentication import fresh_enough
-from scopefold.auth.core.idps import from_another_issuer
+from scopefold.auth.core.idps import from_another_issuer, is_idp_id
 from scopefold.auth.core.login import clocks
 from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.core.stored_token import Identity, StoredToken, TokenPart
@@ -28,10 +27,8 @@ from scopefold.auth.web.sites import read_sites
 from scopefold.auth.web.upstream import Brought, UpstreamFailed, exchange, identify
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import ConsentDeclined, UserLoggedIn
-from scopefold.contracts.words import IDP_PATTERN
 
 STORE_TRIES: Final = 5
-_IDP: Final = re.compile(IDP_PATTERN)
 
 
 async def callback(request: Request) -> Response:
@@ -110,7 +107,7 @@ async def _claim(service: Service, request: Request, state: str) -> Attempt:
 def _idp_of(service: Service, named: str | None) -> str | None:
     """The IdP that a browser comes from: the one in the path, else the only one there is."""
     if named is not None:  # it need not be registered any more: who comes back to it is told
-        return named if _IDP.fullmatch(named) else None
+        return named if is_idp_id(named) else None
     registered = [name for name, idp in service.scopes.idps.items() if idp.registration is not None]
     return registered[0] if len(registered) == 1 else None
 

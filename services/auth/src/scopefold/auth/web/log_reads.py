@@ -11,11 +11,10 @@ from scopefold.auth.store.history import BackwardsError
 from scopefold.auth.web.service import service_of
 from scopefold.consent.difference import Diff
 from scopefold.consent.story import Explained, explained, tell
-from scopefold.contracts.recorded import AsOf
 from scopefold.contracts.words import IdpId, UserId
 from scopefold.ledger.events import events_of_user
 from scopefold.ledger.log import status
-from scopefold.ledger.moments import parse, time_of
+from scopefold.ledger.moments import as_of, parse
 from scopefold.runtime.moment import At, MomentQuery, moments_told
 from scopefold.runtime.web import Endpoint, Handler, ProblemError, json_response, query
 
@@ -81,6 +80,5 @@ async def explain(request: Request) -> Response:
     log = service.bus.log
     with moments_told():
         until = (await status(log)).last_seq if asked.at is None else await service.history.place(log, parse(asked.at))
-    as_of = AsOf(until, await time_of(log, until) if until else None)
     events = await events_of_user(log, service.settings.tenant, asked.user, asked.idp, until=until)
-    return json_response(explained(tell(asked.user, asked.idp, events), as_of, asked.limit))
+    return json_response(explained(tell(asked.user, asked.idp, events), await as_of(log, until), asked.limit))

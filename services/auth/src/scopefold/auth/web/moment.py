@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.service import Service
@@ -19,12 +18,9 @@ async def standing(service: Service, at: str | None) -> AsyncIterator[tuple[Proj
     """
     log = service.bus.log
     if at is None:
-        yield service.projection, _as_of(service.projection, None)
+        folded = service.projection.checkpoint
+        yield service.projection, AsOf(folded.seq if folded else 0)
         return
     with moments_told():
-        async with service.history.at(log, parse(at)) as (projection, time):
-            yield projection, _as_of(projection, time)
-
-
-def _as_of(projection: Projection, time: datetime | None) -> AsOf:
-    return AsOf(projection.checkpoint.seq if projection.checkpoint else 0, time)
+        async with service.history.at(log, parse(at)) as stood:
+            yield stood

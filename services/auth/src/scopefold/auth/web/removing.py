@@ -7,7 +7,6 @@ that were written during the walk come last in it, and it ends only after the ev
 """
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Final
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.clearing import Wanted
+from scopefold.auth.core.idps import is_idp_id
 from scopefold.auth.core.removing import RemoveIdp, remove
 from scopefold.auth.core.seal import CannotOpen
 from scopefold.auth.store.data_keys import Erased
@@ -29,7 +29,6 @@ from scopefold.auth.web.revoking import Outcome, revoke
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.settling import caught_up, settle
 from scopefold.consent.idp_scopes import Idp
-from scopefold.contracts.words import IDP_PATTERN
 from scopefold.runtime.crash import crash_point
 from scopefold.runtime.logs import logger
 from scopefold.runtime.web import Endpoint, Handler, json_body, json_response
@@ -38,7 +37,6 @@ WHY: Final = "idp-removed"
 ROWS: Final = 200
 ROWS_GIVEN_BACK: Final = 20
 """So many at a time that an answer comes while somebody waits for it."""
-_IDP: Final = re.compile(IDP_PATTERN)
 log = logger(__name__)
 
 
@@ -87,7 +85,7 @@ async def remove_idp(request: Request) -> Response:
     if asked.dry_run:
         return json_response(await _foretold(service, request))
     name: str = request.path_params["idp"]
-    begun = _IDP.match(name) is not None and await service.bus.vault.next_token(name, after=0) is not None
+    begun = is_idp_id(name) and await service.bus.vault.next_token(name, after=0) is not None
     if not begun:
         registered_idp(service.projection, request)  # else this finishes what was cut off
     connectors = _connectors(service.scopes.idps.get(name))
