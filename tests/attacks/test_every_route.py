@@ -1,5 +1,6 @@
 """What must hold at every route, whichever it is. The routes are read from the services: no new one is forgotten."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from tests.attacks.routes import (
     oauth_routes,
     of_issuer,
 )
-from tests.auth.world import World
+from tests.auth.world import World, query_of
 from tests.provisioner.running import provisioner
 from tests.support.browsing import Window
 
@@ -132,9 +133,23 @@ async def test_A17_what_is_repeated_is_text_at_every_endpoint(world: World) -> N
         nothing_runs(await world.admin("GET", wild))
 
 
+SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
+
+
+def described_in(answer: httpx.Response) -> str:
+    """What an error tells the developers of an app, by redirect or in JSON."""
+    if "location" in answer.headers:
+        return query_of(answer).get("error_description", "")
+    if answer.headers.get("content-type") != "application/json":
+        return ""
+    told = answer.json()
+    return str(told.get("error_description", "")) if isinstance(told, dict) else ""
+
+
 def nothing_runs(answer: httpx.Response) -> None:
     """It is JSON, which no browser takes for a page, or it is a page in which markup is text and no script may run."""
     assert answer.status_code < 500, (answer.url, answer.text)
+    assert SAYABLE.fullmatch(described_in(answer)), (answer.url, "RFC 6749, sections 4.1.2.1 and 5.2")
     kind = answer.headers.get("content-type", "")
     if kind.startswith("text/html"):
         assert not {"<script", "<img", "49"} & set(answer.text.lower().split()), answer.text
@@ -159,3 +174,14 @@ async def test_B26_A22_no_answer_is_kept_and_no_page_is_framed_whatever_is_sent(
                 if answer.headers.get("content-type", "").startswith("text/html"):
                     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
                     assert "DENY" == answer.headers["x-frame-options"]
+
+
+async def test_A24_no_path_leads_on_to_the_host_that_a_request_names(world: World, with_path: World) -> None:
+    """A slash too many is a wrong path: no redirect, least of all one that sends on what was posted."""
+    for base, prefix in ((world, ""), (with_path, ""), (with_path, "/login")):
+        async with httpx.AsyncClient(base_url=base.auth.url, headers={"host": "evil.example"}, timeout=20) as http:
+            for method, path in calls(auth_routes()):
+                for wrong in (f"{prefix}{filled(path)}/", f"{prefix}/{filled(path)}"):
+                    answer = await http.request(method, f"{base.auth.url}{wrong}")
+                    assert not 300 <= answer.status_code < 400, (method, wrong, answer.headers["location"])
+            assert 200 == (await http.get(base.auth.url)).status_code, "the issuer's own address"

@@ -173,7 +173,7 @@ async def test_F14_what_was_granted_is_kept_not_what_was_asked_for(
     else:
         assert (kept, len(kept)) == (set(stored.granted or ()), len(stored.granted or ())), case
     lacking = {"api:read", "api:write"} - (kept if kept is not None else set(SCOPES))
-    await world.folded((await world.events())[-1].seq)
+    await world.caught_up()
     rows = (await world.worklist(idp=idp))["items"]
     assert lacking == {one["scope"] for row in rows for one in row["missing"]}, "judged by what was granted"
 

@@ -8,7 +8,7 @@ import pytest
 from tests.auth.oidc import oidc_idp
 from tests.auth.world import World, auth, beside, new_world, until_ready
 from tests.support.logs import JIRA, provisioned
-from tests.support.process import Service
+from tests.support.process import Service, free_port
 
 
 @pytest.fixture(scope="session")
@@ -67,4 +67,13 @@ def welcoming(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with beside(
         world, tmp_path_factory.mktemp("welcoming"), registration="open", egress_networks="127.0.0.1/32"
     ) as other:
+        yield other
+
+
+@pytest.fixture(scope="session")
+def with_path(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A service whose issuer has a path."""
+    port = free_port()
+    directory = tmp_path_factory.mktemp("path")
+    with beside(world, directory, port=str(port), issuer=f"http://127.0.0.1:{port}/login") as other:
         yield other

@@ -79,9 +79,10 @@ async def asked_again(gateway: Gateway, token: str, *, at: str = "") -> httpx.Re
 
 
 async def access_token(person: Person, app: App, **changed: str | None) -> str:
-    """All the way, and the app's swap; the user's access token."""
+    """All the way, and the app's swap; the user's access token. Auth has folded the login by then."""
     answer = await app.swap(await person.log_in(app, **changed))
     assert 200 == answer.status_code, answer.text
+    await person.world.caught_up()
     return str(answer.json()["access_token"])
 
 
@@ -97,6 +98,7 @@ async def visitors_token(person: Visitor, app: App, idp: str, **changed: Any) ->
     assert 303 == answer.status_code, answer.text
     swapped = await app.swap(query_of(answer)["code"])
     assert 200 == swapped.status_code, swapped.text
+    await person.world.caught_up()
     return str(swapped.json()["access_token"])
 
 

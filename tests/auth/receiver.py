@@ -5,9 +5,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+from scopefold.auth.web.webhook import TURN
+
+MOST_SECONDS: Final = TURN.total_seconds() + 15
+"""A replica that was stopped between a message and the note of it leaves its turn to end by itself."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -43,7 +48,7 @@ class Receiver:
             one for one in self.came if any(move["idp"] == idp for kind in ("users", "idps") for move in one.data[kind])
         ]
 
-    def until(self, idp: str, count: int, seconds: float = 20.0) -> list[Received]:
+    def until(self, idp: str, count: int, seconds: float = MOST_SECONDS) -> list[Received]:
         """Wait until so much came about an IdP."""
         deadline = time.monotonic() + seconds
         while len(found := self.about(idp)) < count:

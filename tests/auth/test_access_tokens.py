@@ -58,6 +58,8 @@ BAD_TOKENS: list[tuple[str, str]] = [
     ("D07-other-issuer", signed(iss="https://evil.example")),
     ("D08-id-token", signed(typ="JWT")),
     ("D08-no-type", signed(typ=None)),
+    ("D07-of-a-clock-that-is-wrong", signed(iat=SECONDS + 61, exp=SECONDS + 661)),
+    ("D07-at-its-end", signed(exp=SECONDS)),
     ("C12-garbage", "x"),
     ("C12-empty", ""),
     ("C12-dots", "." * 5),
@@ -70,6 +72,11 @@ BAD_TOKENS: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("case", "text"), BAD_TOKENS, ids=[case for case, _ in BAD_TOKENS])
 def test_D01_D02_D07_D08_only_a_living_access_token_of_ours_is_read(case: str, text: str) -> None:
     assert read_access_token(text, keys=KeySet([KEY]), issuer=ISSUER, now=NOW) is None
+
+
+def test_D07_a_token_of_a_replica_whose_clock_is_a_little_ahead_is_read() -> None:
+    ahead = signed(iat=SECONDS + 60, exp=SECONDS + 660)
+    assert read_access_token(ahead, keys=KeySet([KEY]), issuer=ISSUER, now=NOW) is not None
 
 
 def test_D07_a_good_access_token_is_read() -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from scopefold.auth.web.backchannel import CLIENT_AT_ONCE, UNKNOWN_AT_ONCE, Backchannel, Delivery
-from scopefold.auth.web.egress import Egress
+from scopefold.auth.web.egress import ADDRESS_AT_ONCE, Egress
 from tests.auth.oidc import Receiver, receiver, signed_by_us
 from tests.auth.test_logout import click
 from tests.auth.test_registration import initial_token
@@ -70,7 +70,7 @@ async def test_G08_slow_clients_that_nobody_vouches_for_hold_up_no_other(opened:
     async with receiver(0) as silent, receiver() as good:
         waiting = [to(f"slow-{number}", silent, unknown=True) for number in range(3 * UNKNOWN_AT_ONCE)]
         await opened.send(waiting)
-        assert UNKNOWN_AT_ONCE == len(silent.received)
+        assert ADDRESS_AT_ONCE == len(silent.received), "all of them are at one address"
         await opened.send([to("operators", good)])
         assert ["token-of-operators"] == [one["logout_token"] for one in good.received]
 

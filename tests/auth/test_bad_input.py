@@ -1,11 +1,21 @@
 """Every route answers bad input with the right status, in the form that its caller reads, and never with a failure."""
 
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.auth.world import APP_REDIRECT, Person, World
+from scopefold.auth.store.buckets import hashed
+from scopefold.auth.store.records import Client, Session
+from scopefold.auth.web.pages import PAGE_HEADERS
+from scopefold.auth.web.service import now
+from scopefold.runtime.web import PROBLEM_PREFIX
+from tests.attacks.stored import buckets_of
+from tests.auth.world import APP_REDIRECT, Person, World, new_world
 from tests.support.browsing import Window
 
 CLIENTS = "/api/v1/organizations/default/clients"
@@ -61,6 +71,13 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/v1/reconsent?limit=1&limit=2", {}, 400, "invalid-query"),
     ("GET", "/v1/reconsent?cursor=%C3%A9", {}, 400, "invalid-query"),
     ("GET", "/v1/reconsent?cursor=bm90aGluZw==", {}, 400, "invalid-query"),
+    ("GET", "/v1/reconsent?idp=no-such", {}, 404, "unknown-idp"),
+    ("GET", "/v1/reconsent?connector=no-such", {}, 404, "unknown-connector"),
+    ("GET", "/v1/reconsent/counts?idp=no-such", {}, 404, "unknown-idp"),
+    ("GET", "/v1/reconsent/counts?by=group&connector=no-such", {}, 404, "unknown-connector"),
+    ("GET", "/v1/reconsent/export?idp=no-such", {}, 404, "unknown-idp"),
+    ("GET", "/v1/reconsent/export?connector=no-such&at=0", {}, 404, "unknown-connector"),
+    ("GET", "/v1/log/diff?from=0&idp=no-such", {}, 404, "unknown-idp"),
     ("GET", "/v1/reconsent?at=yesterday", {}, 400, "no-such-moment"),
     ("GET", "/v1/reconsent?at=2026-01-01T00:00:00Z", {}, 400, "no-such-moment"),
     ("GET", "/v1/reconsent?at=9999-01-01T00:00:00Z", {}, 400, "no-such-moment"),
@@ -70,6 +87,62 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/v1/reconsent?at=999999999", {}, 400, "no-such-moment"),
     ("GET", "/v1/reconsent?at=99999999999999999999999999999999999999", {}, 400, "no-such-moment"),
 ]
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code", "says"),
+    [
+        (("GET", "/nowhere"), 404, "not-found", "No page of this service has this address"),
+        (("GET", "/v1/nothing/<b>"), 404, "not-found", "No page of this service has this address"),
+        (("GET", "/nobody/account/sessions"), 404, "unknown-organisation", "names an organisation"),
+        (("GET", "/consent"), 405, "method", "cannot be opened by itself"),
+        (("DELETE", "/authorize"), 405, "method", "cannot be opened by itself"),
+    ],
+)
+async def test_A22_A23_browsers_at_a_wrong_address_get_a_page_and_programs_a_problem(
+    world: World, asked: tuple[str, str], status: int, code: str, says: str
+) -> None:
+    page = await world.admin(*asked, headers={"accept": BROWSER})
+    assert (status, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
+    assert dict(PAGE_HEADERS) == {name: page.headers[name] for name in PAGE_HEADERS}
+    assert says in page.text
+    assert f"<code>{code}</code>" in page.text
+    assert "<b>" not in page.text
+    for accept in ("*/*", "application/json", "application/json, text/html", "application/problem+json", ""):
+        problem = await world.admin(*asked, headers={"accept": accept})
+        assert (status, PROBLEM_PREFIX + code) == (problem.status_code, problem.json()["type"]), accept
+        assert problem.headers.get("allow") == page.headers.get("allow")
+    assert (status == 405) == ("allow" in page.headers)
+
+
+def test_A22_A23_a_failure_of_ours_is_a_page_for_browsers_and_says_nothing_of_its_cause(tmp_path: Path) -> None:
+    with new_world(tmp_path) as own:
+        asyncio.run(_failing(own))
+
+
+async def _failing(world: World) -> None:
+    app = await world.register_client()
+    async with buckets_of(world) as found:
+        key = hashed(app.id)
+        sound = await found.clients.get(key, Client)
+        assert sound is not None
+        await found.clients.update(key, Session("what-is-broken", now(), now(), ()), revision=sound[1])
+    page = await world.admin("GET", app.address(), headers={"accept": BROWSER})
+    problem = await world.admin("GET", app.address(), headers={"accept": "*/*"})
+    assert (500, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
+    assert dict(PAGE_HEADERS) == {name: page.headers[name] for name in PAGE_HEADERS}
+    assert "Go back to the app" in page.text and "/authorize failed" in page.text
+    assert (500, PROBLEM_PREFIX + "failure") == (problem.status_code, problem.json()["type"])
+    with closing(sqlite3.connect(world.directory / "auth" / "projection.db", isolation_level=None)) as kept:
+        kept.execute("DROP TABLE quarantine")
+    sql = await world.admin("GET", "/v1/quarantine")
+    assert (500, PROBLEM_PREFIX + "failure") == (sql.status_code, sql.json()["type"]), "trying again does not help"
+    assert "no such table" in world.auth.said() and "Traceback" in world.auth.said()
+    for answer in (page, problem, sql):
+        assert not [word for word in ("Error", "Expected", "broken", "msgspec", app.id) if word in answer.text]
 
 
 @pytest.mark.parametrize("case", ADMIN_CASES, ids=lambda case: f"{case[0]}-{case[1][:40]}-{case[4]}")
@@ -123,6 +196,8 @@ PAGES: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/oauth2/callback/no-such?state=x&code=y", {}),
     ("GET", "/oauth2/callback/%00?state=%00", {}),
     ("GET", "/oauth2/callback?state=a&state=b", {}),
+    ("GET", "/account/reconsent", {}),
+    ("GET", "/oauth2/logout?client_id=no-such&client_id=another", {}),
 ]
 
 
@@ -131,8 +206,12 @@ async def test_people_get_a_page(world: World, method: str, path: str, sent: dic
     answer = await Window(world.auth.url).request(method, path, **sent)
     assert (400, "text/html; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
     assert "location" not in answer.headers
+    to_do = ("Go back to the app", "Ask whoever", "This needs whoever runs Scopefold")
+    assert any(one in answer.text for one in to_do), "it says what to do"
+    assert ("This login cannot" in answer.text) == (not path.startswith(("/oauth2/logout", "/account/")))
 
 
+NOT_ASCII = [(b"authorization", b"Basic \xe9"), (b"content-type", b"application/x-www-form-urlencoded")]
 TOKEN_CASES: list[tuple[dict[str, Any], int, str]] = [
     ({"data": {}}, 400, "invalid_request"),
     ({"data": {"grant_type": "authorization_code"}}, 401, "invalid_client"),
@@ -142,6 +221,7 @@ TOKEN_CASES: list[tuple[dict[str, Any], int, str]] = [
     ({"content": b"a=1&a=2", "headers": {"content-type": "application/x-www-form-urlencoded"}}, 400, "invalid_request"),
     ({"data": {"grant_type": "authorization_code"}, "headers": {"authorization": "Basic //4="}}, 401, "invalid_client"),
     ({"data": {"grant_type": "authorization_code"}, "headers": {"authorization": "Basic !"}}, 401, "invalid_client"),
+    ({"content": b"a=1", "headers": NOT_ASCII}, 401, "invalid_client"),
     ({"data": {"grant_type": "authorization_code"}, "headers": {"authorization": "Basic"}}, 401, "invalid_client"),
     ({"data": {"client_assertion": "x"}, "headers": {"authorization": "Basic eDp5"}}, 400, "invalid_request"),
     ({"data": {"client_id": "y"}, "headers": {"authorization": "Basic eDp5"}}, 401, "invalid_client"),
@@ -199,6 +279,28 @@ async def test_who_runs_scopefold_is_told_what_an_app_has_wrong(
         told = await program.get(app.address(**changed), headers={"accept": "application/json"})
     assert "application/problem+json" == told.headers["content-type"]
     assert diagnosis == told.json()["diagnosis"]["id"]
+
+
+WRONG_REQUESTS: list[str] = [
+    "/authorize?client_id={app}&client_id={app}",
+    "/authorize?redirect_uri=https://a.example&redirect_uri=https://b.example",
+    "/authorize?client_id={app}&request_uri=urn:ietf:params:oauth:request_uri:gone",
+    "/authorize?client_id={app}&response_type=token",
+    "/oauth2/logout?id_token_hint=x",
+    "/authorize?no+session=1&no+session=2",
+]
+
+
+@pytest.mark.parametrize("path", WRONG_REQUESTS)
+async def test_what_an_app_has_wrong_is_never_told_as_the_idps(world: World, path: str) -> None:
+    app, browser = await world.register_client(), Person(world).browser
+    page = await browser.get(path.format(app=app.id))
+    assert (400, True) == (page.status_code, "show this page to whoever runs the app" in page.text), page.text
+    for word in ("provider", "scopefold idp", "callback", "whoever runs Scopefold"):
+        assert word not in page.text
+    async with world.auth.client() as program:
+        told = await program.get(path.format(app=app.id), headers={"accept": "application/json"})
+    assert "app.bad-request" == told.json()["diagnosis"]["id"]
 
 
 async def test_who_comes_back_to_a_login_that_is_over_is_told_what_to_do(world: World) -> None:

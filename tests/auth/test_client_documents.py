@@ -46,6 +46,8 @@ async def test_the_metadata_tells_of_it(welcoming: World) -> None:
             assert document["client_id_metadata_document_supported"] is True
 
 
+FRAMED = {"sec-fetch-dest": "iframe"}
+"""As browsers say of what a frame shows: nobody is led away by it."""
 BAD_DOCUMENTS: list[dict[str, Any]] = [
     {"client_id": "https://other.example/client.json"},
     {"client_id": None},
@@ -71,7 +73,7 @@ async def test_a_document_that_breaks_a_rule_makes_no_client(welcoming: World) -
             app = App(welcoming, described(site, f"/{number}", **changed))
             assert is_shown_here(await browser.get(app.address(prompt="none"))), changed
         right = App(welcoming, described(site, "/right"))
-        assert "login_required" == query_of(await browser.get(right.address(prompt="none")))["error"]
+        assert "login_required" == query_of(await browser.get(right.address(prompt="none"), headers=FRAMED))["error"]
         assert len(BAD_DOCUMENTS) + 1 == len(site.hits)
 
 
@@ -99,7 +101,7 @@ async def test_E03_a_document_is_fetched_at_its_address_only(welcoming: World) -
         described(site, "/logo", logo_uri=f"{internal.url}/logo.svg", client_uri=f"{internal.url}/")
         assert is_shown_here(await browser.get(App(welcoming, {"client_id": f"{site.url}/moved"}).address()))
         app = App(welcoming, {"client_id": f"{site.url}/logo"})
-        assert 303 == (await browser.get(app.address(prompt="none"))).status_code
+        assert 303 == (await browser.get(app.address(prompt="none"), headers=FRAMED)).status_code
         for odd in ("", "/", "/a/../client.json", "/%2e%2e/client.json", "/client.json#x", "/" + "x" * 300):
             address = App(welcoming, {"client_id": site.url + odd}).address()
             assert is_shown_here(await browser.get(address)), odd
@@ -166,8 +168,8 @@ async def test_who_does_not_allow_it_is_sent_back_and_asked_again(question: Any)
     told = query_of(await alice.decide(page, "deny"))
     assert ("access_denied", "the-state", "iss" in told) == (told["error"], told["state"], True)
     assert 200 == (await alice.browser.get(app.address(idp_hint=idp))).status_code
-    silent = query_of(await alice.browser.get(app.address(idp_hint=idp, prompt="none")))
-    assert ("consent_required", "the-state") == (silent["error"], silent["state"])
+    framed = await alice.browser.get(app.address(idp_hint=idp, prompt="none"), headers=FRAMED)
+    assert ("consent_required", "the-state") == (query_of(framed)["error"], query_of(framed)["state"])
 
 
 async def test_what_was_allowed_to_one_client_or_place_is_not_allowed_to_others(welcoming: World) -> None:

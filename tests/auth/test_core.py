@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from scopefold.auth.core.login import (
     MAX_LIFETIME_SECONDS,
-    MAX_SCOPES,
     Clocks,
     GoTo,
     Granted,
@@ -23,17 +22,19 @@ from scopefold.auth.core.login import (
     lacking,
     present_grant,
     read_grant,
+    requested_scopes,
 )
 from scopefold.auth.core.seal import BadKey, CannotOpen, Place, Sealed, derive, keyed_hash, read_key, seal, unseal
 from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
 from scopefold.consent.chosen import Filters, Order
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import Event
+from scopefold.contracts.words import MAX_SCOPES
 from scopefold.scopes.coverage import Grant
 from scopefold.scopes.grammar import MAX_TEXT_LENGTH, BadScope
 from scopefold.scopes.profile import RefreshClock
 from scopefold.scopes.shipped import profile_named
-from tests.support.logs import JIRA, insufficient, log_of, provisioned, registered, stored
+from tests.support.logs import JIRA, insufficient, log_of, provisioned, registered, stored, withheld
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ATLASSIAN = profile_named("atlassian")
@@ -264,3 +265,10 @@ BAD_CURSORS = ["x", "é", *(base64.urlsafe_b64encode(text).decode() for text in 
 def test_what_is_no_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
         read_cursor(cursor, "idp", Filters())
+
+
+def test_what_is_withheld_is_asked_for_under_no_spelling() -> None:
+    scopes = ("Mail.Read", "https://graph.microsoft.com/mail.read", "Files.Read")
+    events = (registered("graph", "microsoft", ()), provisioned("mail", scopes, "graph"))
+    idp = replay(log_of(*events, withheld("Mail.Read", idp="graph"))).scopes.idps["graph"]
+    assert ("Files.Read", "openid") == requested_scopes(idp)

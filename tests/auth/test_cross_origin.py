@@ -76,6 +76,6 @@ async def test_a_session_opens_nothing_to_the_script_of_another_site(world: Worl
     for path, _, methods in CROSS_ORIGIN:
         hers = await alice.browser.request(methods[0], path)
         async with httpx.AsyncClient(base_url=world.auth.url) as http:
-            anybodys = await http.request(methods[0], path)
+            anybodys = await http.request(methods[0], path, headers={"accept": hers.request.headers["accept"]})
         assert (anybodys.status_code, anybodys.text) == (hers.status_code, hers.text), path
         assert "set-cookie" not in hers.headers

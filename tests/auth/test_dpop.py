@@ -57,6 +57,8 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("htu-scheme", {"htu": "http://login.example/oauth2/token"}, {}),
     ("htu-port", {"htu": "https://login.example:8443/oauth2/token"}, {}),
     ("htu-not-a-port", {"htu": "https://login.example:x/oauth2/token"}, {}),
+    ("htu-user-info", {"htu": "https://evil@login.example/oauth2/token"}, {}),
+    ("htu-hidden", {"htu": "https://login.example/oa\tuth2/token"}, {}),
     ("htu-missing", {"htu": None}, {}),
     ("htu-no-text", {"htu": 7}, {}),
     ("iat-old", {"iat": AT - 300}, {}),

@@ -10,7 +10,7 @@ import pytest
 
 from scopefold.auth.core.egress import BadTarget, check, networks, target
 from scopefold.auth.web import egress
-from scopefold.auth.web.egress import Egress, NotFetched
+from scopefold.auth.web.egress import ADDRESS_AT_ONCE, AT_ONCE, LOOKUPS_AT_ONCE, Egress, NotFetched
 from tests.auth.canary import canary, certificate_for, json_page
 
 NOT_PUBLIC = """
@@ -167,4 +167,57 @@ async def test_documents_and_failures_are_kept_in_bounds(monkeypatch: pytest.Mon
             await client.document(f"{site.url}/b")  # puts /a out
         await client.document(f"{site.url}/a")
         assert 4 == len(site.hits)
+    await client.close()
+
+
+async def test_E03_E12_names_that_are_slow_to_resolve_do_not_take_all_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process has four threads for names, which logins at IdPs need too; a lookup goes on when nobody waits."""
+    monkeypatch.setattr(egress, "SECONDS", 0.05)
+    under_way, most, told = 0, 0, asyncio.Event()
+
+    async def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        nonlocal under_way, most
+        under_way, most = under_way + 1, max(most, under_way + 1)
+        await told.wait()
+        under_way -= 1
+        raise socket.gaierror
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    client = Egress()
+    for n in range(3):
+        asked = [client.document(f"https://slow-{n}-{one}.example/c") for one in range(5)]
+        assert {NotFetched} == {type(one) for one in await asyncio.gather(*asked, return_exceptions=True)}
+    assert (LOOKUPS_AT_ONCE, LOOKUPS_AT_ONCE) == (under_way, most)
+    told.set()
+    with pytest.raises(NotFetched):
+        await client.document("https://later.example/c")
+    assert 0 == under_way, "and there are turns again"
+    await client.close()
+
+
+async def test_E03_one_place_that_is_slow_takes_no_turns_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(egress, "SECONDS", 3.0)
+    client = Egress(networks("127.0.0.0/8"))
+    connections, most, busy, let_go = 0, 0, asyncio.Event(), asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections, most
+        connections, most = connections + 1, max(most, connections + 1)
+        if connections == ADDRESS_AT_ONCE:
+            busy.set()
+        await let_go.wait()
+        connections -= 1
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.2", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with canary() as site:
+        site.pages["/c"] = json_page({"found": True})
+        slow = [asyncio.create_task(client.document(f"http://127.0.0.2:{port}/{n}")) for n in range(AT_ONCE + 1)]
+        await asyncio.wait_for(busy.wait(), 2)
+        assert {"found": True} == await client.document(f"{site.url}/c")
+        assert (ADDRESS_AT_ONCE, ADDRESS_AT_ONCE) == (connections, most)
+        let_go.set()
+        assert {NotFetched} == {type(one) for one in await asyncio.gather(*slow, return_exceptions=True)}
+    server.close()
     await client.close()

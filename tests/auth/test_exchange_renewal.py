@@ -209,6 +209,55 @@ async def test_F16_while_the_idp_fails_the_token_serves_to_its_end_and_then_ther
     await until(renewed, 40)
 
 
+async def failures_left(world: World) -> int:
+    """How many calls at the stand-in's token endpoint are still to fail."""
+    async with httpx.AsyncClient(base_url=world.sandbox.url) as http:
+        return int((await http.get("/switches")).json()["atlassian"]["faults"]["server_errors"])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_F16_an_idp_that_says_when_to_come_back_is_asked_by_nobody_before(
+    world: World, second: Service, status: int
+) -> None:
+    idp = await registered_at(world, "atlassian", "read:jira-work", "offline_access")
+    gateway = await Gateway.registered(world, idp, connector="api")
+    token = await visitors_token(Visitor(world, "dave"), await world.register_client(), idp)
+    user = subject_of(token)
+    await at_its_end(world, user, idp)
+    fails = {"server_errors": 1000, "server_error_status": status, "retry_after_seconds": 90}
+    async with atlassian(world, "faults", at="token", **fails):
+        answers = [await gateway.exchange(token, at=at) for at in (second.url, "", second.url)]
+        assert 999 == await failures_left(world), "one try, and then nobody, at no replica"
+    for one in answers:
+        assert (503, "temporarily_unavailable") == (one.status_code, one.json()["error"])
+        assert 60 < int(one.headers["retry-after"]) <= 90
+    await put(world, user, idp, rests_until=now())
+    assert 200 == (await gateway.exchange(token)).status_code, "once it is over, at a replica that was not refused"
+    assert (await row_of(world, user, idp)).rests_until is None
+
+
+async def test_a_login_that_a_busy_idp_refuses_says_when_to_come_back(world: World) -> None:
+    idp, app = await registered_at(world, "atlassian", "read:jira-work"), await world.register_client()
+    fails = {"server_errors": 2, "server_error_status": 429, "retry_after_seconds": 90}
+    async with atlassian(world, "faults", at="token", **fails):
+        for accept in ("text/html", "application/json"):
+            dave = Visitor(world, "dave")
+            answer = await dave.browser.get(await dave.callback(app, idp), headers={"accept": accept})
+            assert (502, "90") == (answer.status_code, answer.headers.get("retry-after")), answer.text
+
+
+async def test_F16_a_short_wait_that_the_idp_asks_for_is_kept_within_the_renewal(world: World) -> None:
+    idp = await registered_at(world, "atlassian", "read:jira-work", "offline_access")
+    gateway = await Gateway.registered(world, idp, connector="api")
+    token = await visitors_token(Visitor(world, "dave"), await world.register_client(), idp)
+    await at_its_end(world, subject_of(token), idp)
+    before = asyncio.get_running_loop().time()
+    async with atlassian(world, "faults", at="token", server_errors=1, retry_after_seconds=5):
+        answer = await gateway.exchange(token)
+    assert 200 == answer.status_code, answer.text
+    assert asyncio.get_running_loop().time() - before >= 5, "longer than the pause of our own"
+
+
 async def test_F16_a_slow_idp_keeps_nobody_waiting_whose_token_lives(world: World, renewable: str) -> None:
     gateway, token, user = await logged_in(world, renewable)
     row = await at_its_end(world, user, renewable, lives_seconds=50)
@@ -242,31 +291,36 @@ async def test_F16_an_answer_that_never_came_costs_the_token_only_where_the_idp_
     assert [reason] * (reason is not None) == [one.reason for one in await world.said(TokenCleared, idp)]
 
 
+@pytest.mark.parametrize("who", ["first", "second"])
 async def test_F16_two_replicas_never_renew_the_same_token_at_once(
-    world: World, second: Service, renewable: str
+    world: World, second: Service, renewable: str, who: str
 ) -> None:
+    """Whoever begins, though the other is set to give up a renewal of its own much sooner, or later."""
     gateway, token, user = await logged_in(world, renewable, "carol")
     await at_its_end(world, user, renewable)
     before = await atlassian_seen(world)
     async with atlassian(world, refresh_leeway_seconds=0), atlassian(world, "faults", latency_ms=500, at="token"):
+        begins = asyncio.create_task(gateway.exchange(token, at="" if who == "first" else second.url))
+        await begun(world, user, renewable)
         places = ["", second.url] * 10
-        answers = await asyncio.gather(*(gateway.exchange(token, at=at) for at in places))
+        answers = await asyncio.gather(begins, *(gateway.exchange(token, at=at) for at in places))
     assert {200} == {one.status_code for one in answers}, [one.text for one in answers]
     assert 1 == len({one.json()["access_token"] for one in answers})
     after = await atlassian_seen(world)
     assert {**before, "renewals": before["renewals"] + 1} == after
 
 
+@pytest.mark.parametrize("ahead", [timedelta(seconds=2), timedelta(days=1)], ids=["F16-right", "F16-wrong-clock"])
 async def test_F16_a_replica_that_died_in_the_middle_keeps_the_others_away_for_a_while_only(
-    world: World, renewable: str
+    world: World, renewable: str, ahead: timedelta
 ) -> None:
     gateway, token, user = await logged_in(world, renewable)
     await at_its_end(world, user, renewable)
-    until_then = now() + timedelta(seconds=2)
-    await put(world, user, renewable, renewing=Renewing("who died", until_then))
+    before = now()
+    await put(world, user, renewable, renewing=Renewing("who died", before + ahead, seconds=2))
     answer = await gateway.exchange(token)
     assert 200 == answer.status_code, answer.text
-    assert now() > until_then
+    assert now() > before + timedelta(seconds=2)
 
 
 @pytest.mark.parametrize("meanwhile", ["a login", "an end"])
@@ -281,7 +335,7 @@ async def test_what_a_login_or_an_end_leaves_meanwhile_counts(world: World, rene
             newer = {"access_token": "newer", "generation": row.generation + 1, "access_expires_at": late}
             await put(world, user, renewable, renewing=None, **newer)
         else:
-            gone = row.without_secrets("user")
+            gone = row.without_secrets("user", logged_generation=0)
             kept = {name: getattr(gone, name) for name in ("access_token", "refresh_token", "parts", "cleared")}
             await put(world, user, renewable, renewing=None, **kept)
         answer = await asked

@@ -57,6 +57,23 @@ async def test_who_cancels_is_declined_in_the_log_and_at_the_client(world: World
     assert [] == await world.said(TokenStored, idp)
 
 
+async def test_who_says_no_to_a_step_up_stands_on_the_worklist_as_asked(world: World) -> None:
+    idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
+    await alice.log_in(app, idp_hint=idp)
+    await world.publish(provisioned(f"wiki-{idp}", ["write:confluence-content"], idp), by="provisioner")
+    (before,) = (await world.worklist(idp=idp))["items"]
+    assert (None, {"write:confluence-content": "never-asked"}) == (before["declined"], before["why"])
+    await alice.come_back(app, decision="cancel", idp_hint=idp)
+    (after,) = (await world.worklist(idp=idp))["items"]
+    assert {"write:confluence-content": "not-allowed"} == after["why"]
+    assert {"write:confluence-content": "send-link"} == after["next_steps"]
+    assert ["write:confluence-content"] == after["declined"]["scopes"]
+    (event,) = [one for one in await world.events() if isinstance(one.event, ConsentDeclined) and one.event.idp == idp]
+    assert event.seq == after["declined"]["cause"]["seq"]
+    await alice.log_in(app, idp_hint=idp)
+    assert [] == (await world.worklist(idp=idp))["items"]
+
+
 async def test_a_wrong_secret_is_a_failure_at_the_token_endpoint(world: World) -> None:
     idp, app, alice = await world.idp_with_jira(), await world.register_client(), Person(world)
     await world.register_idp(idp, secret="not-the-secret")
@@ -83,7 +100,7 @@ async def test_a_report_of_another_service_lists_the_user_until_the_next_login(w
     await alice.log_in(app, idp_hint=idp)
     straight_after = await alice.browser.get(app.address(idp_hint=idp))
     assert straight_after.headers["location"].startswith(APP_REDIRECT), "the report was on the token before"
-    await world.folded((await world.events())[-1].seq)
+    await world.caught_up()
     assert 0 == (await world.worklist(idp=idp))["total"]
 
 

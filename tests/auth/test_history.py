@@ -14,6 +14,7 @@ from scopefold.auth.store.database import copied
 from scopefold.auth.store.history import BackwardsError, History
 from scopefold.auth.store.projection import Projection
 from scopefold.consent.difference import Difference, difference
+from scopefold.consent.named import NotThere
 from scopefold.consent.reconsent import replay, worklist
 from scopefold.contracts.recorded import PUBLISHERS, Recorded, examine
 from scopefold.contracts.subjects import OF_IDPS
@@ -69,6 +70,11 @@ async def test_every_difference_is_that_of_the_fold(
     for turn in range(40):
         first, second = sorted((random.randint(0, LENGTH), random.randint(0, LENGTH)))
         idp, limit = random.choice([None, "atlassian", "nowhere"]), random.choice([0, 1, 1000])
+        ends = [replay(random_events[:seq]).scopes.idps for seq in (first, second if turn % 4 else LENGTH)]
+        if idp is not None and all(idp not in idps for idps in ends):
+            with pytest.raises(NotThere):
+                await past.difference(log, first, second if turn % 4 else None, idp=idp, limit=limit)
+            continue
         found = await past.difference(log, first, second if turn % 4 else None, idp=idp, limit=limit)
         assert (first, second if turn % 4 else LENGTH) == (found.first.seq, found.second.seq)
         told = folded(random_events, first, found.second.seq, idp, limit)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scopefold.auth.core.clearing import Wanted
 from scopefold.auth.store.holders import Counted, counted, holders
 from scopefold.auth.store.projection import Projection
-from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import State, UserGrant, replay
 from scopefold.contracts.recorded import Recorded
 from scopefold.scopes.coverage import carries
@@ -43,7 +42,7 @@ def some_wanted() -> st.SearchStrategy[Wanted]:
 def expected(state: State, wanted: Wanted) -> list[UserGrant]:
     found = []
     for held in state.present():
-        profile = (state.scopes.idps.get(held.idp) or Idp(held.idp)).profile
+        profile = state.scopes.idp(held.idp).profile
         if (
             held.cleared is None
             and (wanted.users is None or held.user in wanted.users)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import nats
 from msgspec.structs import replace
 
 from scopefold.auth.web.service import now
@@ -48,8 +49,12 @@ async def with_users(world: World, idp: str, *names: str) -> list[str]:
 
 async def test_who_is_away_keeps_the_token_and_who_needs_nothing_is_left_alone(world: World, tmp_path: Path) -> None:
     idp = await renewable_idp(world)
-    away, here = await with_users(world, idp, "alice", "bob")
+    spoilt, away, here = await with_users(world, idp, "carol", "alice", "bob")
+    await nearly_idle(world, spoilt, idp)  # nearer to its end than hers, and nothing can be done about it
     await nearly_idle(world, away, idp)
+    nc = await nats.connect(world.bus.url)
+    await nc.jetstream().publish(f"$KV.vault.token.{spoilt}.{idp}", b"no row")
+    await nc.close()
     await at_its_end(world, here, idp)
     before = await row_of(world, away, idp)
     with auth(tmp_path, **world.settings, **KEPT) as service:
@@ -60,7 +65,8 @@ async def test_who_is_away_keeps_the_token_and_who_needs_nothing_is_left_alone(w
     assert after.idle_expires_at > now() + timedelta(days=80)
     assert after.refresh_token != before.refresh_token
     assert 1 == (await row_of(world, here, idp)).generation, "its access token's end is nobody's business who asks not"
-    assert [2, 3] == [one.generation for one in await world.said(TokenStored, idp) if one.cause == "refresh"]
+    renewals = [one for one in await world.said(TokenStored, idp) if one.cause == "refresh" and one.user == away]
+    assert [2, 3] == [one.generation for one in renewals]
 
 
 async def test_an_idp_that_fails_is_left_alone_after_three_and_others_are_served(world: World, tmp_path: Path) -> None:

@@ -9,19 +9,22 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scopefold.auth.store import listing
-from scopefold.auth.store.listing import TooMany, count, page
+from scopefold.auth.store.listing import TooMany, count, count_unclear, page
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.tallies import reasons_of, tallies
 from scopefold.consent.chosen import Chosen, Filters, Order, Place, place_of
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.next_step import next_steps
-from scopefold.consent.reconsent import Judgement, Row, State, UserGrant, grant_key, replay, row_of, worklist
+from scopefold.consent.reconsent import Judgement, Row, State, UserGrant, grant_key, judge, replay, row_of, worklist
 from scopefold.consent.tallies import By, Tally
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded
-from scopefold.scopes.canonical import canonical_name
+from scopefold.scopes.canonical import canonical, canonical_name
+from scopefold.scopes.profile import Profile
+from scopefold.scopes.union import union
 from tests.auth.test_projection import CROWDED, feed, opened
 from tests.support.logs import (
     IDPS,
@@ -60,7 +63,7 @@ def expected_rows(state: State, chosen: Chosen, order: Order) -> list[Row]:
     """What the choice leaves of the pure worklist, sorted."""
     filters, found = chosen.filters, list[tuple[Place, Row]]()
     for row in worklist(state):
-        profile = (state.scopes.idps.get(row.idp) or Idp(row.idp)).profile
+        profile = state.scopes.idp(row.idp).profile
         lacks = [
             lack
             for lack in row.missing
@@ -78,6 +81,31 @@ def expected_rows(state: State, chosen: Chosen, order: Order) -> list[Row]:
             key = grant_key(state.grants[row.idp, row.user].grant)
             found.append((place_of(order, key, row), row))
     return [row for _, row in sorted(found, key=lambda one: one[0])]
+
+
+def expected_unclear(state: State, chosen: Chosen) -> int:
+    """Of how many the pure fold would not know it, were nothing needed but what is asked about."""
+    filters, found = chosen.filters, 0
+
+    def asked(idp: Idp, names: tuple[str | None, ...], scopes: tuple[str, ...]) -> bool:
+        carries = filters.scope is None or canonical_name(idp.profile, filters.scope) in canonical(idp.profile, scopes)
+        return carries and (filters.connector is None or filters.connector in names)
+
+    for held in state.present():
+        idp, connectors = state.scopes.idp(held.idp), {}
+        for kind, one in idp.connectors.items():
+            names = (kind, one.connector)
+            if one.alternatives and asked(idp, names, union(one.upstream_scopes, *one.alternatives)):
+                connectors[kind] = one
+            elif not one.alternatives:
+                needs = tuple(need for need in one.needs if asked(idp, names, (need.scope,)))
+                connectors[kind] = replace(one, needs=needs)
+        base = tuple(need for need in idp.base if asked(idp, (), (need.scope,)))
+        narrow = replace(idp, base=base, connectors=connectors)
+        unknown = judge(narrow, held.grant).status == "unknown"
+        mine = filters.idp in (None, held.idp) and (chosen.users is None or held.user in chosen.users)
+        found += unknown and mine and not chosen.aged
+    return found
 
 
 async def rows_by(projection: Projection, chosen: Chosen, order: Order, limit: int) -> list[Row]:
@@ -110,6 +138,7 @@ async def check(log: list[Recorded], chosen: Chosen, limit: int) -> None:
             for order in ORDERS:
                 assert expected_rows(state, chosen, order) == await rows_by(projection, chosen, order, limit)
             assert len(expected_rows(state, chosen, "idp")) == await count(projection, chosen)
+            assert expected_unclear(state, chosen) == await count_unclear(projection, chosen)
             for filters in (Filters(), chosen.filters):
                 check_tallies(projection, expected_rows(state, Chosen(filters=filters), "idp"), filters)
             check_in_vain(projection, state)
@@ -127,7 +156,7 @@ def check_tallies(projection: Projection, rows: list[Row], filters: Filters) -> 
         expected = sorted(Tally(idp, name, users) for (idp, name), users in counted.items())
         assert expected == tallies(projection, filters, by), by
     for row in rows:
-        idp = projection.scopes.idps.get(row.idp) or Idp(row.idp)
+        idp = projection.scopes.idp(row.idp)
         assert {lack.scope for lack in row.missing} == set(next_steps(idp, row, reasons.of(row), START))
 
 
@@ -184,9 +213,9 @@ async def test_a_page_reads_few_rows_however_many_users_there_are(
         await feed(projection, many, 500)
         read: list[UserGrant] = []
 
-        def noted(held: UserGrant, judgement: Judgement) -> Row:
+        def noted(held: UserGrant, judgement: Judgement, profile: Profile) -> Row:
             read.append(held)
-            return row_of(held, judgement)
+            return row_of(held, judgement, profile)
 
         monkeypatch.setattr(listing, "row_of", noted)
         found = await page(projection, Chosen(), order, after=None, limit=10)
@@ -232,3 +261,33 @@ async def test_ages_part_the_list_at_every_event(tmp_path: Path, log: list[Recor
                 expected = expected_rows(state, chosen, "user")
                 assert expected == await rows_by(projection, chosen, "user", 1000)
                 assert len(expected) == await count(projection, chosen)
+
+
+@pytest.mark.parametrize(
+    ("asked", "users", "expected"),
+    [
+        ({}, None, 3),
+        ({"idp": "ms"}, None, 2),
+        ({"connector": "identos.mail"}, None, 2),
+        ({"connector": "urn:connector:identos:drive"}, None, 1),
+        ({"connector": "identos.nobody"}, None, 0),
+        ({"scope": "https://graph.microsoft.com/mail.read"}, None, 2),
+        ({"scope": "Files.Read"}, None, 0),
+        ({}, (USERS[0],), 2),
+        ({"idp": "ms"}, (USERS[2],), 0),
+    ],
+)
+async def test_of_whom_it_is_not_known_is_told_of_those_who_are_asked_about(
+    tmp_path: Path, asked: dict[str, str], users: tuple[str, ...] | None, expected: int
+) -> None:
+    log = log_of(
+        *(registered("ms", "microsoft", ()), provisioned("mail", ["Mail.Read"], "ms")),
+        *(registered("goog", "google", ()), provisioned("drive", ["https://www.googleapis.com/auth/drive"], "goog")),
+        *(stored(USERS[0], None, idp="ms"), stored(USERS[1], None, idp="ms"), stored(USERS[0], None, idp="goog")),
+        stored(USERS[2], [], idp="ms"),
+    )
+    async with opened(tmp_path / "p.db") as projection:
+        await feed(projection, log, 7)
+        chosen = Chosen(filters=Filters(**asked), users=users)
+        assert expected == expected_unclear(replay(log), chosen) == await count_unclear(projection, chosen)
+        assert 0 == await count_unclear(projection, replace(chosen, after=0))

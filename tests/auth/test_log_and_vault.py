@@ -191,6 +191,7 @@ def test_B04_a_code_dies_after_a_minute(age_seconds: int, status: int) -> None:
         now=now,
         client=records.Client("app", "App", (APP_REDIRECT,), ("authorization_code",), ("openid",), "none"),
         code=code,
+        identity=Identity("subject"),
     )
     form = {"grant_type": "authorization_code", "client_id": "app", "code": "c", "redirect_uri": APP_REDIRECT}
     found, body, _ = redeem(loaded, {**form, "code_verifier": VERIFIER}, {})

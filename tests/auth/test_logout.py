@@ -93,6 +93,8 @@ async def test_oidcc_rp_initiated_logout_to_an_address_that_is_not_registered(
     answer = await alice.browser.get(LOGOUT, params=asked)
     assert (400, False) == (answer.status_code, "location" in answer.headers), module
     assert "not registered" in answer.text
+    assert f"<code>{uri}</code>" in answer.text and "post_logout_redirect_uris" in answer.text
+    assert "/plugins/" not in answer.text, "that is for the way back from a login"
     assert await is_logged_in(alice, app, jira)
 
 

@@ -1,12 +1,10 @@
 """Every route of the issuer is there for the organisation too, as an issuer of its own; D13-D15, C16."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 from joserfc import jws
 
 from scopefold.auth.oauth.protected import AccessRefused
@@ -19,8 +17,7 @@ from scopefold.runtime.secret import Secret
 from tests.auth.canary import canary
 from tests.auth.test_client_documents import described
 from tests.auth.test_security import is_shown_here
-from tests.auth.world import APP_REDIRECT, App, Person, World, beside, query_of
-from tests.support import process
+from tests.auth.world import APP_REDIRECT, App, Person, World, query_of
 from tests.support.browsing import Window
 
 NAMES = ("oauth-authorization-server", "openid-configuration")
@@ -151,15 +148,6 @@ async def test_the_question_of_an_unknown_app_stays_at_its_organisation(welcomin
         answer = query_of(await alice.decide(page))
         assert f"{welcoming.auth.url}/default" == answer["iss"]
         assert 200 == (await app.swap(answer["code"])).status_code
-
-
-@pytest.fixture(scope="module")
-def with_path(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A service whose issuer has a path."""
-    port = process.free_port()
-    directory = tmp_path_factory.mktemp("path")
-    with beside(world, directory, port=str(port), issuer=f"http://127.0.0.1:{port}/login") as other:
-        yield other
 
 
 async def test_D14_an_issuer_with_a_path_is_found_at_all_three_places(with_path: World) -> None:

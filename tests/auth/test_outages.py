@@ -1,6 +1,11 @@
 """Auth outlives the bus, trusts no other log under the old name, and says in one line what keeps it from starting."""
 
+import asyncio
+import json
+import shutil
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import nats
@@ -8,8 +13,10 @@ import pytest
 
 from scopefold.cli.nats_server import NatsServer
 from scopefold.ledger.log import STREAM, Log
-from tests.auth.world import KEK, auth, declare_all, status_becomes
+from tests.auth.world import KEK, auth, declare_all, status_becomes, until
 from tests.support.process import Service, run_to_its_end
+
+PAGE_BYTES = 4096
 
 
 async def refuses_everything(service: Service) -> None:
@@ -82,6 +89,58 @@ async def test_another_log_under_the_same_name_is_not_followed(own_nats: NatsSer
         assert "followed the log created at" in line
         assert "delete projection.db" in line
         assert "Traceback" not in service.said()
+
+
+async def test_the_right_log_is_followed_once_it_is_back(own_nats: NatsServer, tmp_path: Path) -> None:
+    await declare_all(own_nats.url)
+    kept = tmp_path / "kept"
+    with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+        await status_becomes(service, 200)
+        own_nats.stop()
+        shutil.copytree(own_nats.directory, kept)
+        own_nats.start()
+        nc = await nats.connect(own_nats.url)
+        await Log(nc).js.delete_stream(STREAM)
+        await declare_all(own_nats.url)
+        await nc.close()
+        await until(lambda: asyncio.sleep(0, '"critical"' in service.said()))
+        assert "followed the log created at" in (await status_becomes(service, 503)).json()["detail"]
+        own_nats.stop()
+        shutil.rmtree(own_nats.directory)
+        shutil.move(kept, own_nats.directory)
+        own_nats.start()
+        await status_becomes(service, 200)
+        assert 1 == service.said().count('"critical"')
+
+
+async def test_a_projection_that_is_damaged_while_it_is_open_is_rebuilt(own_nats: NatsServer, tmp_path: Path) -> None:
+    await declare_all(own_nats.url)
+    file = tmp_path / "auth" / "projection.db"
+    with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+        await status_becomes(service, 200)
+        nc = await nats.connect(own_nats.url)
+        for round_ in (1, 2):
+            with closing(sqlite3.connect(file, isolation_level=None)) as other:
+                other.execute("UPDATE checkpoint SET content = content")  # so that nothing in memory holds any more
+                other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with file.open("r+b") as pages:
+                pages.seek(PAGE_BYTES)
+                pages.write(b"damaged" * (file.stat().st_size // 7))
+            await nc.publish("ledger.default.idp.x.nonsense", b"{}")
+            await until(lambda n=round_: asyncio.sleep(0, service.said().count("projection damaged") == n))  # type: ignore[misc]
+            await status_becomes(service, 200)
+            async with service.client() as client:
+                assert round_ == len((await client.get("/v1/quarantine")).json()["items"])
+        file.unlink()
+        await until(lambda: asyncio.sleep(0, service.said().count("projection damaged") == 3))
+        await status_becomes(service, 200)
+        async with service.client() as client:
+            assert 2 == len((await client.get("/v1/quarantine")).json()["items"])
+        assert file.exists()
+        await nc.close()
+        assert "Traceback" not in service.said()
+        assert all(json.loads(line)["service"] == "auth" for line in service.said().splitlines())
+        assert "Received" not in service.said()  # FastStream, of every message
 
 
 async def test_a_vault_of_another_key_is_not_opened(own_nats: NatsServer, tmp_path: Path) -> None:

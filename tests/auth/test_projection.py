@@ -25,7 +25,8 @@ from scopefold.auth.store.projection import Idle, Projection
 from scopefold.auth.store.rows import TOGETHER
 from scopefold.consent.chosen import Chosen, Filters
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import Judgement, Requirements, Row, judge, replay, worklist
+from scopefold.consent.reconsent import Judgement, Row, judge, replay, worklist
+from scopefold.consent.requirements import Requirements
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import GENESIS, Checkpoint
@@ -104,11 +105,7 @@ async def check_against_the_fold(log: Entries) -> None:
                 assert state.scopes == projection.scopes
                 for idp in (None, *state.scopes.idps):
                     assert len([row for row in expected if idp in (None, row.idp)]) == projection.count("missing", idp)
-                statuses = [
-                    judge(state.scopes.idps.get(g.idp) or Idp(g.idp), g.grant).status
-                    for g in state.grants.values()
-                    if g.present
-                ]
+                statuses = [judge(state.scopes.idp(g.idp), g.grant).status for g in state.grants.values() if g.present]
                 for status in ("missing", "unknown", "covered"):
                     assert statuses.count(status) == projection.count(status)
                 for (name, user), grant in state.grants.items():

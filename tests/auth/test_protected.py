@@ -206,7 +206,8 @@ async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(
         app = application([Route("/userinfo", userinfo)], exception_handlers={AccessRefused: access_refused})
         app.state.service = service
         holder, client_id = Holder(), (await world.register_client()).id
-        bound = token(cnf={"jkt": holder.jkt}, client_id=client_id)
+        since = int(datetime.now(UTC).timestamp())  # the client was registered just now, and gets its tokens after that
+        bound = token(cnf={"jkt": holder.jkt}, client_id=client_id, iat=since)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ISSUER) as http:
 
             async def get(proof: str) -> httpx.Response:
@@ -217,7 +218,7 @@ async def test_B29_over_http_a_proof_is_taken_once_and_a_refusal_brings_a_nonce(
             assert 'error="use_dpop_nonce"' in first.headers["www-authenticate"]
             proof = holder.proof("GET", URL, ath=ath_of(bound), nonce=first.headers["dpop-nonce"])
             assert [200, 401] == [(await get(proof)).status_code for _ in range(2)]
-            old = token(client_id=client_id, auth_time=int((NOW - timedelta(days=1)).timestamp()))
+            old = token(client_id=client_id, iat=since, auth_time=int((NOW - timedelta(days=1)).timestamp()))
             stale = await http.get("/userinfo", headers={"authorization": f"Bearer {old}"})
             assert 'max_age="3600"' in stale.headers["www-authenticate"]
             assert 401 == (await http.get(f"/userinfo?access_token={token()}")).status_code, "C15"

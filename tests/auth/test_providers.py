@@ -9,7 +9,7 @@ from scopefold.auth.web.outgoing import Http
 from scopefold.auth.web.upstream import UpstreamFailed, exchange
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import AuthorizationFailed, EndpointOverrides, IdpRegistered, TokenStored
-from tests.auth.providers import Visitor, registered_at, row_of, stand_in, switch, told_of
+from tests.auth.providers import Visitor, registered_at, revoke_at, row_of, stand_in, switch, told_of
 from tests.auth.world import APP_REDIRECT, World, query_of, told_by
 from tests.support.logs import log_of
 
@@ -66,6 +66,7 @@ async def test_microsofts_scopes_of_one_resource_take_one_token(world: World) ->
 
 
 async def test_google_grants_what_was_left_ticked(world: World) -> None:
+    await revoke_at(world, "google", "alice")  # what she gave before, which would be given again
     idp = await registered_at(world, "google", GMAIL, DRIVE)
     user = await Visitor(world).user(await world.register_client(), idp, untick=[DRIVE])
     row, event = await row_of(world, user, idp), await told_of(world, idp)

@@ -1,6 +1,7 @@
 """Pushed authorization requests (RFC 9126): the attacks of FAPI's par-* modules, and what people do in between."""
 
 import asyncio
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,9 @@ from nats.js import JetStreamContext
 
 from scopefold.auth.store.buckets import connect, hashed
 from scopefold.auth.store.records import Pushed
-from tests.auth.world import VERIFIER, App, Person, World, query_of
+from tests.auth.world import JIRA_SCOPES, VERIFIER, App, Person, World, query_of
 from tests.support.browsing import Window
+from tests.support.logs import provisioned
 
 
 async def push(app: App, **changed: Any) -> httpx.Response:
@@ -206,3 +208,25 @@ async def test_a_login_from_the_beginning_comes_through_a_pushed_request(world: 
     told = query_of(await alice.come_back(app))
     assert 200 == (await app.swap(told["code"])).status_code
     assert is_refused_here(await alice.browser.get(address))
+
+
+async def test_A21_a_failed_login_is_tried_again_by_the_same_request_of_which_the_page_shows_nothing(
+    world: World,
+) -> None:
+    idp = await world.idp_with_jira()
+    await world.publish(provisioned(f"other-{idp}", JIRA_SCOPES, idp), by="provisioner")
+    kinds = [f"urn:connector:identos:{name}-{idp}" for name in ("jira", "other")]
+    app = await world.register_client()
+    asked = {**app.request(state="a-state-of-its-own"), "resource": kinds}
+    async with httpx.AsyncClient(base_url=world.auth.url) as http:
+        reference = (await http.post("/oauth2/par", data=asked)).json()["request_uri"]
+    short = f"/authorize?{httpx.QueryParams(client_id=app.id, request_uri=reference)}"
+    for address, shows in ((short, False), (f"/authorize?{httpx.QueryParams(asked)}", True)):
+        alice = Person(world)
+        alice.address = address
+        back = httpx.URL(await alice.press(await alice.at_consent(app))).copy_remove_param("code")
+        page = await alice.browser.get(back)
+        (again,) = re.findall(r'id="again" href="([^"]+)"', page.text)
+        assert (502, shows) == (page.status_code, "a-state-of-its-own" in again), again
+        answer = await alice.browser.get(html.unescape(again))
+        assert world.sandbox.url in answer.headers["location"], "both resources are asked for again"

@@ -1,14 +1,16 @@
 """Rate limits: who asks too often waits, and nobody else does (A32, B14)."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from scopefold.auth.core.rate import Rate, client_address, counted, read_networks, wait_seconds
 from scopefold.auth.settings import Settings, check
-from scopefold.auth.web.rate import Limit, TooManyError
+from scopefold.auth.web.rate import Limit, Limits, TooManyError
 from scopefold.runtime.secret import Secret
 from scopefold.runtime.settings import BadSettings
 from tests.auth.world import KEK, World
@@ -55,6 +57,27 @@ def test_A32_the_memory_of_a_limit_is_bounded() -> None:
     assert 10 == len(limit)
     with pytest.raises(TooManyError):
         limit.take("address-999")
+
+
+def asked_from(peer: str, **headers: str) -> Request:
+    sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "client": (peer, 1), "headers": sent})
+
+
+def test_A32_B14_names_as_long_as_a_request_are_not_remembered_whole() -> None:
+    """A client's id and what stands for the address are the sender's own text."""
+    settings = Settings(admin_token=Secret("t" * 24), trusted_proxies="10.0.0.0/8", failures_per_minute=1000)
+    limits = Limits(settings)
+    client_address.cache_clear()
+    tracemalloc.start()
+    for n in range(100):
+        limits.client_failed(asked_from("203.0.113.7"), f"{n:0200000}")
+        limits.address(asked_from("10.0.0.1", x_forwarded_for=f"{n:0200000},198.51.100.1"))
+        limits.address(asked_from("10.0.0.1", x_forwarded_for=f"{n}," * 50_000 + "198.51.100.1"))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2_000_000
+    limits.check_client(asked_from("203.0.113.7"), "another")
 
 
 def test_who_is_refused_is_not_counted_again() -> None:
@@ -114,3 +137,16 @@ async def test_B14_a_client_that_fails_waits_where_it_failed_and_nowhere_else(wo
         assert 429 == await swap(app, str(app.secret), "198.51.100.3"), "the right secret is not told from a wrong one"
         assert 400 == await swap(app, str(app.secret), "198.51.100.4"), "nobody locks a client out everywhere"
         assert 400 == await swap(other, str(other.secret), "198.51.100.3")
+
+
+async def test_A32_E03_logging_out_does_not_make_us_fetch_without_end(world: World, strict: Service) -> None:
+    """An app may name itself by the address of a document, which is fetched to see where to go after a logout."""
+    async with httpx.AsyncClient(base_url=strict.url, timeout=20) as http:
+
+        async def leave(address: str, n: int) -> int:
+            asked = {"client_id": f"https://app.example/{n}"}
+            return (await http.get("/oauth2/logout", params=asked, headers={"x-forwarded-for": address})).status_code
+
+        statuses = [await leave("198.51.100.50", n) for n in range(30)]
+        assert ([200] * 20, {200, 429}) == (statuses[:20], set(statuses))
+        assert 200 == await leave("198.51.100.51", 0)

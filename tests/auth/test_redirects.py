@@ -2,7 +2,14 @@
 
 import pytest
 
-from scopefold.auth.core.redirects import ApplicationType, is_registered, problem_with, shown_place, type_of
+from scopefold.auth.core.redirects import (
+    ApplicationType,
+    is_registered,
+    problem_with,
+    shown_place,
+    type_of,
+    with_query,
+)
 from tests.auth.test_security import is_shown_here
 from tests.auth.world import Person, World, query_of
 from tests.support.browsing import Window
@@ -107,6 +114,21 @@ def test_what_a_client_is_follows_from_its_addresses() -> None:
 def test_a_person_is_told_where_an_address_leads() -> None:
     places = [shown_place(one) for one in ("https://a.example/x", "http://localhost:1/", "com.example.app:/x")]
     assert ["a.example", "a program on this computer", "an app on this device (com.example.app)"] == places
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("https://a.example/cb", "https://a.example/cb?code=a+b"),
+        ("https://a.example/cb?flag", "https://a.example/cb?flag&code=a+b"),
+        ("https://a.example/cb?a=%ff%20;b&c='|", "https://a.example/cb?a=%ff%20;b&c='|&code=a+b"),
+        ("https://a.example/cb?", "https://a.example/cb?code=a+b"),
+        ("com.example.app:///cb", "com.example.app:///cb?code=a+b"),
+    ],
+)
+def test_what_is_added_to_an_address_changes_nothing_in_it(address: str, expected: str) -> None:
+    """RFC 6749, section 3.1.2."""
+    assert expected == with_query(address, [("code", "a b")])
 
 
 @pytest.mark.parametrize("registered", ["http://localhost/callback", "http://127.0.0.1/callback"])

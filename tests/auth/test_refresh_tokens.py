@@ -255,7 +255,7 @@ async def test_G10_who_consents_to_less_ends_what_apps_were_granted_before(world
 
 async def test_G09_a_session_that_ends_takes_along_what_may_not_outlive_it(world: World) -> None:
     """And what a code knows of login and resource is in every token that comes of it (RFC 9068, RFC 9470)."""
-    idp, app = await app_of(world)
+    idp, app = await app_of(world, resources=["https://api.example/"])
     server = await resource_server(world, resources=["https://api.example/"])
     user = (await app.verified((await tokens_of(app, idp))["id_token"]))["sub"]
     sid = f"session-{idp}"

@@ -13,7 +13,8 @@ from tests.auth.gateways import Gateway, access_token
 from tests.auth.providers import row_of, vault
 from tests.auth.test_clearing import people
 from tests.auth.test_forward_auth import ask
-from tests.auth.world import Person, World, auth, query_of, until_ready
+from tests.auth.test_registration import registered
+from tests.auth.world import App, Person, World, auth, query_of, until_ready
 from tests.support.logs import provisioned
 
 
@@ -28,6 +29,11 @@ def numbers_of(told: dict[str, Any]) -> tuple[int, int, int]:
 
 async def removed(world: World, idp: str) -> int:
     return len(await world.said(IdpRemoved, idp))
+
+
+async def on_the_list(world: World, idp: str) -> list[str]:
+    """Who must consent there: an IdP that is gone cannot be asked about by its name."""
+    return [one["user"] for one in (await world.worklist(limit=1000))["items"] if one["idp"] == idp]
 
 
 async def test_a_preview_tells_what_would_go_and_changes_nothing(world: World) -> None:
@@ -58,7 +64,9 @@ async def test_with_an_idp_go_its_tokens_sessions_and_connectors_and_it_begins_a
         one.user: one.reason for one in await world.said(TokenCleared, idp)
     }
     assert (404, 1) == ((await world.admin("GET", f"/v1/idps/{idp}")).status_code, await removed(world, idp))
-    assert [] == (await world.worklist(idp=idp))["items"]
+    assert [] == await on_the_list(world, idp)
+    told = (await world.admin("GET", "/v1/reconsent", params={"idp": idp})).json()
+    assert (404, "This identity provider was removed") == (told["status"], told["title"])
 
     await world.register_idp(idp)
     shown = (await world.admin("GET", f"/v1/idps/{idp}")).json()
@@ -111,6 +119,43 @@ async def test_a_session_goes_on_where_another_idp_vouches_for_it_too(world: Wor
     assert (1, 1, 0) == numbers_of((await remove(world, first)).json())
 
 
+async def begin_anew(world: World, app: App, idp: str) -> None:
+    """Remove an IdP and register it under the same id, where alice logs in in another browser."""
+    await remove(world, idp)
+    await world.register_idp(idp)
+    await Person(world).user(app, idp_hint=idp)
+
+
+@pytest.mark.parametrize(("since", "status"), [("nothing", 200), ("removed", 400), ("registered anew", 400)])
+async def test_C07_a_code_from_before_the_removal_is_worth_nothing_though_the_idp_began_anew(
+    world: World, since: str, status: int
+) -> None:
+    """Its session goes on, since another IdP vouches for it, and so does the user."""
+    first, second = await world.idp_with_jira(), await world.idp_with_jira()
+    app, alice = await world.register_client(), Person(world)
+    await alice.user(app, idp_hint=first)
+    code = await alice.log_in(app, idp_hint=second)
+    straight = query_of(await alice.browser.get(app.address(idp_hint=second)))["code"]
+    if since == "removed":
+        await remove(world, second)
+    elif since == "registered anew":
+        await begin_anew(world, app, second)
+    answers = [await app.swap(one) for one in (code, straight)]
+    assert [status, status] == [one.status_code for one in answers]
+    assert [status == 200] * 2 == ["access_token" in one.json() for one in answers]
+
+
+async def test_C07_a_question_from_before_the_removal_gives_no_code_that_is_worth_anything(guarded: World) -> None:
+    first, second = await guarded.idp_with_jira(), await guarded.idp_with_jira()
+    known, unknown = await guarded.register_client(), App(guarded, await registered(guarded))
+    alice = Person(guarded)
+    await alice.user(known, idp_hint=first)
+    question = await alice.asked(unknown, idp_hint=second)
+    await begin_anew(guarded, known, second)
+    code = query_of(await alice.decide(question))["code"]
+    assert "invalid_grant" == (await unknown.swap(code)).json()["error"]
+
+
 @pytest.mark.parametrize("place", ["removing.emptied", "removing.told"])
 async def test_what_a_crash_left_half_done_the_next_run_finishes(world: World, tmp_path: Path, place: str) -> None:
     idp = await world.idp_with_jira()
@@ -127,7 +172,7 @@ async def test_what_a_crash_left_half_done_the_next_run_finishes(world: World, t
         assert users["bob"] == await persons["bob"].user(app, idp_hint=idp), "until then it is an IdP like any other"
     assert (200, True) == ((again := await remove(world, idp)).status_code, again.json()["removed"])
     assert (place == "removing.emptied") == again.json()["tokens"]
-    assert (1, []) == (await removed(world, idp), (await world.worklist(idp=idp))["items"])
+    assert (1, []) == (await removed(world, idp), await on_the_list(world, idp))
     told = [(one.user, one.generation) for one in await world.said(TokenCleared, idp)]
     assert len(told) == len(set(told)), "one event for each token"
 

@@ -62,7 +62,7 @@ OBJECTS: list[tuple[str, dict[str, str | None], str]] = [
     ("A18-urn", {"request_uri": "urn:example:other"}, "request_uri_not_supported"),
     ("A18-empty", {"request_uri": ""}, "request_uri_not_supported"),
     ("A29-fragment", {"response_mode": "fragment"}, "invalid_request"),
-    ("A29-form_post", {"response_mode": "form_post"}, "invalid_request"),
+    ("A29-both-modes", {"response_mode": "query form_post"}, "invalid_request"),
     ("A29-jwt", {"response_mode": "query.jwt"}, "invalid_request"),
     ("A29-target", {"resource": "https://nobody.example"}, "invalid_target"),
     ("A29-target-relative", {"resource": "/v1"}, "invalid_target"),
@@ -179,7 +179,7 @@ async def test_D14_D15_the_metadata_names_what_is_done_and_nothing_else(world: W
     assert f"{world.auth.url}/oauth2/par" == told["pushed_authorization_request_endpoint"]
     assert {"ES256", "Ed25519", "EdDSA", "PS256"} == set(told["dpop_signing_alg_values_supported"])
     assert (False, False) == (told["request_parameter_supported"], told["request_uri_parameter_supported"])
-    assert ["query"] == told["response_modes_supported"]
+    assert ["query", "form_post"] == told["response_modes_supported"]
 
 
 async def test_A31_unknown_parameters_are_ignored_and_kept_out_of_the_answer(world: World) -> None:

@@ -52,7 +52,8 @@ async def test_a_connector_that_is_provisioned_between_the_decision_and_its_appe
         found = await buckets.connect(log.js)
         vault = Vault(found.vault, "default", bytes(32))
         late = AsOfLate(Changes(log.js), vault, Grants(found.grants))
-        service.connected, service.waiting_for = Connected(log, found, vault, some_keys(), recent=late), None
+        service.connected = Connected(log, found, vault, some_keys(), made={}, recent=late)
+        service.waiting_for = None
         folding = asyncio.create_task(follow(log, None, projection.apply, wake, lambda: None))
         held.callback(folding.cancel)
         decided: list[int] = []

@@ -4,14 +4,17 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from scopefold.auth.core.leases import SKEW
 from scopefold.auth.core.login import clocks, read_grant
 from scopefold.auth.core.stored_token import (
     LEASE,
+    MOST_RENEWAL_SECONDS,
     STALLED_SECONDS,
     Identity,
     Renewal,
@@ -54,7 +57,7 @@ def row(*granted: str, parts: tuple[TokenPart, ...] = (), **changed: Any) -> Sto
         "idle_expires_at": NOW + timedelta(days=90),
         "absolute_expires_at": NOW + timedelta(days=365),
         "parts": parts,
-        "renewing": Renewing("me", NOW),
+        "renewing": Renewing("me", NOW, seconds=0),
     }
     return StoredToken(**{**right, **changed})
 
@@ -211,16 +214,45 @@ def test_renewals_of_one_of_several_tokens_never_widen_and_leave_the_others(told
         assert old.part == new.part
 
 
-@given(st.floats(0, 120))
-def test_who_has_begun_keeps_all_others_away_for_the_lease_and_no_longer(later_seconds: float) -> None:
-    mine = begun(row(READ, renewing=None), "me", NOW, SECONDS)
+@given(
+    held_seconds=st.sampled_from([4.0, SECONDS, 60.0]),
+    taken_seconds=st.sampled_from([4.0, SECONDS, 60.0]),
+    passed=st.floats(0, 200),
+    ahead=st.floats(-60, 60),
+)
+def test_F16_who_has_begun_keeps_all_others_away_for_the_lease_and_not_for_long_after(
+    held_seconds: float, taken_seconds: float, passed: float, ahead: float
+) -> None:
+    """However long the others may take, and though their clock is a minute ahead or behind."""
+    mine = begun(row(READ, renewing=None), "me", NOW, held_seconds)
     assert mine is not None
-    theirs = begun(mine, "them", NOW + timedelta(seconds=later_seconds), SECONDS)
-    assert (later_seconds >= SECONDS * LEASE) is (theirs is not None)
+    others_now = NOW + timedelta(seconds=passed + ahead)
+    theirs = begun(mine, "them", others_now, taken_seconds)
+    if passed < held_seconds * LEASE - 1e-3:
+        assert theirs is None
+    if passed > held_seconds * LEASE + 2 * SKEW.total_seconds():
+        assert theirs is not None
     if theirs is not None:
         assert theirs.renewing is not None
         assert "them" == theirs.renewing.by
         assert replace(mine, renewing=None) == replace(theirs, renewing=None)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(minutes=10), timedelta(days=400)])
+def test_F16_a_lease_of_a_wrong_clock_is_not_taken_from_who_is_at_it_nor_does_it_outlive_who_died(
+    ahead: timedelta,
+) -> None:
+    lease = SECONDS * LEASE
+    theirs = begun(row(READ, renewing=None), "them", NOW + ahead, SECONDS)
+    assert theirs is not None
+    for watched, is_free in ((0.0, False), (lease - 1, False), (lease, True)):
+        mine = begun(theirs, "me", NOW + timedelta(seconds=watched), 4.0, watched_seconds=watched)
+        assert is_free is (mine is not None), watched
+
+
+def test_a_lease_that_does_not_say_how_long_it_is_stands_for_the_longest() -> None:
+    before = msgspec.msgpack.decode(msgspec.msgpack.encode({"by": "them", "until": NOW}), type=Renewing)
+    assert MOST_RENEWAL_SECONDS * LEASE == before.seconds
 
 
 @pytest.mark.parametrize(("answered", "remembered"), [(True, False), (False, True)])
@@ -235,7 +267,7 @@ def test_a_renewal_that_failed_lets_anybody_begin_and_is_remembered_where_it_may
 
 
 def test_what_is_left_of_a_token_that_is_gone_is_no_secret() -> None:
-    left = replace(TWO, refresh_token="rt-1").without_secrets("revoked")
+    left = replace(TWO, refresh_token="rt-1").without_secrets("revoked", logged_generation=0)
     assert ("", None, (), None, "revoked") == (
         left.access_token,
         left.refresh_token,

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from scopefold.auth.core.rotation import SETTLE, Found, Kind, Rotation, at_end, looked_at
 from scopefold.auth.core.seal import CannotOpen, Sealed, UnknownKek, key_id
+from scopefold.auth.core.stored_token import stand_in
 from scopefold.auth.store import rotation
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.data_keys import DataKey, Keks, belongs
@@ -37,6 +38,12 @@ async def check_all_open(vault: Vault) -> None:
         assert found is not None
         assert (f"token of {user}", ("staff",)) == (found[0].access_token, await vault.groups(user))
     assert "the secret" == await vault.idp_secret("atlassian")
+
+
+async def is_closed(vault: Vault) -> bool:
+    """Does alice's row not open? Then it shows as a token that is gone, and nothing that is in it."""
+    found = await vault.token(ALICE, "atlassian")
+    return found is not None and stand_in("unreadable") == found[0]
 
 
 Change = Callable[[Sealed], Sealed]
@@ -67,8 +74,7 @@ async def test_H04_a_row_that_was_moved_or_changed_does_not_open(
         await vault.put_token(ALICE, "google", token("another"), revision=0)
         await raw.put(ALICES, msgspec.msgpack.encode(change(await row_of(raw, source))))
         for reader in (vault, await opened(rows, OLD)):
-            with pytest.raises(CannotOpen):
-                await reader.token(ALICE, "atlassian")
+            assert await is_closed(reader)
 
 
 async def test_H04_a_row_with_another_users_key_id_does_not_open(shared_nats: NatsServer) -> None:
@@ -78,8 +84,7 @@ async def test_H04_a_row_with_another_users_key_id_does_not_open(shared_nats: Na
         bobs = await row_of(raw, BOBS)
         row = replace(await row_of(raw, ALICES), key_id=bobs.key_id)
         await raw.put(ALICES, msgspec.msgpack.encode(row))
-        with pytest.raises(CannotOpen):
-            await vault.token(ALICE, "atlassian")
+        assert await is_closed(vault)
 
 
 @pytest.mark.parametrize("name", ["root", "keks", f"key.{ALICE}"])
@@ -90,8 +95,11 @@ async def test_H04_keys_that_were_moved_do_not_open(name: str, other: str, share
     async with bucket(shared_nats.url) as (rows, raw):
         await filled(await emptied(rows, raw))
         await raw.put(name, msgspec.msgpack.encode(await row_of(raw, other)))
+        if name.startswith("key."):
+            assert await is_closed(await opened(rows, OLD))
+            return
         with pytest.raises(CannotOpen):
-            await (await opened(rows, OLD)).token(ALICE, "atlassian")
+            await opened(rows, OLD)
 
 
 async def test_H04_another_tenants_vault_does_not_open(shared_nats: NatsServer) -> None:

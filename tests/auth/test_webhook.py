@@ -5,7 +5,7 @@ import base64
 import hmac
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from scopefold.auth.core import webhook
+from scopefold.auth.core.leases import SKEW
 from scopefold.auth.core.webhook import BadSecret, Move, message_id, message_of, next_part, read_secret
 from scopefold.auth.settings import Settings, check
 from scopefold.auth.store import buckets
-from scopefold.auth.web.webhook import STATE, Sending
+from scopefold.auth.store.buckets import Taken
+from scopefold.auth.web.webhook import STATE, TURN, Sending
+from scopefold.ledger.log import status
 from scopefold.runtime.secret import Secret
 from scopefold.runtime.settings import BadSettings
 from tests.auth.receiver import Received, Receiver, receiver
@@ -33,9 +36,9 @@ NEW = ("write:confluence-content",)
 
 
 @asynccontextmanager
-async def told(world: World, directory: Path, hook: Receiver) -> AsyncIterator[World]:
+async def told(world: World, directory: Path, hook: Receiver, *, attempts: str = "1") -> AsyncIterator[World]:
     """A replica that tells this receiver, and gives up after one attempt."""
-    own = {"webhook_url": hook.url, "webhook_secret": SECRET, "webhook_attempts": "1"}
+    own = {"webhook_url": hook.url, "webhook_secret": SECRET, "webhook_attempts": attempts}
     with auth(directory, nats_url=world.bus.url, issuer=world.auth.url, **own) as service:
         await until_ready(service)
         yield World(world.bus, service, world.sandbox, directory)
@@ -116,26 +119,82 @@ async def test_of_two_replicas_one_tells_and_what_one_broke_off_the_other_tells_
     world: World, tmp_path: Path, hook: Receiver
 ) -> None:
     async with told(world, tmp_path / "a", hook), told(world, tmp_path / "b", hook):
-        idp, *_ = await company(world)
-        (first,) = await come(hook, idp, 1)
-        other, *_ = await company(world)
-        await come(hook, other, 1)
+        first, *_ = await company(world)
+        await come(hook, first, 1)
+        async with world.log() as log:
+            bucket = (await buckets.connect(log.js)).webhook
+
+            async def broken_off() -> bool:
+                """As one that has the turn, and dies before it has told what comes now."""
+                found = await bucket.get(STATE, Sending)
+                if found is None or found[0].holder or found[0].through > found[0].told:
+                    return False
+                with suppress(Taken):
+                    begun.append(replace(found[0], holder="gone", until=datetime.now(UTC) + TURN))
+                    revisions.append(await bucket.update(STATE, begun[-1], revision=found[1]))
+                return bool(revisions)
+
+            begun, revisions = list[Sending](), list[int]()
+            await until(broken_off)
+            idp, *_ = await company(world)
+            through = (await status(log)).last_seq
+            await company(world)
+            over = replace(begun[-1], through=through, until=datetime.now(UTC) - SKEW)
+            await bucket.update(STATE, over, revision=revisions[0])
+        (again,) = await come(hook, idp, 1)
+        assert (over.told, through) == (again.data["after"], again.data["through"]), "what was begun, and nothing else"
         assert len(hook.came) == len({one.id for one in hook.came}), "nothing came twice"
+
+
+async def test_who_is_stopped_in_the_middle_of_a_message_gives_its_turn_back(
+    world: World, tmp_path: Path, hook: Receiver
+) -> None:
+    hook.status = 503
+
+    async def came() -> bool:
+        return bool(hook.came)
+
+    async with told(world, tmp_path / "a", hook, attempts="10"):
+        idp, *_ = await company(world)
+        await until(came)
+    first = hook.came[0]
+    nc = await nats.connect(world.bus.url)
+    found = await (await buckets.connect(nc.jetstream())).webhook.get(STATE, Sending)
+    await nc.close()
+    assert found is not None
+    assert ("", True) == (found[0].holder, found[0].told < first.data["through"] <= found[0].through)
+    hook.status = 204
+    hook.came.clear()
+    async with told(world, tmp_path / "b", hook):
+        await come(hook, idp, 1)
+    assert first.id == hook.came[0].id, "it is told anew, and is known by its id"
+
+
+async def test_what_stands_in_the_bucket_by_mistake_stops_it_no_longer_than_it_stands_there(
+    world: World, tmp_path: Path, hook: Receiver
+) -> None:
+    async with told(world, tmp_path / "a", hook) as own:
+        idp, *_ = await company(world)
+        await come(hook, idp, 1)
         nc = await nats.connect(world.bus.url)
         bucket = (await buckets.connect(nc.jetstream())).webhook
+
+        async def at_rest() -> bool:
+            found = await bucket.get(STATE, Sending)
+            return found is not None and not found[0].holder
+
+        await until(at_rest)
         found = await bucket.get(STATE, Sending)
         assert found is not None
-        broken_off = replace(
-            found[0],
-            told=first.data["after"],
-            through=first.data["through"],
-            holder="gone",
-            until=datetime.now(UTC),
-        )
-        hook.came.clear()
-        await bucket.update(STATE, broken_off, revision=found[1])
-        again = await come(hook, idp, 1)
-        assert [(first.id, first.data["through"])] == [(one.id, one.data["through"]) for one in again]
+        await nc.jetstream().publish(f"$KV.webhook.{STATE}", b"no state")
+        other, *_ = await company(world)
+
+        async def met() -> bool:
+            return "the webhook cannot be told" in own.auth.said()
+
+        await until(met)
+        await bucket.put(STATE, found[0])
+        assert await come(hook, other, 1)
         await nc.close()
 
 

@@ -85,15 +85,19 @@ class World:
     async def log(self) -> AsyncIterator[Log]:
         """A connection of a test's own."""
         nc = await nats.connect(self.bus.url)
-        yield Log(nc)
-        await nc.close()
+        try:
+            yield Log(nc)
+        finally:
+            await nc.close()
 
     @asynccontextmanager
     async def keeper(self) -> AsyncIterator[Client]:
         """A connection to the bus, of one who may see the vault."""
         nc = await nats.connect(self.bus.url)
-        yield nc
-        await nc.close()
+        try:
+            yield nc
+        finally:
+            await nc.close()
 
     async def events(self) -> list[Recorded]:
         """All events of the log."""
@@ -110,6 +114,11 @@ class World:
         async with self.log() as log:
             new = [NewEvent(f"test-{secrets.token_hex(8)}", event) for event in events]
             await append(log, new, tenant="default", publisher=by, now=datetime.now(UTC))
+        await self.caught_up()
+
+    async def caught_up(self) -> None:
+        """Wait until auth has folded all that is in the log by now, as what a login just appended."""
+        async with self.log() as log:
             last = (await status(log)).last_seq
         await self.folded(last)
 
@@ -131,9 +140,7 @@ class World:
     async def worklist(self, **query: Any) -> Any:
         """The worklist, of all that is in the log by now."""
         if "at" not in query:
-            async with self.log() as log:
-                last = (await status(log)).last_seq
-            await self.folded(last)
+            await self.caught_up()
         answer = await self.admin("GET", "/v1/reconsent", params=query)
         assert 200 == answer.status_code, answer.text
         return answer.json()

@@ -295,7 +295,8 @@ def test_atlassian_a_scope_that_the_app_lacks_ends_there_and_is_known_when_one_t
     (failed,) = operator.reads("authorization-failed", "atlassian")
     assert isinstance(failed.event, AuthorizationFailed)
     assert "no_return" == failed.event.error
-    assert "1 have failed, the last with no_return" in operator.types("idp", "show", "atlassian")
+    failures = "1 have failed, the last with no_return"
+    expect_soon("the failure", True, lambda: failures in operator.types("idp", "show", "atlassian"))
     ((missing, because),) = operator.worklist("atlassian")
     assert ("identos.jira-service-management", True) == (because, lacked in missing)
 

@@ -27,7 +27,7 @@ from scopefold.ledger.log import Log, declare, status
 from tests.auth.world import KEK
 from tests.bus.guarded import Guarded
 from tests.cli.command import until
-from tests.support.process import run_to_its_end, running
+from tests.support.process import free_port, run_to_its_end, running
 
 
 def mode(path: Path) -> int:
@@ -122,7 +122,7 @@ def test_a_bad_file_of_credentials_is_told_as_what_it_is(tmp_path: Path, name: s
 def test_a_service_with_somebody_elses_credentials_does_not_start(service: str, tmp_path: Path) -> None:
     bus = BusDirectory(tmp_path / "bus")
     bus.make("default")
-    settings = {"nats_credentials": str(bus.seed("analyst"))}
+    settings = {"nats_credentials": str(bus.seed("analyst")), "port": str(free_port())}
     if service == "auth":
         settings |= {"kek": KEK, "data_dir": str(tmp_path)}
     done = run_to_its_end(service, **settings)

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from nats.js.errors import NotFoundError
 
 from scopefold.auth.web.bus_exchange import MOST_OF_ONE
 from scopefold.contracts.exchange import ExchangeAnswer, ExchangeToken, NotExchanged, exchange
 from scopefold.contracts.publish import BusUnavailable, NotAllowed
+from scopefold.ledger.log import Log, status
 from scopefold.sandbox.core.atlassian import SITE
 from tests.auth.gateways import Gateway, access_token, at_its_end, atlassian, resource_of, subject_of
 from tests.auth.holders import Holder
@@ -114,19 +116,21 @@ async def test_J02_who_asks_is_told_by_the_bus_alone(world: GuardedWorld, jira: 
 async def test_J04_no_answer_is_sent_on_as_the_request_of_another(world: GuardedWorld, jira: str, token: str) -> None:
     """What the server sends to a reply address, it sends unasked: it must come to nobody but inboxes."""
     asked = msgspec.json.encode(ExchangeToken(subject_token=token, resource=resource_of(jira)))
-    heard: list[str] = []
-    async with world.guarded.as_("auth") as auth, world.guarded.as_(WIKI) as wiki:
-
-        async def hear(message: Any) -> None:
-            heard.append(message.subject)
-
-        await auth.nc.subscribe("exchange.default.*", cb=hear)
-        await auth.nc.flush()
-        for reply in (f"exchange.default.{TICKETS}", "$KV.vault.a.row", "command.default.provision-connector"):
+    kept = {"KV_vault": "$KV.vault.a.row", "LEDGER": "ledger.default.user.7.a.token-insufficient"}
+    async with world.keeper() as auth, world.guarded.as_(WIKI) as wiki:
+        listening = await auth.subscribe("exchange.default.*")
+        await status(Log(auth))  # its answer comes after the subscription; flush() writes its PING ahead of that
+        for reply in (f"exchange.default.{TICKETS}", "command.default.provision-connector", *kept.values()):
             await wiki.nc.publish(f"exchange.default.{WIKI}", asked, reply=reply)
-        answer = await wiki.nc.request(f"exchange.default.{WIKI}", asked, timeout=10)
-        await auth.nc.flush()
-    assert 400 == json.loads(answer.data)["status"]
+        for _ in range(10):  # one after another, while what was asked before is answered beside them
+            answer = await wiki.nc.request(f"exchange.default.{WIKI}", asked, timeout=10)
+            assert 400 == json.loads(answer.data)["status"]
+        heard = [(await listening.next_msg(timeout=10)).subject for _ in range(4 + 10)]
+        await status(Log(auth))
+        assert 0 == listening.pending_msgs
+        for stream, subject in kept.items():
+            with pytest.raises(NotFoundError):
+                await auth.jetstream().get_last_msg(stream, subject)
     assert {f"exchange.default.{WIKI}"} == set(heard)
 
 

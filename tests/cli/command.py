@@ -55,14 +55,14 @@ def until(what: str, holds: Callable[[], bool], seconds: float = SECONDS) -> Non
 class Up:
     """A running `scopefold up`."""
 
-    def __init__(self, data: Path, *arguments: str) -> None:
+    def __init__(self, data: Path, *arguments: str, env: Mapping[str, str] = {}) -> None:
         self.data = data
         self.output = data.with_name(data.name + ".out")
         with self.output.open("wb") as output:
             line = [sys.executable, "-m", "scopefold.cli", "up", "--data", str(data), *ANY_PORTS, *arguments]
             self.process = subprocess.Popen(
                 line,
-                env=environment({}),
+                env=environment(env),
                 stdout=output,
                 stderr=output,
                 preexec_fn=tether(),

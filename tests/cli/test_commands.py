@@ -276,7 +276,14 @@ SANDBOXED = ("idp", "register", "other", "--profile", "atlassian", "--sandbox")
         ((*SANDBOXED, "--token-endpoint", "https://x.example/token"), {}, 2, "Leave out"),
         (("idp", "register", "x", "--profile", "asana", "--sandbox"), {}, 2, "slack"),
         (("reconsent", "list", "--limit", "0"), {}, 2, "--limit"),
+        (("reconsent", "list", "--at", "2026-11-22"), {}, 2, "needs its offset"),
+        (("reconsent", "count", "--since-after", ""), {}, 2, "This is no moment"),
+        (("idp", "list", "--at", "-5"), {}, 2, "This is no moment"),
+        (("reconsent", "show", "u_nobody001", "--idp", "typo"), {}, 2, "There is no such identity provider: typo"),
+        (("reconsent", "link", "--all", "--idp", "typo"), {}, 2, "There is no such identity provider: typo"),
+        (("log", "diff", "1", "--idp", "typo"), {}, 2, "There is no such identity provider: typo"),
         (("log", "read", "--from", "0"), {}, 2, "--from"),
+        (("log", "read", "--type", "token_stored"), {}, 2, "token-stored"),
         (("idp", "list", "--auth-url", "http://127.0.0.1:1"), {}, 3, "scopefold up"),
         (("log", "verify", "--nats-url", "nats://127.0.0.1:1"), {}, 3, "scopefold up"),
         (("connector", "list", "--admin-token-file", "/nowhere"), {}, 2, "/nowhere"),
@@ -371,6 +378,9 @@ def test_clearing_tokens_counts_asks_and_says_what_it_did(up: Up) -> None:
         asked.returncode,
         *(text if text in asked.stderr else asked.stderr for text in ("This clears 0 tokens of 0 users", "Give --yes")),
     )
+    dry = scopefold(*line, "--dry-run", "--yes")
+    assert (0, "Nothing was changed. This would clear 0 tokens of 0 users\n") == (dry.returncode, dry.stdout)
+    assert 0 == json.loads(scopefold(*line, "--dry-run", "--json").stdout)["tokens"]
     assert "Cleared 0 tokens of 0 users." in scopefold(*line, "--yes").stdout
     refused = scopefold(*line[:2], *line[4:], "--yes", "--json")
     assert (1, "Nothing says which tokens") == (refused.returncode, problem_of(refused).title)

@@ -17,7 +17,11 @@ def test_an_idp_goes_with_its_connectors_and_is_registered_anew(up: Up) -> None:
     ran(up, "idp", "register", IDP, "--profile", "google", "--sandbox")
     ran(up, "connector", "provision", GMAIL, "--idp", IDP)
     before = ran(up, "log", "verify")
-    assert [GMAIL] == json.loads(ran(up, "idp", "remove", IDP, "--json"))["connectors"]
+    assert [GMAIL] == json.loads(ran(up, "idp", "remove", IDP, "--dry-run", "--json"))["connectors"]
+    shown = ran(up, "idp", "remove", IDP, "--dry-run", "--yes")
+    assert ("Nothing was changed.", True) == (shown[:20], f"and then no more: {GMAIL}" in shown)
+    unsaid = scopefold("idp", "remove", IDP, "--json", "--data", str(up.data))
+    assert (2, True) == (unsaid.returncode, "--dry-run" in unsaid.stderr), "it says neither yes nor no"
     asked = scopefold("idp", "remove", IDP, "--data", str(up.data))
     assert (130, True) == (asked.returncode, f"and then no more: {GMAIL}" in asked.stdout), "nobody is there to say yes"
     assert before == ran(up, "log", "verify")

@@ -75,8 +75,20 @@ async def test_what_is_listed_is_bounded_and_the_totals_are_not(filled: str) -> 
     found = msgspec.json.decode((await diff(filled, "5", "6", "--limit", "1", "--json")).stdout, type=Diff)
     assert (1, 3) == (len(found.entered), found.totals.entered)
     assert "Entered: 3, of whom 1 are shown" in (await diff(filled, "5", "6", "--limit", "1")).stdout
-    other = msgspec.json.decode((await diff(filled, "5", "6", "--idp", "other", "--json")).stdout, type=Diff)
-    assert (0, 0, 0, 0, 0) == msgspec.structs.astuple(other.totals)
+
+
+async def test_an_idp_is_there_at_one_of_the_moments_or_it_is_told_why_not(filled: str, log: Log) -> None:
+    """Else a name that is mistyped would read as if nothing had changed there."""
+    await append(log, [NewEvent("event-0010", removed())], tenant="default", publisher="auth", now=START)
+    await append(log, [NewEvent("event-0011", registered("ms"))], tenant="default", publisher="auth", now=START)
+    assert "went from 3 to 0" in (await diff(filled, "6", "10", "--idp", "atlassian")).stdout
+    for moments, idp, says in (
+        (("5", "6"), "other", "There is no such identity provider: other. As of event 6 there are: atlassian."),
+        (("10", "11"), "atlassian", "This identity provider was removed: atlassian, by event 10 of "),
+    ):
+        done = await diff(filled, *moments, "--idp", idp)
+        assert (2, 1) == told(done), done.stderr
+        assert says in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -52,17 +52,25 @@ def test_a_connector_comes_and_goes_and_its_scopes_are_pruned_each_told_before(u
     ran(up, "connector", *deprovision)
     assert "nobody" == line_of(ran(up, "idp", "scopes", "atlassian"), LEFT).split()[1]
     before = ran(up, "log", "verify")
-    assert LEFT in answered(up, "idp", "prune", "atlassian")["removed"]
+    prune = ("idp", "prune", "atlassian")
+    dry = answered(up, *prune, "--dry-run")
+    assert (True, "scopes-pruned.v1") == (LEFT in dry["preview"]["removed"], dry["event"]["type"])
+    shown = ran(up, *prune, "--dry-run", "--yes")
+    assert ("Nothing was changed.", "leaves") == (shown[:20], line_of(shown, LEFT).split()[1])
+    unsaid = scopefold(*prune, "--json", "--data", str(up.data))
+    assert (2, True) == (unsaid.returncode, "--dry-run" in unsaid.stderr), "it says neither yes nor no"
     asked = scopefold("idp", "prune", "atlassian", "--data", str(up.data))
     assert (130, True) == (asked.returncode, line_of(asked.stdout, LEFT).split()[1] == "leaves"), (
         "nobody is there to say yes"
     )
     assert before == ran(up, "log", "verify")
-    done = scopefold("idp", "prune", "atlassian", "--scope", "read:jira-work", "--yes", "--data", str(up.data))
-    assert (1, True) == (done.returncode, "Somebody wants what would be pruned" in done.stderr)
+    for how in ("--yes", "--dry-run"):
+        done = scopefold(*prune, "--scope", "read:jira-work", how, "--data", str(up.data))
+        assert (1, True) == (done.returncode, "Somebody wants what would be pruned" in done.stderr), how
     (line, _) = ran(up, "idp", "prune", "atlassian", "--yes").splitlines()
     assert (True, True) == (line.startswith("Pruned "), LEFT in line)
     assert LEFT not in answered(up, "idp", "show", "atlassian")["union"]
+    assert {"event": None, "preview": None} == answered(up, *prune, "--dry-run")
 
 
 @pytest.mark.parametrize("arguments", [("provision", JIRA, "--idp", "nowhere"), ("deprovision", WIKI)])

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import csv
 import io
-import itertools
 import json
 import subprocess
 import sys
@@ -26,11 +25,11 @@ from scopefold.cli.nats_server import NatsServer
 from scopefold.cli.segments import Found, Sealed
 from scopefold.consent.chosen import Chosen, Filters
 from scopefold.contracts.recorded import AsOf
-from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.follow import catch_up
 from scopefold.ledger.log import Log
 from scopefold.ledger.moments import time_of
-from tests.support.logs import START, random_log
+from tests.support.append_log import append_log
+from tests.support.logs import random_log
 
 EVENTS = 300
 NO_BUS = ("--nats-url", "nats://127.0.0.1:1")
@@ -40,9 +39,7 @@ NO_BUS = ("--nats-url", "nats://127.0.0.1:1")
 async def filled(log: Log) -> AsyncIterator[Log]:
     """A log of many events, and at its end a message that is none."""
     once = {one.event_id: one for one in random_log(Random(7), EVENTS)}.values()
-    for publisher, some in itertools.groupby(once, lambda one: one.publisher):
-        new = [NewEvent(one.event_id, one.event) for one in some]
-        await append(log, new, tenant="default", publisher=publisher, now=START)
+    await append_log(log, once)
     await log.js.publish("ledger.default.idp.atlassian.removed", b"{}")
     yield log
 
@@ -92,7 +89,11 @@ async def test_a_fault_is_one_line_with_file_and_sequence(filled: Log, shared_na
         ("log", "seal", "--to", place, *bus),
         ("log", "verify", "--segments", place, *bus),
         ("log", "sql", "SELECT 1", "--segments", place),
+        ("log", "read", "--segments", place),
+        ("log", "diff", "1", "--segments", place),
+        ("log", "explain", "u_user0001", "atlassian", "--segments", place),
         ("reconsent", "count", "--segments", place),
+        ("reconsent", "export", "--segments", place, "-o", "-"),
     ):
         code, said = await refused(*line)
         assert 1 == code
@@ -242,6 +243,10 @@ for line in (
     ("log", "seal", "--to", "."),
     ("log", "segments", "."),
     ("reconsent", "count", "--segments", "."),
+    ("reconsent", "export", "-o", "-", "--segments", "."),
+    ("log", "read", "--segments", "."),
+    ("log", "diff", "1", "--segments", "."),
+    ("log", "explain", "u_user0001", "atlassian", "--segments", "."),
 ):
     assert run(line) == 2, line
 """
@@ -250,4 +255,4 @@ for line in (
 def test_without_the_analysis_part_the_rest_works_and_each_command_says_what_to_install() -> None:
     line = [sys.executable, "-c", WITHOUT]
     done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
-    assert (0, 4) == (done.returncode, done.stderr.count("pip install 'scopefold[analysis]'")), done.stderr
+    assert (0, 8) == (done.returncode, done.stderr.count("pip install 'scopefold[analysis]'")), done.stderr

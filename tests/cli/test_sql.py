@@ -1,5 +1,7 @@
 """`scopefold log sql`: the views say what the folds say, and a query reaches nothing else."""
 
+import csv
+import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from msgspec import Struct
 
 from scopefold.cli.query import Bounds, Database, Extent, TooLong
+from scopefold.cli.sql import _printer
 from scopefold.consent import tables
 from scopefold.consent.reconsent import replay, worklist
 from scopefold.contracts.columns import row_of
@@ -102,7 +105,7 @@ def test_a_moment_is_a_sequence_a_time_or_an_event(moment: str, users: int) -> N
         ("5", "What was loaded ends at sequence 4."),
         ("'2999-01-01T00:00:00Z'", "is after what was loaded, which ends at sequence 4."),
         ("'2025-12-31T23:59:59Z'", "The log began after "),
-        ("'event-000009'", "No event event-000009 is in what was loaded."),
+        ("'event-000009'", "No event event-000009 is in what was loaded, and that is no sequence"),
         ("'yesterday, or so'", "'yesterday, or so' is not a sequence, a time such as"),
         ("'2026-01-01T00:00:00'", "needs its offset"),
     ],
@@ -203,3 +206,13 @@ def test_an_empty_log_has_empty_views() -> None:
     with database([]) as made:
         for view in ("events", "grants", "unions", "worklist", "worklist_at(0)"):
             assert [] == asked(made, f"SELECT * FROM {view}")
+
+
+def test_what_a_service_reported_is_no_formula_in_a_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    """A scope-token may begin as a formula does (RFC 6749, section 3.3), and any service may report any."""
+    scopes = ["=HYPERLINK(1)", "+1", "-2+3", "@SUM(A1)", " =1", "read:jira-work"]
+    printed = _printer("csv")
+    printed(["scope", "count", "all"], [{"scope": one, "count": -1, "all": ["=1"]} for one in scopes])
+    _, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert [*(f"'{one}" for one in scopes[:-1]), scopes[-1]] == [row[0] for row in rows]
+    assert {("-1", '["=1"]')} == {(row[1], row[2]) for row in rows}

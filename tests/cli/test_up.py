@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -128,6 +129,39 @@ def test_a_sandbox_that_moved_leaves_what_the_operator_registered(own_up: Up, tm
         assert 0 == again.stop()
 
 
+def test_the_settings_of_auth_reach_it_and_what_up_decides_stays(tmp_path: Path) -> None:
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "token").write_text("t" * 24)
+    chosen = {
+        "SCOPEFOLD_SEGMENTS": str(tmp_path / "segments"),
+        "SCOPEFOLD_CONSENT_WINDOW_HOURS": "48",
+        "SCOPEFOLD_METRICS_TOKEN_FILE": str(tmp_path / "token"),
+    }
+    others = {
+        "SCOPEFOLD_NATS_URL": "nats://127.0.0.1:1",
+        "SCOPEFOLD_ISSUER": "http://127.0.0.1:1",
+        "SCOPEFOLD_KEK": "x",
+    }
+    running = Up(tmp_path / "data", env={**chosen, **others, "SCOPEFOLD_CLIENT_SECRET": "of a command"})
+    try:
+        where = running.ready()
+        had = psutil.Process(where.pids["auth"]).environ()
+        assert chosen == {name: had.get(name) for name in chosen}
+        assert (where.nats, where.auth) == (had["SCOPEFOLD_NATS_URL"], had["SCOPEFOLD_ISSUER"])
+        assert not {"SCOPEFOLD_KEK", "SCOPEFOLD_CLIENT_SECRET"} & had.keys()
+        assert not chosen.keys() & psutil.Process(where.pids["provisioner"]).environ().keys()
+    finally:
+        assert 0 == running.stop()
+
+
+def test_a_setting_that_auth_does_not_take_is_told_in_one_line(tmp_path: Path) -> None:
+    wrong = {"SCOPEFOLD_SEGMENTS": str(tmp_path / "none")}
+    done = scopefold("up", *ANY_PORTS, "--data", str(tmp_path / "data"), env=wrong)
+    assert (2, 1) == told(done), done.stderr
+    assert "SCOPEFOLD_SEGMENTS: " in done.stderr
+    assert [] == processes_of(tmp_path / "data")
+
+
 def test_ctrl_c_while_starting_leaves_nothing_running(tmp_path: Path) -> None:
     starting = Up(tmp_path / "data")
     until("the first child runs", lambda: bool((tmp_path / "data" / "nats" / "nats.log").exists()))
@@ -149,7 +183,7 @@ def test_the_bus_of_up_hears_of_a_new_service_and_the_command_brings_what_it_nee
 
     # It is let in, and then may not read.
     until("the gateway is let in", let_in)
-    assert "The log does not answer" in said[-1]
+    assert "The bus does not allow this" in said[-1] and str(made) in said[-1]
     assert (0, 0) == told(scopefold("log", "verify", *where))
     assert (0, 0) == told(scopefold("bus", "init", *where))
     assert (0, 0) == told(scopefold(*shown, env={"SCOPEFOLD_NATS_CREDENTIALS": str(up.data / "bus")}))
@@ -157,6 +191,19 @@ def test_the_bus_of_up_hears_of_a_new_service_and_the_command_brings_what_it_nee
     assert "a-gateway" in scopefold("bus", "services", *where).stdout
     assert (0, 0) == told(scopefold("bus", "remove-service", "a-gateway", *where))
     assert (1, 1) == told(scopefold("bus", "remove-service", "a-gateway", *where))
+
+
+def test_J01_auth_counts_whom_the_bus_of_up_turns_away(up: Up) -> None:
+    where = up.endpoints()
+    token = {"authorization": f"Bearer {Path(where.admin_token_file).read_text().strip()}"}
+
+    def counted() -> list[str]:
+        said = httpx.get(f"{where.auth}/v1/metrics", headers=token, timeout=10).text.splitlines()
+        return [line for line in said if line.startswith('scopefold_bus_refused_total{kind="connection"}')]
+
+    (before,) = counted()
+    assert 3 == scopefold("log", "verify", "--nats-url", where.nats).returncode
+    until("one more is counted", lambda: counted() != [before])
 
 
 def _verified(line: tuple[str, ...], seed: Path) -> str:

@@ -26,7 +26,7 @@ async def client_of(world: World, **changed: Any) -> dict[str, Any]:
 
 def expected(told: dict[str, Any], **changed: Any) -> dict[str, Any]:
     right = {
-        "audience": [told["client_id"]],
+        "audience": told["client_id"],
         "name": "Alice Arden",
         "email": "alice@sandbox.example",
         "asked": REQUEST,

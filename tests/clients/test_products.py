@@ -121,7 +121,7 @@ class Run:
         """The claims of an ID token: RS256, from the issuer, for this client."""
         keys = KeySet.import_key_set((await self.http.get(self.metadata["jwks_uri"])).json())
         claims = jwt.decode(id_token, keys, algorithms=["RS256"]).claims
-        assert (self.app.world.auth.url, [self.app.id]) == (claims["iss"], claims["aud"])
+        assert (self.app.world.auth.url, self.app.id) == (claims["iss"], claims["aud"])
         return claims
 
     async def userinfo(self, token: str) -> dict[str, Any]:

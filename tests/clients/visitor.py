@@ -25,10 +25,14 @@ class Visitor:
         """Every page on which she pressed a button."""
 
     async def sent_back(self, address: str, to: str) -> str:
-        """Open an address, log in, and agree; the address below `to` that she is sent to in the end, not opened."""
+        """Open an address, log in, and agree; the address below `to` that she is sent to in the end, not opened. Of a
+        form that is posted there: the address with what is posted.
+        """
         answer = await self.browser.get(address)
         for _ in range(MOST_STEPS):
             there = answer.headers.get("location")
+            if there is None and (form := _ACTION.search(answer.text)) and form[1].startswith(to):
+                return str(httpx.URL(form[1]).copy_merge_params(dict(_HIDDEN.findall(answer.text))))
             if there is None:
                 answer = await self._press(answer)
             elif (next_address := str(urljoin(str(answer.url), there))).startswith(to):

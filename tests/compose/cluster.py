@@ -4,7 +4,6 @@ A container's name becomes 127.0.0.1 and a port; its volume becomes a directory.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from scopefold.cli.child import Child
 from scopefold.cli.nats_server import executable
 from scopefold.cli.reach import Reach
 from tests.compose.composed import AUTH, NATS, NATS_CONF, bus_commands, composed, environment, secret_line, services
+from tests.support.process import free_port
 
 SECONDS: Final = 30.0
 
@@ -44,18 +44,6 @@ def answers(address: str) -> bool:
         return False
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, no two the same."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
 class Cluster:
     """The services of compose.yaml. `front` is an address where nobody listens: a test chooses the replica."""
 
@@ -63,10 +51,11 @@ class Cluster:
         self.directory = directory
         names = [f"{name}:{port}" for name in NATS for port in (4222, 6222, 8222)]
         names += ["auth-1:8080", "auth-2:8080", "provisioner:8081", "front:8080", "sandbox:8090"]
-        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self._ports = {name: free_port() for name in names}
         self._children: dict[str, Child] = {}
         subprocess.run(["sh", "-euc", secret_line()], cwd=directory, check=True, timeout=10)
-        self.scopefold(bus_commands()[0])
+        (directory / "log").mkdir()
+        self._run(bus_commands()[0], environment("credentials"))
         mounted = directory / "mounted"
         mounted.mkdir()
         for secret, where in composed()["secrets"].items():
@@ -113,7 +102,7 @@ class Cluster:
         conf.write_text(self._nats_conf(name, home))
         _, _, there, *rest = services()[name]["command"]
         assert "/etc/nats.conf" == there
-        self._start(name, [executable(), "--config", str(conf), *rest], {})
+        self._start(name, [executable(), "--config", str(conf), *map(self._here, rest)], {})
 
     def wait_nats(self, name: str) -> None:
         """Wait until the health check of compose.yaml passes for a nats server. Raises `NotSo`."""
@@ -138,8 +127,11 @@ class Cluster:
     def scopefold(self, arguments: list[str], given: Mapping[str, str] = {}) -> str:
         """What the command prints in its container. Raises `NotSo` where it fails."""
         told = self._settings("scopefold") | {"SCOPEFOLD_AUTH_URL": self.replicas[1]}
+        return self._run(arguments, told | dict(given))
+
+    def _run(self, arguments: list[str], told: Mapping[str, str]) -> str:
         line = [sys.executable, "-m", "scopefold.cli", *map(self._here, arguments)]
-        environ = _bare() | told | dict(given)
+        environ = _bare() | dict(told)
         done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=SECONDS, check=False)
         if done.returncode:
             raise NotSo(f"scopefold {' '.join(arguments)}: {done.stderr}")
@@ -167,9 +159,10 @@ class Cluster:
             text = text.replace(outside, inside)
         for name in self._ports:
             text = text.replace(name, self.address(name))
-        return text.replace("/run/secrets/", f"{self.directory}/mounted/").replace(
-            "/credentials", f"{self.directory}/secrets/bus"
-        )
+        places = {"/run/secrets/": "mounted/", "/credentials": "secrets/bus", "/log/": "log/"}
+        for inside, outside in places.items():
+            text = text.replace(inside, f"{self.directory}/{outside}")
+        return text
 
     def _nats_conf(self, name: str, home: Path) -> str:
         """The file that compose.yaml mounts, with this server's own addresses and store."""

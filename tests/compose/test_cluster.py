@@ -176,6 +176,26 @@ def test_a_login_begun_at_one_replica_is_finished_at_the_other(cluster: Cluster)
     assert user == asyncio.run(Person(cluster, "alice").log_in(begin=second, finish=first, redeem=second))
 
 
+def test_J01_what_any_server_refuses_is_counted_by_both_replicas(cluster: Cluster) -> None:
+    before = [refused_connections(cluster, replica) for replica in cluster.replicas]
+    for name in NATS:
+        host, _, port = cluster.address(f"{name}:4222").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as stranger:
+            stranger.sendall(b'CONNECT {"verbose":false,"user":"auth","pass":"auth"}\r\n')
+            assert b"-ERR 'Authorization Violation'" in b"".join(iter(lambda: stranger.recv(65536), b""))
+    for replica, count in zip(cluster.replicas, before, strict=True):
+        until(f"{replica} has counted it", lambda: refused_connections(cluster, replica) == count + len(NATS))  # noqa: B023
+
+
+def refused_connections(cluster: Cluster, replica: str) -> int:
+    """How many a replica has counted, of all servers."""
+    token = (cluster.directory / "secrets/admin_token").read_text().strip()
+    said = httpx.get(f"{replica}/v1/metrics", headers={"authorization": f"Bearer {token}"}).text.splitlines()
+    assert "scopefold_bus_log_read 1" in said
+    (count,) = [line.rpartition(" ")[2] for line in said if line.startswith('scopefold_bus_refused_total{kind="conn')]
+    return int(count)
+
+
 def test_killing_one_server_loses_nothing(cluster: Cluster) -> None:
     """The leader of the log is killed, the worst of the three, and a second one once the first is back.
 

@@ -24,6 +24,7 @@ from scopefold.sandbox.settings import Settings as SandboxSettings
 from tests.compose.composed import (
     AUTH,
     COMPOSE,
+    DOCKERFILE,
     HAPROXY_CFG,
     NATS,
     NATS_CONF,
@@ -92,7 +93,8 @@ def test_every_command_exists(service: str) -> None:
         case ["scopefold", *arguments]:
             clicked(arguments)
         case ["nats-server", *arguments]:
-            assert ["--config", services()[service]["configs"][0]["target"], "--name", service] == arguments
+            target = services()[service]["configs"][0]["target"]
+            assert ["--config", target, "--name", service, "--log", f"/log/{service}.log"] == arguments
         case _:
             raise AssertionError(f"unknown command: {line}")
 
@@ -148,9 +150,20 @@ def test_every_file_secret_that_is_named_is_given() -> None:
 
 
 def test_every_volume_is_declared_and_belongs_to_one_service() -> None:
+    """But for the bus's logs: the servers write there, and the replicas of auth read."""
     mounted = [one for service in services().values() for one in service.get("volumes", []) if one[0] != "."]
-    assert sorted(f"{name}:/data" for name in composed()["volumes"]) == sorted(mounted)
-    assert sorted([*NATS, *AUTH]) == sorted(composed()["volumes"])
+    own = [one for one in mounted if not one.startswith("bus-log:")]
+    assert sorted(f"{name}:/data" for name in composed()["volumes"] if name != "bus-log") == sorted(own)
+    assert sorted([*NATS, *AUTH, "bus-log"]) == sorted(composed()["volumes"])
+    for name in services():
+        expected = ["bus-log:/log"] if name in NATS else ["bus-log:/log:ro"] if name in AUTH else []
+        assert expected == [one for one in services()[name].get("volumes", []) if one.startswith("bus-log:")]
+
+
+def test_what_every_server_refuses_is_read_and_their_logs_are_bounded() -> None:
+    assert [f"/log/{name}.log" for name in NATS] == environment("auth-1")["SCOPEFOLD_BUS_LOG"].split(",")
+    assert ["10MB", "3"] == re.findall(r"^logfile_(?:size_limit|max_num): (\S+)$", NATS_CONF.read_text(), re.MULTILINE)
+    assert "-m 700 /data /log\n" in DOCKERFILE.read_text(), "a new volume takes over the owner of its directory"
 
 
 def test_every_dependency_exists_and_can_be_waited_for() -> None:
@@ -179,7 +192,7 @@ def test_the_servers_form_one_durable_cluster() -> None:
         assert [{"source": "nats", "target": "/etc/nats.conf"}] == services()[name]["configs"]
         assert "hostname" not in services()[name]
     conf = NATS_CONF.read_text()
-    assert [part for name in NATS for part in ("--route", f"{name}:6222")] == services()["credentials"]["command"][2:]
+    assert [part for name in NATS for part in ("--route", f"{name}:6222")] == services()["credentials"]["command"][3:]
     assert '  include "nats/routes.conf"' in conf
     assert 1 == len(re.findall(r'^  name: "scopefold"$', conf, re.MULTILINE))
     assert ["always"] == re.findall(r"^  sync_interval: (\S+)$", conf, re.MULTILINE)

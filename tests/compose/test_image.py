@@ -51,6 +51,13 @@ def test_third_party_packages_are_installed_by_hash_and_ours_from_here() -> None
     assert {"--no-deps", "--no-index"} < set(installs[2])
 
 
+def test_the_image_has_what_settings_may_ask_for() -> None:
+    """SCOPEFOLD_SEGMENTS and exports as Parquet; what only an analyst asks for is not there."""
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements/server.txt").read_text(), re.MULTILINE))
+    assert {"numpy", "pyarrow", "obstore"} <= pinned
+    assert "duckdb" not in pinned
+
+
 def test_both_stages_stand_on_one_base_and_the_last_runs_as_nobody_else() -> None:
     bases = [line[1] for line in instructions() if line[0] == "FROM"]
     assert ["python:3.11-slim"] * 2 == bases

@@ -114,7 +114,7 @@ class FapiClient(App):
         token = jwt.decode(id_token, KeySet.import_key_set(keys), algorithms=sorted(ALGORITHMS))
         assert token.header["kid"]
         said = dict(token.claims)
-        assert (self.world.auth.url, [self.id]) == (said["iss"], said["aud"])
+        assert (self.world.auth.url, self.id) == (said["iss"], said["aud"])
         assert nonce == said.get("nonce")
         assert said["iat"] - 60 < time.time() < said["exp"]
         return said

@@ -38,6 +38,15 @@ def test_where_another_connector_asks_for_the_other_list_the_cheapest_is_missing
     assert [because.connector for because in row.missing[0].because] == ["identos.search", "identos.jira-user"]
 
 
+def test_a_part_of_another_list_is_not_dated_anew_by_another_version_of_the_same_lists() -> None:
+    wide = ("read:jira-work", "write:jira-work")
+    versions = [provisioned("jira-user", wide, version=version, alternatives=[GRANULAR]) for version in ("1", "2")]
+    events = (registered(), versions[0], provisioned("search", GRANULAR), stored(ALICE, GRANULAR[:1]), versions[1])
+    (row,) = worklist(replay(log_of(*events)))
+    causes = {because.connector: (because.cause.seq, because.version) for because in row.missing[0].because}
+    assert ({"identos.search": (3, "1.0.0"), "identos.jira-user": (2, "1")}, 4) == (causes, row.since.seq)
+
+
 def test_a_grant_of_which_nothing_is_known_is_not_on_the_list() -> None:
     assert lacking(EITHER, stored(ALICE, None)) == {}
 

@@ -1,14 +1,19 @@
 """Who wants which scope of a union, since when, and what pruning takes out of it."""
 
+from hypothesis import given
+
 from scopefold.consent.attribution import asks, attributed, unwanted
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import replay
+from scopefold.consent.tables import unions
 from scopefold.contracts.events import Event
+from scopefold.contracts.recorded import Recorded
 from tests.support.logs import (
     at_place,
     deprovisioned,
     failed,
     log_of,
+    logs,
     provisioned,
     pruned,
     registered,
@@ -170,3 +175,14 @@ def test_who_asks_for_what_names_what_nobody_asks_for_any_more() -> None:
     }
     assert told == asks(idp)
     assert (*told.values(),) == (*asks(idp, {"identos.jira-user": (READ,)}).values(),)
+
+
+@given(logs())
+def test_sql_says_who_wants_each_scope_and_what_nobody_wants_as_everybody_else_does(log: list[Recorded]) -> None:
+    state = replay(log)
+    for idp in state.scopes.idps.values():
+        lines = {line.scope: line for line in unions(state) if line.idp == idp.idp}
+        assert list(unwanted(idp)) == [line.scope for line in lines.values() if line.since_seq is None]
+        for one in attributed(idp):
+            wanting = {want.connector for want in one.wanted_by if want.connector is not None}
+            assert sorted(wanting) == list(lines[one.scope].connectors)

@@ -1,20 +1,24 @@
 """The difference between two moments is exact: applied to the first worklist it gives the second."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scopefold.consent.difference import Difference, difference
-from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Row, State, replay, worklist
-from scopefold.contracts.events import Event
+from scopefold.contracts.events import ConsentDeclined, Event
 from scopefold.contracts.recorded import Recorded
 from scopefold.contracts.subjects import OF_IDPS
 from tests.support.logs import (
     BASE,
+    CLIENT,
     CONFLUENCE,
     JIRA,
+    START,
     cleared,
     deprovisioned,
     insufficient,
@@ -44,6 +48,14 @@ def applied(rows: Mapping[tuple[str, str], Row], change: Difference) -> dict[tup
     return stayed | {(row.idp, row.user): row for row in (*change.entered, *(one.now for one in change.changed))}
 
 
+def told(rows: Mapping[tuple[str, str], Row]) -> dict[tuple[str, str], object]:
+    """What a newer token alone does not change."""
+    return {
+        key: (row.missing, row.known_by, row.cleared and row.cleared.reason, [one.missing for one in row.reports])
+        for key, row in rows.items()
+    }
+
+
 def between(log: list[Recorded], first: int, second: int) -> Difference:
     before = replay(log[:first])
     return difference(before, replay(log[first:second], before), log[first:second])
@@ -59,7 +71,7 @@ def test_applied_to_the_first_worklist_it_gives_the_second(log: list[Recorded], 
     second = data.draw(st.integers(first, len(log)))
     change = between(log, first, second)
     was, now = rows_of(replay(log[:first])), rows_of(replay(log[:second]))
-    assert now == applied(was, change)
+    assert told(now) == told(applied(was, change))
     assert len(change.entered) - len(change.left) == len(now) - len(was)
     assert all(one.was != one.now for one in change.changed)
     assert (len(was), len(now)) == (change.totals.before, change.totals.after)
@@ -91,7 +103,7 @@ def test_every_scope_that_came_or_went_has_an_event_that_moved_it(log: list[Reco
     before, after = replay(log[:first]), replay(log)
     change = difference(before, after, log[first:])
     for idp in change.idps:
-        was, now = (set(state.scopes.idps.get(idp.idp, Idp(idp.idp)).union) for state in (before, after))
+        was, now = (set(state.scopes.idp(idp.idp).union) for state in (before, after))
         assert (now - was, was - now) == ({one.scope for one in idp.union}, {one.scope for one in idp.pruned})
         for moved in (*idp.union, *idp.pruned, *idp.needed, *idp.unneeded, *idp.withheld, *idp.restored):
             assert moved.because
@@ -154,3 +166,66 @@ def test_what_is_withheld_and_asked_for_again() -> None:
     assert [READ] == [one.scope for one in left_out.withheld]
     assert [READ] == [one.scope for one in again.restored]
     assert () == of(*begun, withheld(READ), restored(READ), since=2).idps, "there and back is no change"
+
+
+COMES = stored(ALICE, (*JIRA, READ), generation=2)
+COMES_WITHOUT = stored(ALICE, JIRA[:4], generation=2)
+GOES, OTHER = deprovisioned("wiki"), provisioned("other", JIRA[:1])
+
+
+@pytest.mark.parametrize(
+    ("then", "because_of"),
+    [
+        ((GOES, COMES_WITHOUT), 5),  # what was needed went first
+        ((GOES, COMES), 5),
+        ((COMES, GOES), None),
+        ((COMES, OTHER), None),
+        ((COMES_WITHOUT, GOES), 6),  # the token changed, and would not have done
+        ((GOES, provisioned("wiki", [READ]), COMES), None),
+        ((GOES, provisioned("search", [READ], alternatives=[JIRA[:1]])), 5),  # needed again, and not of this user
+    ],
+)
+def test_who_left_did_so_by_what_would_have_done_and_came_first(then: Sequence[Event], because_of: int | None) -> None:
+    wiki, token = provisioned("wiki", [READ]), stored(ALICE, JIRA)
+    begun: list[Event] = [registered(base=()), provisioned("jira-user", JIRA[:4]), token, wiki]
+    (left,) = of(*begun, *then, since=4).left
+    assert because_of == (left.reason and left.reason.cause.seq)
+
+
+SHORT = JIRA[:3]
+BEGUN: list[Event] = [registered(base=()), provisioned("jira-user", JIRA), stored(ALICE, SHORT)]
+NO = ConsentDeclined(attempt="attempt-1", idp="atlassian", client=CLIENT, user=ALICE, requested=JIRA)
+REPORT = insufficient(ALICE, JIRA[0])
+
+
+def came(generation: int, **more: Any) -> Event:
+    return stored(ALICE, SHORT, generation=generation, **more)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "changed"),
+    [
+        ((), [came(2, cause="refresh")], False),
+        ((), [replace(came(2, cause="refresh"), idle_expires_at=START)], False),
+        ((), [came(2)], False),  # anew, and nothing else was asked for
+        ((), [came(2, requested=JIRA)], True),  # it was not asked for before
+        ([came(2, requested=JIRA)], [came(3, requested=JIRA)], True),  # from now on an operator must restore it
+        ([came(2, requested=JIRA), came(3, requested=JIRA)], [came(4, requested=JIRA)], False),
+        ([provisioned("wiki", [READ])], [came(2, requested=(*SHORT, BASE[0]))], False),  # nobody needs that
+        ((), [NO], True),
+        ([NO], [NO], False),
+        ((), [REPORT], True),
+        ([REPORT], [came(2), REPORT], False),
+        ([REPORT], [came(2)], True),  # known by the IdP's word again
+        ((), [replace(came(2), known_by="probed")], True),
+        ((), [cleared(ALICE)], True),
+        ((), [stored(ALICE, SHORT[:2], generation=2, cause="refresh")], True),
+        ((), [provisioned("jira-user", JIRA, version="2.0.0")], False),
+        ((), [provisioned("search", JIRA[3:4])], True),  # because of another, too
+    ],
+)
+def test_a_newer_token_alone_is_no_change_of_who_must_consent(
+    first: Sequence[Event], then: Sequence[Event], changed: bool
+) -> None:
+    change = of(*BEGUN, *first, *then, since=len(BEGUN) + len(first))
+    assert ((), (), changed) == (change.entered, change.left, bool(change.changed))

@@ -139,7 +139,7 @@ def test_judging_by_grant_set_is_judging_every_user_against_everything_at_once(l
     for (name, user), held in state.grants.items():
         if not held.present:
             continue
-        idp = state.scopes.idps.get(name, Idp(name))
+        idp = state.scopes.idp(name)
         base = idp.registration.event.base_scopes if idp.registration else ()
         needed = [AnyOf((one.upstream_scopes, *one.alternatives)) for one in idp.connectors.values()]
         coverage = covers(idp.profile, held.grant, all_of([base, *needed]))
@@ -198,7 +198,7 @@ def test_every_grant_is_kept_in_the_form_by_which_users_are_counted(log: list[Re
     profiles_known_from_the_start = replay([one for one in log if isinstance(one.event, IdpRegistered)])
     settled = replay(log, profiles_known_from_the_start)
     for (name, _), held in settled.grants.items():
-        idp = settled.scopes.idps.get(name, Idp(name))
+        idp = settled.scopes.idp(name)
         assert held.grant == canonical_grant(idp.profile, held.grant)
     assert set(state.grants) == set(settled.grants)
 

@@ -194,6 +194,17 @@ def test_a_token_that_comes_late_or_twice_changes_nothing() -> None:
         assert before == given(*news, late)
 
 
+def test_a_report_counts_again_after_each_consent_and_nothing_grows_with_it() -> None:
+    """ADR 0009: nothing counts how often. A consent answers it every time, and the row is as after the first."""
+    events: tuple[Event, ...] = STORY
+    for generation in range(2, 12):
+        events = (*events, insufficient(ALICE, "write:jira-work"))
+        (row,) = rows(*events)
+        assert (1, ()) == (len(row.reports), row.ungiven)
+        events = (*events, stored(ALICE, ECHOED, generation=generation))
+        assert rows(*events) == []
+
+
 def test_a_report_on_an_older_token_is_stale() -> None:
     renewed = (*STORY, stored(ALICE, ECHOED, generation=2))
     assert given(*renewed) == given(*renewed, insufficient(ALICE, "write:jira-work", generation=1))
@@ -303,3 +314,12 @@ def test_folding_one_event_does_not_change_the_state_before_it() -> None:
     fold(before, log[4])
     assert kept == before
     assert State() == EMPTY
+
+
+def test_registering_an_idp_again_does_not_date_its_base_scopes_anew() -> None:
+    """An operator corrects a client id; who has lacked a base scope since January still has."""
+    first = registered(base=("read:me",))
+    (row,) = rows(first, stored(ALICE, []), registered(base=("read:me", "offline_access")))
+    assert (("read:me", 1), 2) == ((row.missing[0].scope, row.missing[0].because[0].cause.seq), row.since.seq)
+    (row,) = rows(first, stored(ALICE, []), registered(base=()), first)
+    assert 4 == row.missing[0].because[0].cause.seq, "it was not needed in between"

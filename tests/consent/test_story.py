@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 
-from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import judge, replay
 from scopefold.consent.story import tell
 from scopefold.contracts.events import ConsentDeclined, Event, GrantRevoked
@@ -18,6 +17,7 @@ from tests.support.logs import (
     at_place,
     cleared,
     deprovisioned,
+    erased,
     failed,
     insufficient,
     log_of,
@@ -42,8 +42,8 @@ TABLE: list[tuple[str, tuple[Event, ...], list[tuple[int, str, str]]]] = [
         "what is needed and granted",
         (registered(base=BASE), *BEGUN),
         [
-            (1, "atlassian was registered as atlassian: every login asks for openid email profile.", ""),
-            (2, "atlassian was registered again as atlassian: every login asks for nothing.", ""),
+            (1, "atlassian was registered as atlassian, with the base scopes openid email profile.", ""),
+            (2, "atlassian was registered again as atlassian, without base scopes.", ""),
             (
                 3,
                 "Jira-User (identos.jira-user 1.0.0) was provisioned: its users need read:me read:jira-user."
@@ -103,6 +103,14 @@ TABLE: list[tuple[str, tuple[Event, ...], list[tuple[int, str, str]]]] = [
         "a token that came late",
         (*BEGUN, stored(ALICE, (), generation=1)),
         [(4, "Token 1 came late: a newer one is stored already.", "")],
+    ),
+    (
+        "a token that came after its user was erased",
+        (*BEGUN, erased(ALICE), stored(ALICE, JIRA, generation=9)),
+        [
+            (4, "The user was erased: all that was kept of them here is gone.", ""),
+            (5, "Token 9 came late: the user was erased before.", ""),
+        ],
     ),
     (
         "an answer that says nothing",
@@ -308,7 +316,7 @@ def test_every_line_is_an_event_and_the_end_is_that_of_the_folds(log: list[Recor
                 assert line.says
                 assert (line.times == 1) == (line.until is None)
             held = state.grants.get((idp, user))
-            known = state.scopes.idps.get(idp) or Idp(idp)
+            known = state.scopes.idp(idp)
             here = held if held is not None and held.present else None
             status = judge(known, here.grant).status if here is not None else "none"
             assert status == story.present.status

@@ -96,5 +96,5 @@ def test_who_is_to_be_asked(
 
 
 def test_what_a_call_has_shown_to_be_missing_was_granted_and_not_left_out() -> None:
-    told = why(profile_named("google"), DRIVE, (), reported=[DRIVE], users_with=3, users_without=0)
+    told = why(profile_named("google"), DRIVE, (), disproved=[DRIVE], users_with=3, users_without=0)
     assert told == "disproved"

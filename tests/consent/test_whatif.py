@@ -11,7 +11,8 @@ from msgspec import Struct
 from scopefold.consent import reconsent
 from scopefold.consent.attribution import unwanted
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import grant_key, judge, replay, requirements, worklist
+from scopefold.consent.reconsent import grant_key, judge, replay, worklist
+from scopefold.consent.requirements import requirements
 from scopefold.consent.whatif import Counts, Holding, Hypothetical, WhatIf, what_if
 from scopefold.contracts.events import ConnectorProvisioned, Event
 from scopefold.contracts.recorded import Recorded
@@ -41,7 +42,7 @@ GRANULAR = ("read:issue:jira", "read:project:jira")
 def holdings(state: reconsent.State, idp: str) -> list[Holding]:
     """The grant sets of an IdP."""
     users = Counter(held.grant for held in state.present() if held.idp == idp)
-    at_idp = state.scopes.idps.get(idp) or Idp(idp)
+    at_idp = state.scopes.idp(idp)
     return [Holding(grant_key(grant), grant, number, judge(at_idp, grant)) for grant, number in users.items()]
 
 
@@ -75,8 +76,8 @@ def test_what_is_told_beforehand_is_what_happens(log: list[Recorded], event: Hyp
     found, real = foretold(log, event)
     before, after = replay(log), replay(real)
     was, will = listed(before, event.idp), listed(after, event.idp)
-    assert found.before == before.scopes.idps.get(event.idp, Idp(event.idp))
-    idp = after.scopes.idps.get(event.idp, Idp(event.idp))
+    assert found.before == before.scopes.idp(event.idp)
+    idp = after.scopes.idp(event.idp)
     assert found.after == idp
     assert {*found.before.union, *found.added} - {*found.removed} == {*idp.union}
     assert {*unwanted(found.before), *found.released} >= {*unwanted(idp)}

@@ -37,6 +37,8 @@ MOST_LATENCY_MS: Final = 5_000
 DYING_AT_ONCE: Final = 4
 SHORT_SECONDS: Final = "6"
 """How long a renewal may take at a replica that will die: the others are kept away for half as long again."""
+OTHERS_SECONDS: Final = ("12", "40", "60")
+"""How long a renewal may take at the replicas beside the first: none may judge another's lease by its own setting."""
 DEATH_SECONDS: Final = 20
 
 
@@ -124,8 +126,8 @@ async def race(world: World, replicas: Sequence[str], seed: int, rounds: int, mo
     before = await atlassian_seen(world)
     while done < rounds:
         tokens = await near_the_end(world, app, users[: rounds - done])
-        leeway = 600 if mode == "leeway" else 0
-        async with atlassian(world, refresh_leeway_seconds=leeway), atlassian(world, "faults", **_faults(mode, chance)):
+        leeway, told = 600 if mode == "leeway" else 0, _faults(mode, chance, len(tokens))
+        async with atlassian(world, refresh_leeway_seconds=leeway), atlassian(world, "faults", **told):
             got = await asyncio.gather(*(_ask(*one, replicas) for one in zip(users, tokens, strict=False)))
         asked += sum(len(answers) for answers in got)
         refused += sum(one is None for answers in got for one in answers)
@@ -188,12 +190,13 @@ async def _kill(service: Service, user: User, token: str) -> None:
     await asyncio.to_thread(service.process.wait, DEATH_SECONDS)
 
 
-def _faults(mode: Mode, chance: random.Random) -> dict[str, Any]:
+def _faults(mode: Mode, chance: random.Random, users: int) -> dict[str, Any]:
+    """No more errors than so many users meet while they are patient: each is left alone for longer after each."""
     match mode:
         case "slow" | "leeway":
             return {"at": "token", "latency_ms": chance.randrange(MOST_LATENCY_MS)}
         case "failing":
-            return {"at": "token", "latency_ms": chance.randrange(200), "server_errors": chance.randrange(2 * USERS)}
+            return {"at": "token", "latency_ms": chance.randrange(200), "server_errors": chance.randrange(2 * users)}
     return {}
 
 
@@ -209,7 +212,10 @@ def campaign(seed: int, cells: Sequence[Cell], directory: Path) -> Iterator[Race
     with ExitStack() as stack:
         world = stack.enter_context(new_world(directory / "world"))
         most = max(cell.replicas for cell in cells)
-        others = [stack.enter_context(auth(directory / f"replica-{n}", **world.settings)) for n in range(1, most)]
+        others = [
+            stack.enter_context(auth(directory / f"replica-{n}", **world.settings, renewal_seconds=seconds))
+            for n, seconds in enumerate(OTHERS_SECONDS[: most - 1], 1)
+        ]
         for one in others:
             asyncio.run(until_ready(one))
         urls = [world.auth.url, *(one.url for one in others)]

@@ -20,9 +20,9 @@ SEED = 20261122
 
 
 def test_replicas_that_race_renew_each_token_once(tmp_path: Path) -> None:
-    found = list(campaign(SEED, [Cell(mode, 3, 4) for mode in MODES], tmp_path))
+    found = list(campaign(SEED, [Cell(mode, 3, 3) for mode in MODES], tmp_path))
     assert [] == [one for one in found if not one.holds]
-    assert sum(one.asked for one in found) == len(MODES) * 4 * 3 * ASKED_OF_EACH
+    assert sum(one.asked for one in found) == len(MODES) * 3 * 3 * ASKED_OF_EACH
 
 
 @pytest.fixture(scope="module")

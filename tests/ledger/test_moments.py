@@ -87,7 +87,7 @@ async def test_what_the_log_does_not_reach_is_refused_with_the_reason(log: Log) 
         (MAX_SEQ, "The log ends at sequence 5."),
         (now + timedelta(seconds=1), "has not come yet"),
         (began - timedelta(seconds=1), "The log began at"),
-        ("event-00006", "No event event-00006 is in the log."),
+        ("event-00006", "No event event-00006 is in the log, and that is no sequence and no time"),
     ):
         with pytest.raises(NoSuchMoment, match=reason):
             await resolve(log, moment, now)

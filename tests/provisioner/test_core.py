@@ -18,7 +18,7 @@ from scopefold.contracts.events import (
     UserLoggedIn,
 )
 from scopefold.contracts.recorded import Recorded
-from scopefold.contracts.words import EVENT_ID_PATTERN
+from scopefold.contracts.words import EVENT_ID_PATTERN, MAX_SCOPES
 from scopefold.provisioner import catalogue
 from scopefold.provisioner.core.decide import Answer, Append, Command, Refused, decide, event_id_of
 from scopefold.provisioner.core.installed import EMPTY, State, fold
@@ -157,6 +157,21 @@ def test_F20_scopes_that_would_break_every_login_are_refused_with_who_clashes(
     assert (409, "scopes-clash") == (decision.status, decision.kind)
     assert told in decision.detail
     assert "acme.tasks" in decision.detail
+
+
+@pytest.mark.parametrize(("count", "fits"), [(MAX_SCOPES - 10, True), (MAX_SCOPES, False)])
+def test_F20_more_scopes_than_a_login_can_ask_for_are_refused_but_what_is_there_may_be_said_again(
+    count: int, fits: bool
+) -> None:
+    base = msgspec.structs.replace(ASANA, base_scopes=tuple(f"s{n}" for n in range(count)))
+    manifests = {"acme.tasks": msgspec.structs.replace(TASKS, auth=any_of(("one-more",)))}
+    decision = decide(given(base), manifests, provision("acme.tasks", "asana"), ID)
+    assert fits is isinstance(decision, Append), decision
+    if isinstance(decision, Refused):
+        assert (409, "too-many-scopes") == (decision.status, decision.kind)
+    there = msgspec.structs.replace(FULL_THERE, connector="acme.tasks", upstream_scopes=("one-more",))
+    again = decide(given(base, there), manifests, provision("acme.tasks", "asana"), ID)
+    assert not isinstance(again, Refused), again
 
 
 @pytest.mark.parametrize(

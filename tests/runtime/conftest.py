@@ -1,7 +1,6 @@
 """The small service, running."""
 
 import contextlib
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from typing import IO
 
 import httpx
 import pytest
+
+from tests.support.process import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 20.0
@@ -53,13 +54,6 @@ class Served:
             self.process.kill()
             self.process.wait(STOP_SECONDS)
             raise
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

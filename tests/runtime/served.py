@@ -10,8 +10,17 @@ from starlette.responses import Response
 from scopefold.contracts.words import IdpId, Scopes
 from scopefold.runtime.logs import configure
 from scopefold.runtime.secret import Secret
-from scopefold.runtime.serve import PortTaken, serve
-from scopefold.runtime.web import Endpoint, ProblemError, application, json_body, json_response, query, require_bearer
+from scopefold.runtime.serve import PortTaken, leave, serve
+from scopefold.runtime.web import (
+    Endpoint,
+    ProblemError,
+    application,
+    json_body,
+    json_response,
+    limited_body,
+    query,
+    require_bearer,
+)
 from scopefold.runtime.web import route as route_of
 
 CANARY = "canary-3f9a2c"
@@ -41,6 +50,10 @@ async def get(request: Request) -> Response:
     return json_response(query(request, Query))
 
 
+async def impatient(request: Request) -> Response:
+    return json_response(len(await limited_body(request, seconds=0.3)))
+
+
 async def fail(_: Request) -> Response:
     raise RuntimeError(f"the database said {CANARY}")
 
@@ -64,6 +77,7 @@ ENDPOINTS = (
         method="POST", path="/things", summary="Post", handler=post, body=Body, answers={201: Body}, problems=(422,)
     ),
     Endpoint(method="GET", path="/things", summary="Get", handler=get, query=Query, answers={200: Query}),
+    Endpoint(method="POST", path="/impatient", summary="Take what comes soon", handler=impatient, problems=(408,)),
     Endpoint(method="GET", path="/failure", summary="Fail", handler=fail, answers={204: None}),
     Endpoint(method="GET", path="/conflict/{name}", summary="Conflict", handler=conflict, problems=(409,)),
     Endpoint(method="GET", path="/secured", summary="Secured", handler=secured),
@@ -81,3 +95,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave(0)

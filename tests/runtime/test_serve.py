@@ -1,15 +1,19 @@
 """A service listens where it was told, alone, and ends in good order when it is told to."""
 
+import contextlib
 import json
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
-from scopefold.runtime.serve import PortTaken, check_port
-from tests.runtime.conftest import ROOT, START_SECONDS, Served, free_port
+from scopefold.runtime.serve import MOST_CONNECTIONS, PortTaken, check_port
+from scopefold.runtime.web import BODY_SECONDS
+from tests.runtime.conftest import ROOT, START_SECONDS, Served
+from tests.support.process import free_port
 
 
 def test_a_port_where_somebody_listens_is_refused_with_its_address(served: Served) -> None:
@@ -21,6 +25,8 @@ def test_a_free_port_is_not_refused_and_stays_free() -> None:
     port = free_port()
     for _ in range(2):
         check_port("127.0.0.1", port)
+    with socket.socket() as another, pytest.raises(OSError):
+        another.bind(("127.0.0.1", port))  # as whoever looks for one: it is the service's that was told of it
 
 
 def test_a_port_on_ipv6_is_checked_there() -> None:
@@ -38,6 +44,51 @@ def test_a_second_service_on_the_same_port_ends_with_one_line_and_no_traceback(s
     assert f"cannot listen on 127.0.0.1:{served.port}" in done.stderr
     assert "Traceback" not in done.stderr
     assert served.http.get("/things?idp=a").status_code == 200, "the first one still answers"
+
+
+def test_A32_connections_that_say_nothing_keep_nobody_waiting(served: Served) -> None:
+    with contextlib.ExitStack() as held:
+        for _ in range(600):
+            held.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=5))
+        answer = httpx.get(f"http://127.0.0.1:{served.port}/things?idp=a", timeout=10)  # by a connection of its own
+        assert answer.status_code == 200
+
+
+def test_only_a_protocol_whose_silence_has_an_end_is_spoken(served: Served) -> None:
+    """A connection of HTTP/2 would be kept for as long as its client likes."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as other:
+        other.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        told = other.recv(4096)
+    assert told == b"" or told.startswith(b"HTTP/1.1 400 ")
+
+
+def test_as_many_connections_are_taken_as_files_may_be_open() -> None:
+    program = "import resource, sys; n = int(sys.argv[1]); resource.setrlimit(resource.RLIMIT_NOFILE, (min(n, 256), n))"
+    program += "; from scopefold.runtime.serve import connections_taken; print(connections_taken())"
+    told = [
+        subprocess.check_output([sys.executable, "-c", program, most], text=True) for most in ("300", "1024", "9999")
+    ]
+    assert [150, 768, MOST_CONNECTIONS] == [int(one) for one in told]
+
+
+def test_A32_who_sends_a_byte_a_minute_keeps_no_service_from_ending(tmp_path: Path) -> None:
+    """Whoever supervises it would kill it."""
+    with (tmp_path / "log").open("wb") as log:
+        service = Served(free_port(), log)
+        try:
+            service.wait_until_ready()
+            with socket.create_connection(("127.0.0.1", service.port), timeout=5) as slow:
+                slow.sendall(b"POST /things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n")
+                slow.sendall(b"content-length: 99\r\nexpect: 100-continue\r\n\r\n")
+                assert slow.recv(100).startswith(b"HTTP/1.1 100 ")  # its body is being read
+                service.process.terminate()
+                assert 0 == service.process.wait(BODY_SECONDS - 8)
+        finally:
+            service.process.kill()
+            service.http.close()
+    said = [json.loads(line) for line in service.logged().splitlines()]
+    assert ["listening", "stopped before all requests were answered"] == [line["event"] for line in said]
+    assert 1 == said[-1]["requests"]
 
 
 def test_told_to_end_it_ends_with_success_and_frees_its_port(tmp_path: Path) -> None:

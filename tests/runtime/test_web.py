@@ -167,6 +167,17 @@ def test_the_openapi_document_lists_every_endpoint_with_its_schemas() -> None:
     assert "admin" in document["components"]["securitySchemes"]
 
 
+def test_B10_a_body_that_never_ends_is_not_waited_for(served: Served) -> None:
+    """It is told so, and its connection is given to somebody else."""
+    with socket.create_connection((served.http.base_url.host, served.http.base_url.port), timeout=10) as slow:
+        slow.sendall(b"POST /impatient HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        answer = b""
+        while more := slow.recv(4096):  # until the server closes it
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"body-too-slow" in answer
+
+
 def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours(served: Served) -> None:
     """And whoever comes next is answered."""
     with socket.create_connection((served.http.base_url.host, served.http.base_url.port), timeout=5) as leaver:

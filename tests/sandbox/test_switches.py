@@ -27,6 +27,7 @@ FORM = {
     "faults.latency_ms": "7",
     "faults.server_errors": "0",
     "faults.server_error_status": "502",
+    "faults.retry_after_seconds": "0",
     "faults.hangs": "0",
     "faults.dropped_refreshes": "0",
 }

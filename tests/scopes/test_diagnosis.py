@@ -187,6 +187,10 @@ PASTED: list[tuple[str, str, list[str]]] = [
     ("github", "https://github.com/login/oauth/authorize?redirect_uri=x&scope=invalid_scope", []),
     ("github", "", []),
     ("plain", "Groups not syncing", ["app.groups-not-synced"]),
+    ("atlassian", "The app that sent you here asked in a way that cannot be answered. The body is no form. Reason: "
+     "invalid_request", ["app.bad-request"]),
+    ("atlassian", "The app that sent you here asked in a way that cannot be answered. The Redirect URI is none that "
+     "this client registered. Reason: invalid_request", ["app.redirect-unregistered", "app.bad-request"]),
 ]  # fmt: skip
 
 

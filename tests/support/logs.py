@@ -203,8 +203,9 @@ def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Ev
         chance = random.random()
         return erased(user, idp) if chance < 0.1 else removed(idp) if chance < 0.2 else logged_in(user, idp)
     if kind == 5:
-        attempt = f"attempt-{random.randint(0, 999):03}"
-        return ConsentDeclined(attempt=attempt, idp=idp, client=CLIENT, user=user, requested=some)
+        number = random.randint(0, 999)
+        known_user = user if number % 4 else None
+        return ConsentDeclined(attempt=f"attempt-{number:03}", idp=idp, client=CLIENT, user=known_user, requested=some)
     if kind == 6:
         return failed(f"attempt-{random.randint(0, 999):03}", some, idp=idp, stage="token", error="server_error")
     known = generations.get((idp, user), 0)

@@ -1,5 +1,6 @@
 """A service in a process of its own on a free port, as an operator starts it."""
 
+import atexit
 import os
 import socket
 import subprocess
@@ -32,11 +33,18 @@ class Service:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, kept from whoever looks for one until this process ends.
+
+    A service takes a second and more to listen there. Another process that was given the same port meanwhile would
+    share it, and each would get half of the other's requests. Whoever names the port can take it.
+    """
+    probe = socket.socket()
+    probe.bind(("127.0.0.1", 0))
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # from now on: it was chosen without
+        probe.setsockopt(socket.SOL_SOCKET, option, 1)
+    atexit.register(probe.close)
+    port: int = probe.getsockname()[1]
+    return port
 
 
 def environment(**settings: str) -> dict[str, str]:

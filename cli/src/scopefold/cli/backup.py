@@ -107,7 +107,8 @@ async def _restored(reach: Reach, found: Backup, directory: Path) -> None:
     async with connected(reach) as log:
         there = {info.config.name for info in await log.js.streams_info()}
         if taken := [one.stream for one in found.snapshots if one.stream in there]:
-            detail = f"It holds {', '.join(taken)}. Restore to an empty bus, before `scopefold bus init`"
+            held = f"It holds {', '.join(taken)}, perhaps from a restore that broke off"
+            detail = f"{held}. Restore to an empty bus, before `scopefold bus init`"
             raise refused("This bus holds a Scopefold already", detail)
         for snapshot in found.snapshots:
             await put_back(log.nc, snapshot, directory)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from scopefold.cli import endpoints
 from scopefold.cli.commands import Group
 from scopefold.cli.extra import server_half
+from scopefold.cli.failure import usage
 from scopefold.cli.reach import OPERATOR
 from scopefold.cli.where import Where, located
 
@@ -38,26 +40,43 @@ def bus() -> None:
 
 
 @bus.command("init")
+@click.option(
+    "--credentials",
+    "directory",
+    metavar="DIRECTORY",
+    type=click.Path(path_type=Path),
+    help="Make a key for each of Scopefold's services there, and what nats-server must be told.",
+)
+@click.option("--tenant", help="With --credentials: whose log it is [SCOPEFOLD_TENANT].")
+@click.option(
+    "--route",
+    "routes",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="With --credentials: a server of a cluster, each once.",
+)
 @click.option("--replicas", type=click.IntRange(1, 5), default=1, show_default=True, help="Copies in a NATS cluster.")
 @located
-def init(where: Where, replicas: int) -> None:
-    """Declare the log and the buckets. What exists already stays as it is."""
+def init(where: Where, directory: Path | None, tenant: str | None, routes: tuple[str, ...], replicas: int) -> None:
+    """Set up the bus: its credentials, then its log and buckets. What exists stays as it is.
+
+    nats-server needs the credentials to start, so a new bus takes two calls, the same line if you like: one with
+    --credentials, and one once nats-server runs. Without an address of the bus, --credentials makes the files alone.
+    """
+    if directory is not None:
+        _at(directory).make(tenant or where.tenant, routes)
+        told = f"{directory}/server/accounts.conf"
+        click.echo(f"The seeds are in {directory}: give each service its own. nats-server includes {told}.")
+        if not where.names_bus:
+            click.echo(f"Next: start nats-server, then: scopefold bus init --credentials {directory} --nats-url URL")
+            return
+        where = replace(where, nats_credentials=where.nats_credentials or directory)
+    elif tenant is not None or routes:
+        raise usage("This is for making credentials", "Give --credentials DIRECTORY beside --tenant and --route")
     with server_half():
         from scopefold.cli.bootstrap import declare_all
     created = asyncio.run(declare_all(where.bus(OPERATOR), replicas=replicas))
     click.echo("The log and the buckets are declared." if created else "The log was there already; nothing changed.")
-
-
-@bus.command("credentials")
-@click.argument("where", metavar="DIRECTORY", type=click.Path(path_type=Path))
-@click.option("--tenant", default="default", show_default=True, help="Whose log it is.")
-@click.option("--route", "routes", multiple=True, metavar="HOST:PORT", help="A server of a cluster; once for each.")
-def credentials(where: Path, tenant: str, routes: tuple[str, ...]) -> None:
-    """Make a key for each of Scopefold's services, and what nats-server must be told. What exists stays."""
-    _at(where).make(tenant, routes)
-    click.echo(
-        f"The seeds are in {where}: give each service its own. nats-server includes {where}/server/accounts.conf."
-    )
 
 
 @bus.command("services")

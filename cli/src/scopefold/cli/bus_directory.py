@@ -127,7 +127,7 @@ class BusDirectory:
         try:
             return msgspec.json.decode(self._known.read_bytes(), type=_Known)
         except (OSError, msgspec.MsgspecError) as error:
-            detail = f"{self._known}: {error}. Make them with: scopefold bus credentials DIRECTORY"
+            detail = f"{self._known}: {error}. Make them with: scopefold bus init --credentials DIRECTORY"
             raise usage("There are no credentials of a bus here", detail) from None
 
     def _write(self, known: _Known) -> None:

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -47,6 +49,28 @@ def tether() -> Callable[[], None] | None:
     return before_exec
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Signals that end this process are heard at the end of this, in the main thread.
+
+    An exception that a handler raises while Python forks is lost (it is only printed), and with it the Ctrl-C; one that
+    is raised before the new process has a name leaves it running.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread alone
+        return
+    met: list[int] = []
+    heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {signum: signal.signal(signum, lambda signum, _: met.append(signum)) for signum in heard}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        for late in met:
+            signal.raise_signal(late)
+
+
 def end(process: subprocess.Popen[bytes] | None) -> None:
     """End a process with SIGTERM, and with SIGKILL if it has not gone after 10 seconds."""
     if process is None or process.poll() is not None:
@@ -71,7 +95,7 @@ class Child:
 
     def start(self) -> None:
         """Start it, or start it again."""
-        with self.log.open("ab") as log:
+        with uninterrupted(), self.log.open("ab") as log:
             # Its own process group: a Ctrl-C at the terminal reaches the parent alone, which stops all in order.
             self.process = subprocess.Popen(
                 self._argv,
@@ -95,7 +119,7 @@ class Child:
 
     def last_words(self) -> str:
         """The last line that it wrote, to say why it ended."""
-        with self.log.open("rb") as log:
+        with uninterrupted(), self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - 4096))
             lines = log.read().decode(errors="replace").splitlines()
         return lines[-1] if lines else "it said nothing"

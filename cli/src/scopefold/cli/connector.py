@@ -3,14 +3,14 @@
 from urllib.parse import quote
 
 import click
-import msgspec
 from msgspec import Struct
 
 from scopefold.cli import preview
 from scopefold.cli.answers import ManagedResources, Manifest, Manifests
 from scopefold.cli.commands import Group
+from scopefold.cli.preview import DryRun
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, as_of, at_option, located
+from scopefold.cli.where import Where, as_json, as_of, at_option, dry_option, located
 from scopefold.contracts.commands import DeprovisionConnector, ManagedResource, ProvisionConnector
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
 from scopefold.scopes.lint import Finding
@@ -39,25 +39,12 @@ class Plan(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
-class DryRun(Struct, frozen=True):
-    """What a command would append, and what would become of the IdP and its users; None: nothing."""
-
-    event: ConnectorProvisioned | ConnectorDeprovisioned | None
-    preview: preview.Preview | None
-
-
 @click.group(cls=Group)
 def connector() -> None:
     """Provision connectors at identity providers."""
 
 
 key_option = click.option("--key", metavar="KEY", help="Idempotency key: the same command under it takes effect once.")
-
-
-dry_option = click.option("--dry-run", is_flag=True, help="Tell what would happen, and to whom; change nothing.")
-limit_option = click.option(
-    "--limit", type=click.IntRange(1, 1000), default=preview.LISTED, show_default=True, help="A dry run's users."
-)
 
 
 @connector.command("list")
@@ -118,7 +105,7 @@ def provisioned(where: Where, at: str | None, json_wanted: bool) -> None:
 @click.option("--idp", required=True, help="The identity provider that its users log in with.")
 @key_option
 @dry_option
-@limit_option
+@preview.limit_option
 @as_json
 @located
 def provision(
@@ -127,7 +114,7 @@ def provision(
     """Provision a connector. From the next login on, users are asked for what it needs."""
     if dry_run:
         command = ProvisionConnector(connector=name, idp=idp, idempotency_key=key)
-        _tell(_dry_run(where, command, limit), json_wanted)
+        preview.tell(_dry_run(where, command, limit), json_wanted)
         return
     body = Provision(connector=name, idp=idp)
     reply = where.provisioner().call("POST", RESOURCES, body=body, headers=_keyed(key))
@@ -146,13 +133,13 @@ def provision(
 @click.argument("name", metavar="CONNECTOR")
 @key_option
 @dry_option
-@limit_option
+@preview.limit_option
 @as_json
 @located
 def deprovision(*, where: Where, name: str, key: str | None, dry_run: bool, limit: int, json_wanted: bool) -> None:
     """Deprovision a connector. What users were asked for stays in the union until `scopefold idp prune`."""
     if dry_run:
-        _tell(_dry_run(where, DeprovisionConnector(connector=name, idempotency_key=key), limit), json_wanted)
+        preview.tell(_dry_run(where, DeprovisionConnector(connector=name, idempotency_key=key), limit), json_wanted)
         return
     reply = where.provisioner().call("DELETE", f"{RESOURCES}/{quote(name, safe='')}", headers=_keyed(key))
     if json_wanted:
@@ -167,18 +154,6 @@ def _dry_run(where: Where, command: ProvisionConnector | DeprovisionConnector, l
     if plan.event is None:
         return DryRun(None, None)
     return DryRun(plan.event, preview.ask(where.auth(), plan.event, limit))
-
-
-def _tell(found: DryRun, json_wanted: bool) -> None:
-    if json_wanted:
-        click.echo(msgspec.json.encode(found))
-    elif found.event is None or found.preview is None:
-        click.echo("It is so already: nothing would change.")
-    else:
-        click.echo(
-            f"Nothing was changed. At {found.preview.idp}, as of event {found.preview.seq}, this would happen:\n"
-        )
-        preview.show(found.preview, found.event)
 
 
 def _keyed(key: str | None) -> dict[str, str]:

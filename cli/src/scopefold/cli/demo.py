@@ -11,13 +11,15 @@ import click
 
 from scopefold.cli.extra import server_half
 from scopefold.cli.failure import Failure, refused
+from scopefold.cli.sealed import PLACE
 
 if TYPE_CHECKING:
     from scopefold.cli.story_world import World
 
 
 @click.command("demo")
-def demo() -> None:
+@click.option("--segments", "place", metavar=PLACE, help="Seal the story's log there at its end, for analysts.")
+def demo(place: str | None) -> None:
     """Play the story of Scopefold: really started servers, a stand-in Atlassian, two people, a minute at most."""
     # Authlib announces a change of its own while it is imported, which is no news to who watches the story.
     with server_half(), warnings.catch_warnings(record=True):
@@ -33,9 +35,25 @@ def demo() -> None:
         click.echo("Starting a bus, auth, the provisioner and a stand-in Atlassian ...")
         with running(plan) as stack:
             click.echo(f"They are up after {time.monotonic() - began:.1f} s.")
-            steps = _play(World(stack.endpoints, stack.rebuild_auth, lambda text: click.echo(f"   {text}".rstrip())))
+            world = World(stack.endpoints, stack.rebuild_auth, lambda text: click.echo(f"   {text}".rstrip()))
+            steps = _play(world)
+            if place is not None:
+                _seal(world, place)
     click.echo(f"\nEverything is stopped again, after {time.monotonic() - began:.1f} s.")
     click.echo(f"story: {steps}/{steps} steps as told")
+
+
+def _seal(world: "World", place: str) -> None:
+    """What an analyst needs, and how to ask as the story did. Raises `Failure`."""
+    from scopefold.cli.story_world import NotAsTold
+
+    assert world.moment is not None, "the story tells when step 4 was"
+    click.echo("\nThe log is sealed, and whoever has the segments asks it without any of these servers:")
+    try:
+        world.show("log", "seal", "--to", place)
+    except NotAsTold as error:
+        raise refused("The story's log cannot be sealed", str(error)) from None
+    click.echo(f"   $ scopefold reconsent list --at {world.moment.isoformat()} --segments {place}")
 
 
 def _play(world: "World") -> int:

@@ -8,7 +8,7 @@ from scopefold.ledger.log import Log, status
 from scopefold.ledger.moments import as_of, parse, resolve
 
 
-async def place(log: Log, text: str | None) -> AsOf:
+async def place_of(log: Log, text: str | None) -> AsOf:
     """Where a moment is, None: the log's end. Raises `Failure` where there is no such moment."""
     with told_plainly():
         seq = (await status(log)).last_seq if text is None else await resolve(log, parse(text), datetime.now(UTC))

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from scopefold.cli.answers import RemovedIdp
 from scopefold.cli.api import Api
 from scopefold.cli.failure import refused
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.where import Where, as_json, dry_option, located, told_or_agreed
 
 MOST_CALLS: Final = 100_000
 
@@ -28,22 +28,27 @@ class Removal(Struct, frozen=True, omit_defaults=True):
 @click.command("remove")
 @click.argument("name", metavar="IDP")
 @click.option("--no-revoke", is_flag=True, help="Do not ask the identity provider to end each token.")
+@dry_option
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @as_json
 @located
-def remove(*, where: Where, name: str, no_revoke: bool, yes: bool, json_wanted: bool) -> None:
+def remove(*, where: Where, name: str, no_revoke: bool, dry_run: bool, yes: bool, json_wanted: bool) -> None:
     """Remove an identity provider, the connectors that are provisioned there, and all tokens of it.
 
-    Says first what would be gone, and asks. With --json and without --yes it prints that, and nothing is changed.
-    Where it is cut off, the same line with --yes finishes what is left.
+    Says first what would be gone, and asks. Where it is cut off, the same line with --yes finishes what is left.
     """
+    told_or_agreed(json_wanted, dry_run=dry_run, yes=yes)
     auth = where.auth()
-    if not yes:
+    if dry_run or not yes:
         told = _call(auth, name, Removal(dry_run=True))
         if json_wanted:
             click.echo(msgspec.json.encode(told))
             return
+        if dry_run:
+            click.echo("Nothing was changed. This would happen:\n")
         _show(told)
+        if dry_run:
+            return
         if not click.confirm(f"\nRemove {name}?"):
             click.echo("Nothing was removed.")
             return

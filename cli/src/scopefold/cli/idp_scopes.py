@@ -5,24 +5,22 @@ logins leave out and ask for again, and what is taken out for good.
 from urllib.parse import quote
 
 import click
-import msgspec
 from msgspec import Struct
 
 from scopefold.cli import preview
 from scopefold.cli.answers import Idp
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, as_of, at_option, located
+from scopefold.cli.where import Where, as_json, as_of, at_option, dry_option, located, told_or_agreed
 from scopefold.consent.attribution import Attributed
 from scopefold.contracts.events import ScopesPruned
-
-MOST = 300
-"""Scopes of one event of the log."""
+from scopefold.contracts.words import MAX_SCOPES
 
 
-class Scopes(Struct):
-    """What either command sends."""
+class Scopes(Struct, omit_defaults=True):
+    """What each of the commands sends."""
 
     scopes: tuple[str, ...]
+    dry_run: bool = False
 
 
 def _change(where: Where, name: str, what: str, scopes: tuple[str, ...]) -> tuple[bool, bytes, Idp]:
@@ -102,26 +100,34 @@ def _rows(one: Attributed) -> list[list[str]]:
 @click.command("prune")
 @click.argument("name", metavar="IDP")
 @click.option("--scope", "named", multiple=True, help="A scope to take out. Repeatable; none: all that nobody wants.")
+@dry_option
+@preview.limit_option
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @as_json
 @located
-def prune(*, where: Where, name: str, named: tuple[str, ...], yes: bool, json_wanted: bool) -> None:
-    """Take scopes out of the union that nobody wants any more. Shows what would happen first, and asks.
-
-    With --json and without --yes it prints what would happen, and nothing is changed.
-    """
+def prune(
+    *, where: Where, name: str, named: tuple[str, ...], dry_run: bool, limit: int, yes: bool, json_wanted: bool
+) -> None:
+    """Take scopes out of the union that nobody wants any more. Shows what would happen first, and asks."""
+    told_or_agreed(json_wanted, dry_run=dry_run, yes=yes)
     auth = where.auth()
     found = auth.call("GET", f"/v1/idps/{quote(name, safe='')}/scopes").decoded(AttributedScopes)
-    scopes = named or tuple(one.scope for one in found.items if one.origin.unwanted_since is not None)[:MOST]
+    scopes = named or tuple(one.scope for one in found.items if one.origin.unwanted_since is not None)[:MAX_SCOPES]
     if not scopes:
         nothing = f"Somebody wants every scope that is asked for at {name}: there is nothing to prune."
-        click.echo(auth.call("GET", f"/v1/idps/{quote(name, safe='')}").body if json_wanted else nothing)
+        if not json_wanted:
+            click.echo(nothing)
+        elif dry_run:
+            preview.tell(preview.DryRun(None, None), json_wanted)
+        else:
+            click.echo(auth.call("GET", f"/v1/idps/{quote(name, safe='')}").body)
         return
-    if not yes:
+    if dry_run or not yes:
+        auth.call("POST", f"/v1/idps/{quote(name, safe='')}/pruned", body=Scopes(scopes, dry_run=True))
         event = ScopesPruned(idp=name, scopes=scopes, by="operator")
-        told = preview.ask(auth, event, preview.LISTED)
-        if json_wanted:
-            click.echo(msgspec.json.encode(told))
+        told = preview.ask(auth, event, limit)
+        if dry_run:
+            preview.tell(preview.DryRun(event, told), json_wanted)
             return
         preview.show(told, event)
         if not click.confirm(f"\nPrune the union at {name} of {len(told.removed)} scopes?"):

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import click
@@ -12,23 +12,27 @@ from msgspec import Struct
 from scopefold.cli.commands import Group
 from scopefold.cli.connected import connected
 from scopefold.cli.extra import analysis_part
-from scopefold.cli.failure import refused
+from scopefold.cli.failure import refused, usage
 from scopefold.cli.log_diff import diff
 from scopefold.cli.log_explain import explain
 from scopefold.cli.reach import ANALYST, Reach
-from scopefold.cli.sealed import moment_of, segments_option, store_at, told_plainly
+from scopefold.cli.sealed import chain_at, moment_of, segments_option, store_at, told_plainly
 from scopefold.cli.sealed import now as the_time
 from scopefold.cli.segments import seal, segments
 from scopefold.cli.sql import sql
-from scopefold.cli.table import instant, show_table, table
+from scopefold.cli.table import instant, plain, show_table, table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import Event, name_of, tag_of
-from scopefold.contracts.recorded import Quarantined, Recorded, examine
+from scopefold.contracts.recorded import PUBLISHERS, Quarantined, Recorded, examine
 from scopefold.contracts.subjects import LEDGER, shard_of
 from scopefold.ledger.follow import GENESIS, Checkpoint, LogReplaced, catch_up, follow
 from scopefold.ledger.log import Log, status
 from scopefold.ledger.moments import Moment, resolve
 from scopefold.ledger.read import read
+
+Pages = AsyncIterator[list[Recorded | Quarantined]]
+Resolved = Callable[[Moment], Awaitable[int]]
+"""The last sequence at a moment."""
 
 
 class EventLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,7 +87,19 @@ for part in (diff, explain, seal, segments, sql):
     log.add_command(part)
 
 since_option = click.option("--since", metavar="MOMENT", help="First moment: a time, a sequence, or an event's id.")
-type_option = click.option("--type", "kind", metavar="TYPE", help="Such as token-stored, or token-stored.v1.")
+
+
+def _known_type(_context: click.Context, _flag: click.Parameter, kind: str | None) -> str | None:
+    """A name that is mistyped must not read as if nothing of the kind had ever happened."""
+    if kind is not None and all(kind not in (name_of(one), tag_of(one)) for one in PUBLISHERS):
+        names = ", ".join(sorted(map(name_of, PUBLISHERS)))
+        raise usage("There is no such type of event", f"{plain(kind[:80])}. There are {names}")
+    return kind
+
+
+type_option = click.option(
+    "--type", "kind", metavar="TYPE", callback=_known_type, help="Such as token-stored, or token-stored.v1."
+)
 user_option = click.option("--user", help="What concerns this user.")
 idp_option = click.option("--idp", help="What concerns this identity provider.")
 
@@ -96,6 +112,7 @@ idp_option = click.option("--idp", help="What concerns this identity provider.")
 @type_option
 @user_option
 @idp_option
+@segments_option("Read these sealed segments alone, without the bus.")
 @as_json
 @located
 def read_(
@@ -108,25 +125,42 @@ def read_(
     kind: str | None,
     user: str | None,
     idp: str | None,
+    place: str | None,
     json_wanted: bool,
 ) -> None:
     """Print events, oldest first. With --json: JSON Lines."""
     wanted = Wanted(type=kind, user=user, idp=idp)
     begin, end = moment_of(since), moment_of(until)
 
-    async def reading() -> None:
-        with told_plainly():
-            async with connected(where.bus(ANALYST)) as handle:
-                begun = max(first, await _first_since(handle, begin))
-                ended = min([one for one in (last, await _last_until(handle, end)) if one is not None], default=None)
-                if ended is None or begun <= ended:
-                    await printing(handle, begun, ended)
+    async def bounds(resolved: Resolved) -> tuple[int, int | None]:
+        begun = max(first, await _first_since(resolved, begin))
+        ends = [last] if end is None else [last, await resolved(end)]
+        return begun, min([one for one in ends if one is not None], default=None)
 
-    async def printing(handle: Log, begun: int, ended: int | None) -> None:
-        async for page in _pages(handle, begun, ended, where.tenant, user):
+    async def reading(pages: Pages) -> None:
+        async for page in pages:
             show([one for one in page if wanted.has(one)], json_wanted)
 
-    asyncio.run(reading())
+    async def from_bus() -> None:
+        with told_plainly():
+            async with connected(where.bus(ANALYST)) as handle:
+                begun, ended = await bounds(lambda moment: resolve(handle, moment, the_time()))
+                if ended is None or begun <= ended:
+                    await reading(_pages(handle, begun, ended, where.tenant, user))
+
+    async def from_segments(place: str) -> None:
+        async with chain_at(place, where) as chain:
+            begun, ended = await bounds(lambda moment: resolve_in(chain, moment, the_time()))
+            await reading(messages_in(chain, sought, after=begun - 1, until=ended))
+
+    if place is None:
+        asyncio.run(from_bus())
+        return
+    with analysis_part():
+        from scopefold.ledger.segment_events import Sought, messages_in
+        from scopefold.ledger.segment_moments import resolve_in
+    sought = Sought(user=user, idp=idp, types=frozenset({kind}) if kind is not None else None)
+    asyncio.run(from_segments(place))
 
 
 @log.command("follow")
@@ -166,7 +200,8 @@ def follow_(
             after = now.last_seq
             if first is not None or begin is not None:
                 with told_plainly():
-                    begun = max(first or 1, await _first_since(handle, begin))
+                    resolved = await _first_since(lambda moment: resolve(handle, moment, the_time()), begin)
+                    begun = max(first or 1, resolved)
                 after = min(begun - 1, now.last_seq)
             try:
                 await follow(handle, Checkpoint(now.created, after, GENESIS), print_them, wake, sys.stdout.flush)
@@ -181,7 +216,11 @@ def follow_(
 @as_json
 @located
 def verify(where: Where, place: str | None, json_wanted: bool) -> None:
-    """Read the whole log: is it without a gap, what is its running hash, and what in it is no event?"""
+    """Read the whole log: is it without a gap, what is its running hash, and what in it is no event?
+
+    It asks the bus, with --segments too. What segments alone can show, their hashes and joints, `scopefold log
+    segments` checks.
+    """
     found = asyncio.run(_verified(where.bus(ANALYST)))
     sealed = asyncio.run(_compared(where, place)) if place is not None else None
     if sealed is not None and not json_wanted:
@@ -223,17 +262,13 @@ async def _verified(reach: Reach) -> Verified:
     )
 
 
-async def _first_since(handle: Log, moment: Moment | None) -> int:
+async def _first_since(resolved: Resolved, moment: Moment | None) -> int:
     """The first sequence from a moment on: of a time, the first at or after it."""
     if moment is None:
         return 1
     if isinstance(moment, datetime):
-        return await resolve(handle, moment - timedelta(microseconds=1), the_time()) + 1
-    return await resolve(handle, moment, the_time())
-
-
-async def _last_until(handle: Log, moment: Moment | None) -> int | None:
-    return None if moment is None else await resolve(handle, moment, the_time())
+        return await resolved(moment - timedelta(microseconds=1)) + 1
+    return await resolved(moment)
 
 
 async def _compared(where: Where, place: str) -> int:
@@ -247,9 +282,7 @@ async def _compared(where: Where, place: str) -> int:
             return chain.last_seq
 
 
-async def _pages(
-    handle: Log, first: int, last: int | None, tenant: str, user: str | None
-) -> AsyncIterator[list[Recorded | Quarantined]]:
+async def _pages(handle: Log, first: int, last: int | None, tenant: str, user: str | None) -> Pages:
     """The log in parts; where one user is wanted, only that user's shard is read."""
     await status(handle)  # says so where there is no log; a read could not tell that from an unreachable one
     subject = f"{LEDGER}.{tenant}.user.{shard_of(user)}.>" if user is not None else None

@@ -9,13 +9,16 @@ import msgspec
 from msgspec.structs import asdict
 
 from scopefold.cli.connected import connected
-from scopefold.cli.failure import usage
-from scopefold.cli.folded import place
+from scopefold.cli.folded import place_of
+from scopefold.cli.names import names_told
 from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.reconsent import connectors_of, scopes_of
+from scopefold.cli.sealed import segments_option
+from scopefold.cli.sealed_log import in_order, sealed_diff
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.consent.difference import Changed, Diff, IdpChange, Left, Moved, Reason, difference
+from scopefold.consent.named import look_up_in_either
 from scopefold.consent.reconsent import EMPTY, Row, State, fold_into
 from scopefold.contracts.recorded import AsOf, Recorded
 from scopefold.contracts.subjects import OF_IDPS
@@ -37,14 +40,28 @@ NOW: Final = {
 @click.option(
     "--limit", type=click.IntRange(0, 100_000), default=50, show_default=True, help="List at most so many of each."
 )
+@segments_option("Answer from these sealed segments alone, without the bus.")
 @as_json
 @located
-def diff(*, where: Where, first: str, second: str | None, idp: str | None, limit: int, json_wanted: bool) -> None:
+def diff(
+    *,
+    where: Where,
+    first: str,
+    second: str | None,
+    idp: str | None,
+    limit: int,
+    place: str | None,
+    json_wanted: bool,
+) -> None:
     """Show what changed from one moment to a later one, or to now: who must consent again, and what IdPs are asked for.
 
-    A moment is a sequence of the log, an RFC 3339 time, or the id of an event.
+    A moment is a sequence of the log, an RFC 3339 time, or the id of an event. Now is the end of the segments, where
+    these are asked.
     """
-    found = asyncio.run(_diff(where.bus(ANALYST), where.tenant, first, second, idp=idp, limit=limit))
+    if place is not None:
+        found = sealed_diff(place, where, first, second, idp=idp, limit=limit)
+    else:
+        found = asyncio.run(_diff(where.bus(ANALYST), where.tenant, first, second, idp=idp, limit=limit))
     if json_wanted:
         click.echo(msgspec.json.encode(found))
     else:
@@ -53,11 +70,12 @@ def diff(*, where: Where, first: str, second: str | None, idp: str | None, limit
 
 async def _diff(reach: Reach, tenant: str, first: str, second: str | None, *, idp: str | None, limit: int) -> Diff:
     async with connected(reach) as log:
-        begin, end = await place(log, first), await place(log, second)
-        if end.seq < begin.seq:
-            raise usage("The second moment is before the first", f"It is event {end.seq}, and the first {begin.seq}")
+        begin, end = await place_of(log, first), await place_of(log, second)
+        in_order(begin, end)
         before, _ = await _folded(log, tenant, EMPTY, 0, begin.seq)
         after, between = await _folded(log, tenant, before, begin.seq, end.seq)
+    with names_told():
+        look_up_in_either(before.scopes, after.scopes, end, idp)
     found = difference(before, after, between, idp=idp, limit=limit)
     return Diff(first=begin, second=end, **asdict(found))
 
@@ -119,8 +137,13 @@ def _left(one: Left) -> list[str]:
 
 
 def _changed(one: Changed) -> list[str]:
-    cleared = f"token cleared ({one.now.cleared.reason})" if one.now.cleared else connectors_of(one.now)
-    return [one.now.user, one.now.idp, scopes_of(one.was), scopes_of(one.now), cleared]
+    was, now = one.was, one.now
+    why = [f"token cleared ({now.cleared.reason})" if now.cleared else connectors_of(now)]
+    if [(one.scope, one.times) for one in was.ungiven] != [(one.scope, one.times) for one in now.ungiven]:
+        why.append("asked for in vain")
+    if now.declined not in (None, was.declined):
+        why.append("said no")
+    return [now.user, now.idp, scopes_of(was), scopes_of(now), ", ".join(why)]
 
 
 def _reasons(moved: Moved) -> str:

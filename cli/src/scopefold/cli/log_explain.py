@@ -7,8 +7,10 @@ import msgspec
 
 from scopefold.cli.connected import connected
 from scopefold.cli.failure import usage
-from scopefold.cli.folded import place
+from scopefold.cli.folded import place_of
 from scopefold.cli.reach import ANALYST, Reach
+from scopefold.cli.sealed import segments_option
+from scopefold.cli.sealed_log import sealed_story
 from scopefold.cli.table import instant, plain
 from scopefold.cli.where import Where, as_json, at_option, located
 from scopefold.consent.story import Explained, Story, explained, tell
@@ -24,16 +26,22 @@ from scopefold.ledger.events import events_of_user
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Tell at most so many, the latest."
 )
+@segments_option("Answer from these sealed segments alone, without the bus.")
 @as_json
 @located
-def explain(*, where: Where, user: str, idp: str, at: str | None, limit: int, json_wanted: bool) -> None:
+def explain(
+    *, where: Where, user: str, idp: str, at: str | None, limit: int, place: str | None, json_wanted: bool
+) -> None:
     """Tell the story of one user's grant: what was needed, asked for, granted, refused, reported, and what is now."""
     for value, kind, called in ((user, UserId, "user id"), (idp, IdpId, "identity provider")):
         try:
             msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             raise usage(f"No {called} can be called so", str(error)) from None
-    as_of, story = asyncio.run(_told(where.bus(ANALYST), where.tenant, user, idp, at))
+    if place is not None:
+        as_of, story = sealed_story(place, where, user, idp, at)
+    else:
+        as_of, story = asyncio.run(_told(where.bus(ANALYST), where.tenant, user, idp, at))
     found = explained(story, as_of, limit)
     if json_wanted:
         click.echo(msgspec.json.encode(found))
@@ -43,7 +51,7 @@ def explain(*, where: Where, user: str, idp: str, at: str | None, limit: int, js
 
 async def _told(reach: Reach, tenant: str, user: str, idp: str, at: str | None) -> tuple[AsOf, Story]:
     async with connected(reach) as log:
-        until = await place(log, at)
+        until = await place_of(log, at)
         return until, tell(user, idp, await events_of_user(log, tenant, user, idp, until=until.seq))
 
 

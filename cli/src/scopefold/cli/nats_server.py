@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from scopefold.cli.bus_config import KEEPER
-from scopefold.cli.child import end, tether
+from scopefold.cli.child import end, tether, uninterrupted
 
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
 ANY_PORT: Final = -1
 GLOBAL_ACCOUNT: Final = "$G"
+LOG_NAME: Final = "nats.log"
+LOG_LIMIT: Final = "10MB"
+"""Who is refused can write there as fast as they like."""
 
 
 class NatsDidNotStart(RuntimeError):
@@ -41,6 +44,9 @@ def write_config(directory: Path, port: int, accounts: Path | None) -> Path:
     path.write_text(
         f'listen: "127.0.0.1:{port}"\n'
         f"ports_file_dir: {json.dumps(str(directory))}\n"
+        f"log_file: {json.dumps(str(directory / LOG_NAME))}\n"
+        f"logfile_size_limit: {LOG_LIMIT}\n"
+        "logfile_max_num: 3\n"
         "max_payload: 1MB\n"
         "jetstream {\n"
         f"  store_dir: {json.dumps(str(store))}\n"
@@ -68,6 +74,11 @@ class NatsServer:
         """Where clients connect. Known once the server has started."""
         return f"nats://127.0.0.1:{self.port}"
 
+    @property
+    def log(self) -> Path:
+        """What the server writes, also of what it refuses."""
+        return self.directory / LOG_NAME
+
     def start(self) -> None:
         """Start, and return once the server listens. A port chosen by the system is kept over restarts."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -76,7 +87,8 @@ class NatsServer:
         if self.accounts is not None:
             _move_into_account(self.directory / "jetstream" / "jetstream")
         config = write_config(self.directory, self.port, self.accounts)
-        with (self.directory / "nats.log").open("ab") as log:
+        # Beside the server itself, which writes there too: what keeps it from starting comes this way.
+        with uninterrupted(), self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [executable(), "-c", str(config)],
                 stdin=subprocess.DEVNULL,
@@ -88,7 +100,7 @@ class NatsServer:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise NatsDidNotStart(f"nats-server ended at its start; see {self.directory / 'nats.log'}")
+                raise NatsDidNotStart(f"nats-server ended at its start; see {self.log}")
             if (port := self._announced()) is not None:
                 self.port = port
                 return

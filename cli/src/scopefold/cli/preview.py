@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import click
+import msgspec
 from msgspec import Struct
 
 from scopefold.cli.api import Api
@@ -12,6 +13,11 @@ from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisio
 from scopefold.scopes.lint import Finding
 
 LISTED = 20
+
+
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 1000), default=LISTED, show_default=True, help="A dry run's users."
+)
 
 
 class PreviewedUser(Struct, frozen=True):
@@ -41,6 +47,13 @@ class Preview(Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
+class DryRun(Struct, frozen=True):
+    """What a command would append, and what would become of the IdP and its users; None: nothing."""
+
+    event: Hypothetical | None
+    preview: Preview | None
+
+
 class Asked(Struct, frozen=True):
     """What auth is asked: what if this event were appended?"""
 
@@ -53,6 +66,19 @@ def ask(auth: Api, event: Hypothetical, limit: int) -> Preview:
     """What the event would lead to, with some of the users whom it concerns."""
     who = "freed" if isinstance(event, ConnectorDeprovisioned) else "asked"
     return auth.call("POST", "/v1/previews", body=Asked(event, who, limit)).decoded(Preview)
+
+
+def tell(found: DryRun, json_wanted: bool) -> None:
+    """Print what a dry run found."""
+    if json_wanted:
+        click.echo(msgspec.json.encode(found))
+    elif found.event is None or found.preview is None:
+        click.echo("It is so already: nothing would change.")
+    else:
+        click.echo(
+            f"Nothing was changed. At {found.preview.idp}, as of event {found.preview.seq}, this would happen:\n"
+        )
+        show(found.preview, found.event)
 
 
 def show(found: Preview, event: Hypothetical) -> None:

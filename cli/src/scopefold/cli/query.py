@@ -20,7 +20,7 @@ from scopefold.consent.reconsent import EMPTY, State, replay
 from scopefold.consent.tables import GrantLine, UnionLine, WorklistLine
 from scopefold.contracts.columns import ELSEWHERE, QUARANTINED, message_in
 from scopefold.contracts.recorded import Recorded
-from scopefold.ledger.moments import Moment, NoSuchMoment, parse
+from scopefold.ledger.moments import Moment, NoSuchMoment, no_event, parse
 from scopefold.ledger.segment_file import rows_in
 
 PAGE: Final = 50_000
@@ -175,7 +175,7 @@ class Database:
             if isinstance(moment, str):
                 found = cursor.execute("SELECT max(seq) FROM events WHERE event_id = ?", [moment]).fetchone()
                 if found is None or found[0] is None:
-                    raise NoSuchMoment(f"No event {moment} is in what was loaded.")
+                    raise no_event(moment, "what was loaded")
                 return int(found[0])
             ((first, end),) = cursor.execute(
                 "SELECT epoch_us(min(logged_at)), epoch_us(max(logged_at)) FROM events"

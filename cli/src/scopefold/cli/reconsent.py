@@ -1,6 +1,6 @@
 """`scopefold reconsent`: which users must consent again, to what, since when and because of what?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
 import click
@@ -8,6 +8,7 @@ import msgspec
 
 from scopefold.cli.answers import Counts, ListedRow, Worklist
 from scopefold.cli.commands import Group
+from scopefold.cli.names import names_told
 from scopefold.cli.reconsent_export import export
 from scopefold.cli.reconsent_links import link
 from scopefold.cli.sealed import segments_option
@@ -60,7 +61,7 @@ def list_(
     if json_wanted:
         click.echo(msgspec.json.encode(found))
     else:
-        show(found)
+        show(found, asked)
 
 
 def _from_service(where: Where, asked: dict[str, str], *, limit: int, everyone: bool) -> Worklist:
@@ -93,7 +94,7 @@ def show_user(
     if json_wanted:
         click.echo(msgspec.json.encode(found))
         return
-    click.echo(summary(found))
+    click.echo(summary(found, asked))
     for row in found.items:
         for line in explained(row):
             click.echo(plain(line))
@@ -112,31 +113,39 @@ def count(where: Where, asked: dict[str, str], by: By | Groups | None, place: st
         if json_wanted:
             click.echo(msgspec.json.encode(counts))
             return
-        counted = [[one.idp, one.name or "the IdP itself", str(one.users)] for one in counts.items]
-        show_table(["idp", by, "users"], counted, empty="Nobody must consent again.")
+        parts = [[] if by == "idp" else [one.name or "the IdP itself"] for one in counts.items]
+        counted = [[one.idp, *part, str(one.users)] for one, part in zip(counts.items, parts, strict=True)]
+        show_table(["idp", *([] if by == "idp" else [by]), "users"], counted, empty="Nobody must consent again.")
         return
     found = ask(where.auth(), **asked, limit="1") if place is None else sealed_worklist(place, where, asked, limit=0)
     if json_wanted:
         click.echo(msgspec.json.encode({"as_of": found.as_of, "total": found.total, "unknown": found.unknown}))
     else:
-        click.echo(summary(found))
+        click.echo(summary(found, asked))
 
 
 def _counted(where: Where, asked: dict[str, str], by: str) -> Counts:
-    return where.auth().call("GET", "/v1/reconsent/counts", params={**asked, "by": by}).decoded(Counts)
+    with names_told():
+        return where.auth().call("GET", "/v1/reconsent/counts", params={**asked, "by": by}).decoded(Counts)
 
 
-def summary(found: Worklist) -> str:
-    """The worklist in one sentence."""
-    who = {0: "Nobody must", 1: "1 user must"}.get(found.total, f"{found.total} users must")
+def summary(found: Worklist, asked: Mapping[str, str]) -> str:
+    """The worklist, narrowed as was asked, in one sentence. A row is a user at an IdP: some users have several."""
+    users, times = found.total, ""
+    if len(found.items) == found.total:
+        users = len({row.user for row in found.items})
+        times = f", {found.total} times in all: once at each IdP" if users < found.total else ""
+    elif "idp" not in asked:
+        times = ", counted at each IdP"
+    who = {0: "Nobody must", 1: "1 user must"}.get(users, f"{users} users must")
     when = f" ({instant(found.as_of.at)})" if found.as_of.at else ""
     unknown = f"; of {found.unknown} more it is not known" if found.unknown else ""
-    return f"{who} consent again, as of event {found.as_of.seq}{when}{unknown}."
+    return f"{who} consent again{times}, as of event {found.as_of.seq}{when}{unknown}."
 
 
-def show(found: Worklist) -> None:
-    """Print a worklist for people, a line for each user."""
-    click.echo(summary(found))
+def show(found: Worklist, asked: Mapping[str, str]) -> None:
+    """Print a worklist for people, a line for each user at an IdP."""
+    click.echo(summary(found, asked))
     if not found.items:
         return
     click.echo()
@@ -162,6 +171,7 @@ WHY: Final = {
     "never-asked": "not asked yet",
     "not-allowed": "did not allow it",
     "not-given": "the provider's app lacks it",
+    "not-renewed": "left out when the token was renewed",
     "disproved": "a call failed without it",
     "cleared": "the token is gone",
 }
@@ -170,6 +180,8 @@ WHY: Final = {
 def why(row: ListedRow) -> str:
     """Why the grant lacks it, and so who can mend that."""
     told = ", ".join(dict.fromkeys(WHY.get(one, one) for one in row.why.values()))
+    if row.declined is not None:
+        told += f"; said no at {instant(row.declined.cause.at)}"
     return told if row.asked_from is None else f"{told}; asked for from {instant(row.asked_from)}"
 
 
@@ -212,6 +224,9 @@ def explained(row: ListedRow) -> Iterator[str]:
                 seen = f"since {instant(report.cause.at)}, event {report.cause.seq}"
                 yield f"    missed by {report.publisher} for {report.resource_type}, {seen}"
         yield f"    next: {NEXT.get(row.next_steps.get(lack.scope, ''), '?')}"
+    if row.declined is not None:
+        cause = row.declined.cause
+        yield f"  asked on the IdP's page, and said no to all of it: event {cause.seq} of {instant(cause.at)}"
     granted = KNOWN_BY.get(row.known_by, row.known_by)
     if row.cleared is not None:
         granted = f"there is no token ({row.cleared.reason})"

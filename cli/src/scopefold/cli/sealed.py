@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from scopefold.cli.connected import connected
 from scopefold.cli.extra import analysis_part
-from scopefold.cli.failure import refused, unreachable, usage
+from scopefold.cli.failure import Failure, refused, unreachable, usage
+from scopefold.cli.reach import ANALYST
 from scopefold.cli.where import Where
 from scopefold.ledger.moments import BadMoment, Moment, NoSuchMoment, parse
 
 if TYPE_CHECKING:
     from scopefold.ledger.segment_store import Store
+    from scopefold.ledger.segments import Segments
 
 PLACE: Final = "DIR|nats://…|s3://…"
 
@@ -64,6 +66,24 @@ async def store_at(place: str, where: Where, identity: str) -> AsyncIterator["St
                 yield store
         except OSError as error:
             raise unreachable("Cannot reach the segments", f"{place}: {error}") from None
+
+
+def no_segments(place: str) -> Failure:
+    """Nothing is there: a name that was mistyped must not read as an empty log."""
+    return refused("There are no segments", f"{place} has none; make some with: scopefold log seal --to {place}")
+
+
+@asynccontextmanager
+async def chain_at(place: str, where: Where) -> AsyncIterator["Segments"]:
+    """The chain of segments at an address, for who reads. Raises `Failure`, also where there are none."""
+    with analysis_part():
+        from scopefold.ledger.segments import open_segments
+    with told_plainly():
+        async with store_at(place, where, ANALYST) as store:
+            chain = await open_segments(store, tenant=where.tenant)
+            if not chain.seals:
+                raise no_segments(place)
+            yield chain
 
 
 def moment_of(at: str | None) -> Moment | None:

@@ -1,22 +1,23 @@
 """The worklist from segments alone: the service's answer, without the service and without the bus."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from msgspec import Struct
 
 from scopefold.cli.answers import Counts, ListedRow, Worklist
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import Failure, usage
-from scopefold.cli.reach import ANALYST
-from scopefold.cli.sealed import moment_of, now, store_at, told_plainly
+from scopefold.cli.names import names_told
+from scopefold.cli.sealed import chain_at, moment_of, now
 from scopefold.cli.where import Where
 from scopefold.consent.chosen import Chosen, Filters, Order
-from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.next_step import next_steps
+from scopefold.consent.export import Format, lines
+from scopefold.consent.export_stream import stream_of
+from scopefold.consent.named import look_up
+from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reasons import Reasons
 from scopefold.consent.reconsent import Row
 from scopefold.consent.tallies import By, tallies
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 Groups = Literal["group"]
 COUNTED: Final = frozenset({"idp", "connector", "scope", "at"})
 """What narrows counts that are parted: grant sets alone are looked at."""
+TOGETHER: Final = 1000
+"""So many rows go to the file at once: a group of rows, where that is Parquet."""
+AT_ONCE: Final = 50_000
+"""So many rows are in memory at a time, and all segments are read once for each so many."""
 
 
 class _Asked(Struct, frozen=True):
@@ -42,7 +47,7 @@ class _Asked(Struct, frozen=True):
     def reasons(self) -> Reasons:
         """Why grants lack scopes."""
         worklist = self.past.worklist
-        return Reasons(self.past.bulk.scopes.idps, users_with=worklist.users_with, ungiven=worklist.ungiven)
+        return Reasons(self.past.bulk.scopes, users_with=worklist.users_with, ungiven=worklist.ungiven)
 
 
 def sealed_worklist(
@@ -68,16 +73,33 @@ def _no_groups() -> Failure:
     return usage("Segments know no groups", "Who is in which group is not in the log. Ask the service instead")
 
 
+def sealed_export(place: str, where: Where, asked: Mapping[str, str], wanted: Format, file: BinaryIO) -> None:
+    """Write the worklist to a file: the lines that the service would give. Raises `Failure`."""
+    if "group" in asked:
+        raise _no_groups()
+    asyncio.run(_exported(place, where, asked, wanted, file))
+
+
+async def _exported(place: str, where: Where, asked: Mapping[str, str], wanted: Format, file: BinaryIO) -> None:
+    async with _at(place, where, asked) as found:
+        stream = stream_of(wanted)
+        file.write(stream.begin())
+        async for rows in found.past.all_rows(found.chosen, at_once=AT_ONCE):
+            for start in range(0, len(rows), TOGETHER):
+                told = _told(found, rows[start : start + TOGETHER])
+                file.write(stream.of([line for one in told for line in lines(*one)]))
+        file.write(stream.end())
+
+
 async def _listed(place: str, where: Where, asked: Mapping[str, str], order: Order, limit: int | None) -> Worklist:
     async with _at(place, where, asked) as found:
         rows = await found.past.listed(found.chosen, order, limit)
-    idps, why, when = found.past.bulk.scopes.idps, found.reasons, found.as_of.at or now()
     # A later moment of the same segments is asked for from the start: there is no cursor to hand on.
     return Worklist(
         as_of=found.as_of,
         total=found.past.worklist.count_of(found.chosen),
-        unknown=found.past.worklist.count("unknown", asked.get("idp")),
-        items=tuple(_listed_row(row, idps, why.of(row), when) for row in rows),
+        unknown=found.past.worklist.unclear(found.chosen),
+        items=tuple(_listed_row(*told) for told in _told(found, rows)),
         next=None,
     )
 
@@ -93,30 +115,35 @@ async def _counted(place: str, where: Where, asked: Mapping[str, str], by: By) -
 async def _at(place: str, where: Where, asked: Mapping[str, str]) -> AsyncIterator[_Asked]:
     """The fold of the segments at the moment that is asked about. Raises `Failure`."""
     with analysis_part():
-        from scopefold.ledger.segment_moments import resolve_in
-        from scopefold.ledger.segments import open_segments
+        from scopefold.ledger.segment_moments import as_of_in, resolve_in
         from scopefold.runtime.past import folded
     moment = moment_of(asked.get("at"))
     ages = {name: moment_of(asked[name]) for name in ("since_after", "since_before") if name in asked}
-    with told_plainly():
-        async with store_at(place, where, ANALYST) as store:
-            chain = await open_segments(store, tenant=where.tenant)
-            upto = await resolve_in(chain, moment, now())
-            since = {name: await resolve_in(chain, age, now()) for name, age in ages.items()}
-            past = await folded(chain, tenant=where.tenant, until=upto)
-            # As the service does: it tells the time of a moment only where one was asked for.
-            last_at = (await past.causes(frozenset({upto})))[upto].at if moment is not None and upto else None
-            chosen = Chosen(
-                filters=Filters(**{name: text for name, text in asked.items() if name != "at"}),
-                after=since.get("since_after"),
-                before=since.get("since_before"),
-                users=(asked["user"],) if "user" in asked else None,
-            )
-            yield _Asked(past, AsOf(upto, last_at), chosen)
+    async with chain_at(place, where) as chain:
+        upto = await resolve_in(chain, moment, now())
+        since = {name: await resolve_in(chain, age, now()) for name, age in ages.items()}
+        past = await folded(chain, tenant=where.tenant, until=upto)
+        # As the service does: it tells the time of a moment only where one was asked for.
+        as_of = AsOf(upto) if moment is None else await as_of_in(chain, upto)
+        with names_told():
+            look_up(past.bulk.scopes, as_of, idp=asked.get("idp"), connector=asked.get("connector"))
+        chosen = Chosen(
+            filters=Filters(**{name: text for name, text in asked.items() if name != "at"}),
+            after=since.get("since_after"),
+            before=since.get("since_before"),
+            users=(asked["user"],) if "user" in asked else None,
+        )
+        yield _Asked(past, as_of, chosen)
 
 
-def _listed_row(row: Row, idps: Mapping[str, Idp], why: Mapping[str, Why], when: datetime) -> ListedRow:
-    """The row, why its scopes lack, and what is to be done."""
+def _told(found: _Asked, rows: Sequence[Row]) -> Iterator[tuple[Row, Mapping[str, Why], Mapping[str, Step]]]:
+    """Each row, why its scopes lack, and what is to be done."""
+    scopes, reasons, when = found.past.bulk.scopes, found.reasons, found.as_of.at or now()
+    for row in rows:
+        why = reasons.of(row)
+        yield row, why, next_steps(scopes.idp(row.idp), row, why, when)
+
+
+def _listed_row(row: Row, why: Mapping[str, Why], steps: Mapping[str, Step]) -> ListedRow:
     told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
-    steps = next_steps(idps.get(row.idp) or Idp(row.idp), row, why, when)
     return ListedRow(**told, why=dict(why), next_steps=dict(steps))

@@ -10,7 +10,7 @@ from scopefold.cli.connected import connected
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused
 from scopefold.cli.reach import ANALYST, OPERATOR
-from scopefold.cli.sealed import PLACE, store_at, told_plainly
+from scopefold.cli.sealed import PLACE, no_segments, store_at, told_plainly
 from scopefold.cli.table import instant, show_table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.ledger.segment import Seal
@@ -80,11 +80,14 @@ def segments(*, where: Where, place: str, json_wanted: bool) -> None:
             return await all_faults(store)
 
     found, wrong = asyncio.run(looking())
+    if not found and not wrong:
+        raise no_segments(place)
     if json_wanted:
         click.echo(msgspec.json.encode(Found(segments=tuple(found), faults=tuple(wrong))))
     else:
         rows = [[str(one.first_seq), str(one.last_seq), *_cells(one)] for one in found]
-        show_table(["from", "to", "of", "until", "users new", "size", "hash after"], rows, empty="No segments here.")
+        headers = ["from", "to", "of", "until", "users new", "size", "hash after"]
+        show_table(headers, rows, empty="No segment can be read.")
         for fault in wrong:
             click.echo(fault)
     if wrong:

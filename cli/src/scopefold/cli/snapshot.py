@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from scopefold.cli.failure import refused, unreachable
 
 CHUNK_BYTES: Final = 128 * 1024
 ANSWER_SECONDS: Final = 30.0
+LOOKS: Final = 60
+"""So often is looked, while a chunk is waited for, whether it can still come."""
 WHOLE: Final = "204"
 """The status of the message that ends a snapshot, where it has one."""
 
@@ -49,9 +52,10 @@ async def take(nc: Client, stream: str, directory: Path) -> Snapshot | None:
                 return None
             raise refused(f"The bus gives no snapshot of {stream}", str(error["description"]))
         path = directory / f"{stream}.snapshot"
-        size, digest = await _write(path, chunks, stream)
+        size, digest = await _write(nc, path, chunks, stream)
     finally:
-        await subscription.unsubscribe()
+        with suppress(nats.errors.Error):  # it is over with the connection, of which something better is said
+            await subscription.unsubscribe()
     state = answer["state"]
     return Snapshot(
         stream=stream,
@@ -65,15 +69,12 @@ async def take(nc: Client, stream: str, directory: Path) -> Snapshot | None:
     )
 
 
-async def _write(path: Path, chunks: asyncio.Queue[Msg], stream: str) -> tuple[int, str]:
+async def _write(nc: Client, path: Path, chunks: asyncio.Queue[Msg], stream: str) -> tuple[int, str]:
     """The chunks into a file, to the empty one that is the end. The server sends more only for acknowledgements."""
     size, digest = 0, hashlib.sha256()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         while True:
-            try:
-                chunk = await asyncio.wait_for(chunks.get(), ANSWER_SECONDS)
-            except TimeoutError:
-                raise unreachable(f"The bus fell silent amid the snapshot of {stream}") from None
+            chunk = await _next(nc, chunks, stream)
             if not chunk.data:
                 if (status := (chunk.headers or {}).get("Status", WHOLE)) != WHOLE:
                     raise refused(f"The bus broke off the snapshot of {stream}", f"status {status}")
@@ -82,7 +83,18 @@ async def _write(path: Path, chunks: asyncio.Queue[Msg], stream: str) -> tuple[i
             size += len(chunk.data)
             digest.update(chunk.data)
             if chunk.reply:
-                await chunk.respond(b"")
+                with suppress(nats.errors.Error):  # without a connection nothing more comes, and that is said
+                    await chunk.respond(b"")
+
+
+async def _next(nc: Client, chunks: asyncio.Queue[Msg], stream: str) -> Msg:
+    for _ in range(LOOKS):
+        try:
+            return await asyncio.wait_for(chunks.get(), ANSWER_SECONDS / LOOKS)
+        except TimeoutError:
+            if nc.is_closed:
+                raise unreachable(f"The connection to the bus was lost amid the snapshot of {stream}") from None
+    raise unreachable(f"The bus fell silent amid the snapshot of {stream}")
 
 
 async def put_back(nc: Client, snapshot: Snapshot, directory: Path) -> None:
@@ -116,8 +128,7 @@ async def _asked(nc: Client, subject: str, content: bytes) -> dict[str, Any]:
     try:
         answer = await nc.request(subject, content, timeout=ANSWER_SECONDS)
     except (nats.errors.Error, TimeoutError, OSError) as error:
-        detail = f"{error!r}. Does your credential allow snapshots and restoring?"
-        raise unreachable("The bus does not answer", detail) from None
+        raise unreachable("The bus does not answer", repr(error)) from None
     found: dict[str, Any] = json.loads(answer.data) if answer.data else {}
     return found
 

@@ -16,9 +16,10 @@ from scopefold.cli.connected import connected
 from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused, usage
 from scopefold.cli.reach import ANALYST
-from scopefold.cli.sealed import moment_of, now, segments_option, store_at, told_plainly
+from scopefold.cli.sealed import chain_at, moment_of, now, segments_option, told_plainly
 from scopefold.cli.table import table
 from scopefold.cli.where import Where, as_json, located
+from scopefold.consent.cells import harmless
 from scopefold.contracts.columns import row_of
 from scopefold.contracts.recorded import examine
 from scopefold.ledger.log import Log, status
@@ -35,7 +36,7 @@ SHOWN: Final = 1000
 @click.argument("query")
 @segments_option("Sealed segments to read. With --data or --nats-url, what came after them is read from the bus.")
 @click.option("--at", metavar="MOMENT", help="As it was then: a sequence, an RFC 3339 time, or an event's id.")
-@click.option("--csv", "csv_wanted", is_flag=True, help="Print CSV; lists and objects as JSON.")
+@click.option("--csv", "csv_wanted", is_flag=True, help="Print CSV; lists and objects as JSON, formulas as text.")
 @click.option("--memory", "memory_mb", type=click.IntRange(64), default=1024, show_default=True, help="MB for SQL.")
 @click.option("--seconds", type=click.FloatRange(1), default=300.0, show_default=True, help="How long it may take.")
 @as_json
@@ -86,10 +87,7 @@ async def _filled(database: "Database", where: Where, place: str | None, moment:
     if place is None:
         async with connected(where.bus(ANALYST)) as log:
             return await _tail(database, log, where.tenant, moment, after=0)
-    async with store_at(place, where, ANALYST) as store:
-        chain = await open_segments(store, tenant=where.tenant)
-        if not chain.seals:
-            raise refused("There are no segments", f"{place} has none; make some with: scopefold log seal --to {place}")
+    async with chain_at(place, where) as chain:
         if where.data is None and where.nats_url is None:
             upto = await resolve_in(chain, moment, now())
             async for batch in chain.batches(until=upto):
@@ -97,7 +95,7 @@ async def _filled(database: "Database", where: Where, place: str | None, moment:
             return Extent(tenant=where.tenant, created=chain.seals[-1].created, last_seq=upto, whole=False)
         async with connected(where.bus(ANALYST)) as log:
             stands = await status(log)
-            await open_segments(store, tenant=where.tenant, created=stands.created)
+            await open_segments(chain.store, tenant=where.tenant, created=stands.created)
             if stands.last_seq < chain.last_seq:
                 raise refused("The log is shorter than its segments", f"{stands.last_seq} instead of {chain.last_seq}")
             upto = await resolve(log, moment, now()) if moment is not None else stands.last_seq
@@ -138,7 +136,7 @@ def _printer(form: str) -> Printed:
             if names and not seen:
                 writer.writerow(names)
                 seen.append(names)
-            writer.writerows([_cell(value) for value in row.values()] for row in rows)
+            writer.writerows([_in_spreadsheet(value) for value in row.values()] for row in rows)
 
         return write
 
@@ -173,6 +171,13 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(_number(value)).decode().strip('"')
 
 
+def _in_spreadsheet(value: object) -> str:
+    """The same where a spreadsheet opens it: a scope that some service reported may look like a formula."""
+    return harmless(value) if isinstance(value, str) else _cell(value)
+
+
 def _plainly(text: str) -> str:
-    """What DuckDB says, without how it came to say it."""
-    return text.rpartition("executing the UDF: ")[2].split("\n\nLINE", 1)[0]
+    """What DuckDB says, without how it came to say it; of a function of ours, what that said."""
+    _, ours, told = text.rpartition("executing the UDF: ")
+    said = told.split("\n\nLINE", 1)[0]
+    return said.partition(": ")[2] if ours else said

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import httpx
+import msgspec
 from msgspec import Struct
 
+from scopefold.auth.settings import Settings
 from scopefold.cli import endpoints
 from scopefold.cli.bootstrap import declare_all
 from scopefold.cli.bus_grants import OURS
@@ -26,6 +28,7 @@ from scopefold.cli.nats_server import ANY_PORT, NatsDidNotStart, NatsServer
 from scopefold.cli.reach import OPERATOR, Reach
 from scopefold.cli.supervise import manner, watch
 from scopefold.runtime.serve import PortTaken, check_port
+from scopefold.runtime.settings import PREFIX
 from scopefold.runtime.trusted import trusted
 
 HOST: Final = "127.0.0.1"
@@ -132,7 +135,9 @@ class Stack:
         return Child(name, [sys.executable, "-m", f"scopefold.{name}"], self._environ(name), log)
 
     def _environ(self, name: str) -> dict[str, str]:
-        """A service's settings. The caller's own SCOPEFOLD_ variables are for commands, not for these."""
+        """A service's settings. The caller's own SCOPEFOLD_ variables are for commands, but for those of auth that
+        nothing here decides.
+        """
         ours = {
             "HOST": HOST,
             "PORT": str(self._ports[name]),
@@ -146,13 +151,32 @@ class Stack:
             ours |= {"NATS_CREDENTIALS": str(self.directory.bus.seed(name))}
         if name == "auth":
             ours |= {"KEK_FILE": str(self.directory.kek), "DATA_DIR": str(self.directory.auth)}
+            ours |= {"BUS_LOG": str(self.nats.log)}
             ours |= {"LOGINS_PER_MINUTE": "60000"}  # everybody who comes to this machine has its one address
         if name == "provisioner" and self._manifests is not None:
             ours |= {"MANIFESTS": str(self._manifests.absolute())}
         if name == "sandbox":
             ours |= {"PUBLIC_URL": self._urls["sandbox"]}
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("SCOPEFOLD_")}
+        passed = _passed(Settings) if name == "auth" else frozenset()
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith("SCOPEFOLD_") or key in passed
+        }
         return inherited | {f"SCOPEFOLD_{key}": value for key, value in ours.items()}
+
+
+DECIDED: Final = frozenset(
+    {
+        *("admin_token", "kek", "kek_command", "nats_url", "nats_credentials", "tenant", "host", "port", "issuer"),
+        *("data_dir", "bus_log", "logins_per_minute", "log_level"),
+    }
+)
+"""Settings of auth that the data directory, the ports or this machine decide."""
+
+
+def _passed(settings: type[Struct]) -> frozenset[str]:
+    """The variables that an operator may set for auth."""
+    names = {PREFIX + one.name.upper() for one in msgspec.structs.fields(settings) if one.name not in DECIDED}
+    return frozenset(names | {f"{name}_FILE" for name in names})
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from scopefold.cli.answers import ClearedTokens
 from scopefold.cli.api import Api
 from scopefold.cli.commands import Group
 from scopefold.cli.failure import refused, usage
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.where import Where, as_json, dry_option, located
 
 AT_ONCE: Final = 1000
 MOST_CALLS: Final = 100_000
@@ -51,7 +51,8 @@ def token() -> None:
 @click.option("--idp", help="At this identity provider.")
 @click.option("--reason", required=True, help="For the service's log lines.")
 @click.option("--revoke", is_flag=True, help="Ask the identity provider to end each token, too, where it has a way.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_option
+@click.option("--yes", is_flag=True, help="Do it without asking.")
 @as_json
 @located
 def clear(
@@ -64,6 +65,7 @@ def clear(
     idp: str | None,
     reason: str,
     revoke: bool,
+    dry_run: bool,
     yes: bool,
     json_wanted: bool,
 ) -> None:
@@ -77,8 +79,14 @@ def clear(
     wanted = Wanted(reason=reason, idp=idp, connector=connector, missing_scope=missing_scope, revoke=revoke)
     parts = [replace(wanted, users=some) for some in _parts(named)] if named else [wanted]
     auth = where.auth()
-    if not yes:
-        _ask(auth, parts)
+    if dry_run or not yes:
+        told = _whole([_call(auth, replace(part, dry_run=True)) for part in parts])
+        if dry_run:
+            click.echo(
+                msgspec.json.encode(told) if json_wanted else f"Nothing was changed. This would clear {_of_whom(told)}"
+            )
+            return
+        _ask(told)
     done = _whole([found for part in parts for found in _cleared(auth, part)])
     if json_wanted:
         click.echo(msgspec.json.encode(done))
@@ -99,12 +107,16 @@ def _cleared(auth: Api, wanted: Wanted) -> Iterator[ClearedTokens]:
     raise refused("There is no end of tokens to clear", "Give the same line again")
 
 
-def _ask(auth: Api, parts: list[Wanted]) -> None:
-    """Show what would be cleared, and go on only where somebody says so."""
-    found = _whole([_call(auth, replace(part, dry_run=True)) for part in parts])
+def _of_whom(found: ClearedTokens) -> str:
+    """What would be cleared."""
     some = ", ".join(dict.fromkeys(one.user for one in found.items[:SHOWN]))
     more = " …" if found.tokens > SHOWN else ""
-    click.echo(f"This clears {_counted(found)}{': ' if some else ''}{some}{more}", err=True)
+    return f"{_counted(found)}{': ' if some else ''}{some}{more}"
+
+
+def _ask(found: ClearedTokens) -> None:
+    """Show what would be cleared, and go on only where somebody says so."""
+    click.echo(f"This clears {_of_whom(found)}", err=True)
     if not sys.stdin.isatty():
         raise usage("Nobody is there to ask", "Give --yes to clear them")
     click.confirm("Clear them?", abort=True, err=True)

@@ -49,7 +49,11 @@ def up(
     sandbox_port: int,
     nats_port: int,
 ) -> None:
-    """Start the bus and the services here and keep them running until Ctrl-C."""
+    """Start the bus and the services here and keep them running until Ctrl-C.
+
+    Settings of auth such as SCOPEFOLD_SEGMENTS are taken from the environment, but for what is decided here: addresses,
+    ports, credentials, keys and where everything is kept.
+    """
     with server_half():
         from scopefold.cli.newcomer import set_up
         from scopefold.cli.stack import Plan, running

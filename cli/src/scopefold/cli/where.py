@@ -15,6 +15,7 @@ from scopefold.cli.endpoints import DEFAULT_DATA, Endpoints
 from scopefold.cli.failure import usage
 from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import SUFFIX
+from scopefold.ledger.moments import BadMoment, parse
 from scopefold.runtime.secret import Secret
 
 R = TypeVar("R")
@@ -45,6 +46,11 @@ class Where(Struct, frozen=True, kw_only=True):
         """The provisioner."""
         url = self._address("provisioner", self.provisioner_url, lambda found: found.provisioner)
         return Api("provisioner", url, self.admin_token())
+
+    @property
+    def names_bus(self) -> bool:
+        """Was it said where the bus is? A Scopefold that was only found does not count."""
+        return self.nats_url is not None or self.data is not None or "SCOPEFOLD_NATS_URL" in self.environ
 
     def bus(self, identity: str) -> Reach:
         """The bus, and the credentials to come with. A directory of credentials holds those of this identity.
@@ -176,9 +182,30 @@ def located(command: Callable[..., R]) -> Callable[..., R]:
 
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for programs.")
-at_option = click.option(
-    "--at", metavar="MOMENT", help="As it was then: a sequence of the log, an RFC 3339 time, or an event's id."
-)
+dry_option = click.option("--dry-run", is_flag=True, help="Tell what would happen, and to whom; change nothing.")
+
+
+def moment_option(*names: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A flag that takes a moment. What is none is told before anybody is asked, so every command ends alike."""
+
+    def checked(_context: click.Context, _flag: click.Parameter, text: str | None) -> str | None:
+        try:
+            if text is not None:
+                parse(text)
+        except BadMoment as error:
+            raise usage("This is no moment", str(error).rstrip(".")) from None
+        return text
+
+    return click.option(*names, metavar="MOMENT", callback=checked, help=help)
+
+
+at_option = moment_option("--at", help="As it was then: a sequence of the log, an RFC 3339 time, or an event's id.")
+
+
+def told_or_agreed(json_wanted: bool, *, dry_run: bool, yes: bool) -> None:
+    """Of a command that asks first: nobody can be asked where the answer is JSON. Raises `Failure`."""
+    if json_wanted and not (dry_run or yes):
+        raise usage("With --json nobody is asked", "Give --dry-run to see what would happen, or --yes to do it")
 
 
 def as_of(at: str | None) -> dict[str, str]:

@@ -8,7 +8,8 @@ import click
 
 from scopefold.cli.answers import Worklist
 from scopefold.cli.api import Api
-from scopefold.cli.where import at_option
+from scopefold.cli.names import names_told
+from scopefold.cli.where import at_option, moment_option
 
 R = TypeVar("R")
 NARROWING: Final = ("idp", "connector", "scope", "user", "group", "since_after", "since_before", "at")
@@ -23,8 +24,8 @@ def narrowed(command: Callable[..., R]) -> Callable[..., R]:
     @click.option("--scope", help="Lacking this scope, however it is spelled.")
     @click.option("--user", help="This user alone.")
     @click.option("--group", help="Members of this group alone.")
-    @click.option("--since-after", metavar="MOMENT", help="Lacking it since later than this.")
-    @click.option("--since-before", metavar="MOMENT", help="Lacking it since no later than this.")
+    @moment_option("--since-after", help="Lacking it since later than this.")
+    @moment_option("--since-before", help="Lacking it since no later than this.")
     @at_option
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> R:
@@ -36,4 +37,5 @@ def narrowed(command: Callable[..., R]) -> Callable[..., R]:
 
 def ask(auth: Api, **params: str) -> Worklist:
     """One page of the worklist."""
-    return auth.call("GET", "/v1/reconsent", params=params).decoded(Worklist)
+    with names_told():
+        return auth.call("GET", "/v1/reconsent", params=params).decoded(Worklist)

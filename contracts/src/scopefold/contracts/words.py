@@ -70,6 +70,8 @@ ResourceType = Annotated[
         examples=["urn:connector:identos:jira-user"],
     ),
 ]
+MAX_SCOPES: Final = 300
+"""Of one event: so no login may ask for more, nor one report or grant count more."""
 _SCOPE_PATTERN: Final = rf"^[\x21\x23-\x5b\x5d-\x7e]{{1,255}}{_END}"
 _SCOPE: Final = {
     "description": "One scope-token (RFC 6749, section 3.3), spelled as the provider spells it.",
@@ -78,13 +80,13 @@ _SCOPE: Final = {
 Scope = Annotated[str, Meta(pattern=_SCOPE_PATTERN, **_SCOPE)]
 Scopes = Annotated[
     tuple[Scope, ...],
-    Meta(max_length=300, description="Scopes, in the order in which they were declared or received."),
+    Meta(max_length=MAX_SCOPES, description="Scopes, in the order in which they were declared or received."),
 ]
 Alternatives = Annotated[
     tuple[Scopes, ...],
     Meta(max_length=20, description="Lists of scopes, each of which serves in place of all upstream_scopes."),
 ]
-SomeScopes = Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=300, description="At least one scope.")]
+SomeScopes = Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=MAX_SCOPES, description="At least one scope.")]
 MeasuredScope = Annotated[
     str, Meta(min_length=1, max_length=255, extra_json_schema={"pattern": _SCOPE_PATTERN}, **_SCOPE)
 ]
@@ -93,7 +95,7 @@ at once. For the events of which a log is full; matching each scope by itself is
 """
 MeasuredScopes = Annotated[
     tuple[MeasuredScope, ...],
-    Meta(max_length=300, description="Scopes, in the order in which they were declared or received."),
+    Meta(max_length=MAX_SCOPES, description="Scopes, in the order in which they were declared or received."),
 ]
 _NO_SCOPE_CHARACTER: Final = re.compile(r"[^\x21\x23-\x5b\x5d-\x7e]")
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from scopefold.auth.settings import Settings
 from scopefold.runtime import logs, settings
-from scopefold.runtime.serve import PortTaken, run
+from scopefold.runtime.serve import PortTaken, leave, run
 
 CANNOT_START: Final = 2
 
@@ -27,4 +27,4 @@ def main() -> int:
     return 0
 
 
-sys.exit(main())
+leave(main())

@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 
 from scopefold.auth import stream
-from scopefold.auth.folding import keep_folding
+from scopefold.auth.folding import keep_folding, keep_whole
 from scopefold.auth.settings import Settings, check
 from scopefold.auth.store.key_source import keks_of
 from scopefold.auth.store.projection import Projection
@@ -25,6 +25,7 @@ from scopefold.runtime.serve import check_port, serve
 from scopefold.runtime.settings import BadSettings
 
 CLIENT_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 5.0
 
 
 async def main(settings: Settings) -> None:
@@ -46,17 +47,20 @@ async def main(settings: Settings) -> None:
     background = [
         asyncio.create_task(bus.keep_connected(stream.subscribe(settings.tenant, wake, exchanger))),
         asyncio.create_task(keep_folding(service, bus, keks, wake)),
+        asyncio.create_task(keep_whole(service, wake)),
         asyncio.create_task(keep_watch(service)),
         asyncio.create_task(keep_keys(service)),
         asyncio.create_task(keep_alive(service)),
         asyncio.create_task(keep_vault_readable(service)),
         asyncio.create_task(keep_telling(service)),
+        asyncio.create_task(service.bus_logs.keep_reading()),
     ]
     try:
         await serve(build(service), settings.host, settings.port)
     finally:
         for task in background:
             task.cancel()
+        await asyncio.wait(background, timeout=STOP_SECONDS)  # one may have something to give back
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*background)
         await service.renewals.close()
@@ -66,4 +70,5 @@ async def main(settings: Settings) -> None:
         await service.upstream.aclose()
         await service.egress.close()
         await service.history.forget()
+        service.bus_logs.close()
         await projection.close()

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from scopefold.auth.core.egress import networks
 from scopefold.auth.core.rate import read_networks
+from scopefold.auth.core.stored_token import MOST_RENEWAL_SECONDS
 from scopefold.auth.core.webhook import BadSecret, read_secret
 from scopefold.auth.core.withholding import Standing
 from scopefold.contracts.words import IdpId, Tenant
@@ -18,6 +19,7 @@ from scopefold.scopes.addresses import is_private_way
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 MIN_ADMIN_TOKEN: Final = 24
+MOST_BUS_LOGS: Final = 16
 NOT_SET: Final = Secret("")
 Registration = Literal["off", "token", "open"]
 """Who may register clients by RFC 7591: nobody, who shows an operator's initial access token, or everybody."""
@@ -28,7 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `keep_alive_days`: upstream tokens that the IdP would end unused within so many days are renewed; 0: none.
     `renewal_seconds`: how long the tries of one renewal at an IdP may take together. Half as long again, a replica that
-    died in the middle keeps the others from that user's token; the clocks of replicas must agree better than that half.
+    died in the middle keeps the others from that user's token. The clocks of replicas must agree within a minute.
     `consent_window_hours`: what connectors newly need sends users who are logged in to consent only when so many hours
     are over since the first of them came, all at once; 0: at once.
     `trusted_proxies` are networks, parted by commas, whose X-Forwarded-For is believed. The limits are per address, of
@@ -41,12 +43,15 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `metrics_token` opens `/v1/metrics` and nothing else: for whoever collects them.
 
+    `bus_log` names the log files of the bus's servers, parted by commas, in which they say what they refused.
+
     `kek` holds the key-encryption keys, one a line: the first is the current one, the others only open what is older.
     `kek_command` prints the same; it runs without a shell.
     """
 
     admin_token: Secret
     metrics_token: Secret = NOT_SET
+    bus_log: str = ""
     kek: Secret = NOT_SET
     kek_command: str = ""
     nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
@@ -68,7 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     registration: Registration = "off"
     client_documents: bool = False
     egress_networks: str = ""
-    renewal_seconds: Annotated[int, Meta(ge=4, le=60)] = 20
+    renewal_seconds: Annotated[int, Meta(ge=4, le=MOST_RENEWAL_SECONDS)] = 20
     webhook_url: str = ""
     webhook_secret: Secret = NOT_SET
     webhook_attempts: Annotated[int, Meta(ge=1, le=10)] = 6
@@ -79,6 +84,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def projection(self) -> Path:
         """The file of the projection that follows the log."""
         return self.data_dir / "projection.db"
+
+    @property
+    def bus_logs(self) -> tuple[Path, ...]:
+        """The log files of the bus's servers."""
+        return tuple(dict.fromkeys(Path(one.strip()) for one in self.bus_log.split(",") if one.strip()))
 
 
 def check(settings: Settings) -> None:
@@ -108,6 +118,8 @@ def check(settings: Settings) -> None:
         raise BadSettings(
             f"SCOPEFOLD_TRUSTED_PROXIES: networks parted by commas, such as 10.0.0.0/8: {error}"
         ) from None
+    if len(settings.bus_logs) > MOST_BUS_LOGS:
+        raise BadSettings(f"SCOPEFOLD_BUS_LOG: names more than {MOST_BUS_LOGS} files")
     _check_webhook(settings)
     _check_segments(settings.segments)
     if not settings.data_dir.is_dir():

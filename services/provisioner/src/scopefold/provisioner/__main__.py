@@ -7,7 +7,7 @@ from typing import Final
 from scopefold.provisioner.catalogue import BadManifest
 from scopefold.provisioner.settings import Settings
 from scopefold.runtime import logs, settings
-from scopefold.runtime.serve import PortTaken, run
+from scopefold.runtime.serve import PortTaken, leave, run
 
 CANNOT_START: Final = 2
 
@@ -26,4 +26,4 @@ def main() -> int:
     return 0
 
 
-sys.exit(main())
+leave(main())

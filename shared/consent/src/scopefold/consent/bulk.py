@@ -19,8 +19,19 @@ from numpy.typing import NDArray
 from scopefold.consent import idp_scopes
 from scopefold.consent.concerns import idp_emptied
 from scopefold.consent.deadlines import Deadlines
-from scopefold.consent.facts import NEVER, NO_NUMBER, Facts, Number, Role, Said, Whole, distinct, firsts_of, role_of
-from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.facts import (
+    NEVER,
+    NO_NUMBER,
+    NOBODY,
+    Facts,
+    Number,
+    Role,
+    Said,
+    Whole,
+    distinct,
+    firsts_of,
+    role_of,
+)
 from scopefold.consent.reconsent import UserGrant, fold_grant
 from scopefold.consent.shapes import EPOCH, MOVES, NEWER, NO_GENERATION, SAME, Step, grant_of, shape_of, step, width
 from scopefold.contracts.events import TokenStored
@@ -114,7 +125,8 @@ class Bulk:
 
     def _users(self, facts: Facts, roles: Sequence[Role], begun: int, end: int) -> None:
         """Fold users' events of a part in which no IdP's profile changes."""
-        rows = begun + np.flatnonzero(_is(roles, "grant")[facts.said[begun:end]])
+        named = facts.user[begun:end] != NOBODY  # who says no need not be known
+        rows = begun + np.flatnonzero(_is(roles, "grant")[facts.said[begun:end]] & named)
         if len(rows) == 0:
             return
         kinds = np.array(
@@ -306,6 +318,17 @@ class Bulk:
             known[user[places]] = places
             self._places[name] = known
 
+    def copy(self) -> "Bulk":
+        """Another fold that begins where this one stands, and leaves it as it is."""
+        made = Bulk(slots=len(self.slots), many_rounds=self._many_rounds)
+        made.scopes, made.seq, made.count = self.scopes, self.seq, self.count
+        made.user, made.shape, made.generation = self.user.copy(), self.shape.copy(), self.generation.copy()
+        made.expires, made.slots = self.expires.copy(), self.slots.copy()
+        made.shapes, made.apart = list(self.shapes), dict(self.apart)
+        made._shape_numbers = dict(self._shape_numbers)
+        made._places = {name: places.copy() for name, places in self._places.items()}
+        return made
+
     @property
     def places(self) -> dict[str, Number]:
         """By IdP and user's number: the place, or -1."""
@@ -313,7 +336,7 @@ class Bulk:
 
 
 def _profile(scopes: idp_scopes.State, idp: str) -> Profile:
-    return (scopes.idps.get(idp) or Idp(idp)).profile
+    return scopes.idp(idp).profile
 
 
 def _is_token(said: Said, idps: Collection[str]) -> bool:

@@ -14,24 +14,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scopefold.consent.bulk import APART, Bulk
-from scopefold.consent.chosen import Chosen, Filters, Order, place_of, wanted
+from scopefold.consent.chosen import Chosen, Filters, Order, place_of, unclear_sets, wanted
 from scopefold.consent.facts import Number, Whole
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reasons import Standing, standing_of
-from scopefold.consent.reconsent import (
-    Judgement,
-    Requirements,
-    Row,
-    State,
-    UserGrant,
-    grant_key,
-    judge,
-    requirements,
-    row_of,
-)
+from scopefold.consent.reconsent import Judgement, Row, State, UserGrant, grant_key, judge, row_of
+from scopefold.consent.requirements import Requirements, requirements
 from scopefold.consent.shapes import sequences, with_causes
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.coverage import Grant, carries
+from scopefold.scopes.profile import Profile
 
 Place = tuple[str, str, str]
 """IdP, grant set, user."""
@@ -50,6 +42,7 @@ class GrantSet(Struct, frozen=True):
     grant: Grant
     users: int
     judgement: Judgement
+    profile: Profile
 
 
 class Part(Struct, frozen=True):
@@ -65,18 +58,19 @@ class Part(Struct, frozen=True):
 
     def rows(self, causes: Mapping[int, Cause]) -> tuple[Row, ...]:
         """The rows. `causes` has the cause at each of `sequences`."""
-        return tuple(row_of(explained(grant, causes), one.judgement) for grant, one in self.held)
+        return tuple(row_of(explained(grant, causes), one.judgement, one.profile) for grant, one in self.held)
 
 
 class BulkWorklist:
     """The worklist at the moment up to which `bulk` is folded. `users` are their ids, by number: an Arrow array.
 
-    Holds good until `bulk` goes on.
+    `numbered` are the grant sets that somebody holds; `set_at` has the number of the one at each place of `bulk`, or
+    `NO_SET`. Holds good until `bulk` goes on.
     """
 
     def __init__(self, bulk: Bulk, users: Any) -> None:
-        self._bulk = bulk
-        self._users = users
+        self.bulk = bulk
+        self.users = users
         self._numbers = numbers = dict[tuple[str, str], int]()
         grants: list[UserGrant] = []
 
@@ -90,27 +84,28 @@ class BulkWorklist:
 
         of_shape = np.array([number_of(shape) for shape in bulk.shapes], np.int32)
         held = bulk.shape[: bulk.count]
-        self._set: Number = of_shape[held]
+        self.set_at: Number = of_shape[held]
         for place, grant in bulk.apart.items():
-            self._set[place] = number_of(grant)
-        counts = np.bincount(self._set[self._set >= 0], minlength=len(grants)).tolist()
+            self.set_at[place] = number_of(grant)
+        counts = np.bincount(self.set_at[self.set_at >= 0], minlength=len(grants)).tolist()
         needs: dict[str, tuple[Idp, Requirements]] = {}
-        self._sets: dict[int, GrantSet] = {}
+        self.numbered: dict[int, GrantSet] = {}
         for (name, key), number in sorted(numbers.items()):
             if counts[number]:
                 if name not in needs:
-                    idp = bulk.scopes.idps.get(name) or Idp(name)
+                    idp = bulk.scopes.idp(name)
                     needs[name] = idp, requirements(idp)
-                judged = judge(needs[name][0], grants[number].grant, needs[name][1])
-                self._sets[number] = GrantSet(name, key, grants[number].grant, counts[number], judged)
-        self._order: Whole = np.argsort(self._set, kind="stable")
-        self._ordered = self._set[self._order]
+                idp, needed = needs[name]
+                judged = judge(idp, grants[number].grant, needed)
+                self.numbered[number] = GrantSet(name, key, grants[number].grant, counts[number], judged, idp.profile)
+        self._order: Whole = np.argsort(self.set_at, kind="stable")
+        self._ordered = self.set_at[self._order]
         self._sorted: dict[int, tuple[Any, Whole]] = {}
 
     @property
     def sets(self) -> tuple[GrantSet, ...]:
         """Every grant set that somebody holds, ordered by IdP and key."""
-        return tuple(self._sets.values())
+        return tuple(self.numbered.values())
 
     def count(self, status: str, idp: str | None = None) -> int:
         """How many users stand at this status (`missing`, `unknown`, `covered`), at one IdP or at all."""
@@ -118,12 +113,12 @@ class BulkWorklist:
 
     def users_with(self, idp: str, scope: str) -> int:
         """How many users' grants at an IdP carry a scope."""
-        profile = (self._bulk.scopes.idps.get(idp) or Idp(idp)).profile
+        profile = self.bulk.scopes.idp(idp).profile
         return sum(one.users for one in self.sets if one.idp == idp and carries(profile, one.grant, scope))
 
     def ungiven(self, idp: str) -> dict[str, int]:
         """What users were asked for in vain at an IdP the last time they came, by canonical name, and how many."""
-        bulk = self._bulk
+        bulk = self.bulk
         held = np.bincount(bulk.shape[: bulk.count], minlength=len(bulk.shapes)).tolist()
         grants = [(shape, users) for shape, users in zip(bulk.shapes, held, strict=True) if shape is not None]
         counted: Counter[str] = Counter()
@@ -139,13 +134,13 @@ class BulkWorklist:
     def standing(self, one: GrantSet) -> list[tuple[Standing, int]]:
         """How all users of a grant set stand, and how many so."""
         _, places = self._members(self._numbers[one.idp, one.key])
-        shapes = self._bulk.shape[places]
+        shapes = self.bulk.shape[places]
         found: Counter[Standing] = Counter()
         for number, users in zip(*(part.tolist() for part in np.unique(shapes, return_counts=True)), strict=True):
-            if (shape := self._bulk.shapes[number]) is not None:
+            if (shape := self.bulk.shapes[number]) is not None:
                 found[standing_of(shape)] += users
         for place in places[shapes == APART].tolist():
-            found[standing_of(self._bulk.apart[place])] += 1
+            found[standing_of(self.bulk.apart[place])] += 1
         return sorted(found.items())
 
     def count_of(self, chosen: Chosen) -> int:
@@ -153,6 +148,13 @@ class BulkWorklist:
         if chosen.users is None and not chosen.aged:
             return sum(one.users for one in self.chosen_sets(chosen.filters))
         return sum(1 for _ in self._chosen(chosen))
+
+    def unclear(self, chosen: Chosen) -> int:
+        """Of how many users of a choice it is not known whether they lack what is asked for."""
+        sets = unclear_sets(self.bulk.scopes, self.sets, chosen)
+        if chosen.users is None:
+            return sum(one.users for one in sets)
+        return sum(1 for _ in self._of_users(chosen.users, {self._numbers[one.idp, one.key]: one for one in sets}))
 
     def listed(self, chosen: Chosen, order: Order, limit: int | None = None) -> Iterator[Part]:
         """The first rows of a choice in an order, or all of them.
@@ -176,19 +178,18 @@ class BulkWorklist:
         held = (
             (pair for part in self.parts(chosen.filters) for pair in part.held)
             if chosen.users is None
-            else self._of_users(chosen.users, chosen.filters)
+            else self._of_users(chosen.users, dict(self._wanted(chosen.filters)))
         )
         for grant, one in held:
-            if chosen.has(row := row_of(grant, one.judgement)):
+            if chosen.has(row := row_of(grant, one.judgement, one.profile)):
                 yield row, grant, one
 
-    def _of_users(self, users: tuple[str, ...], filters: Filters) -> Iterator[tuple[UserGrant, GrantSet]]:
-        sets = dict(self._wanted(filters))
-        for number in np.flatnonzero(pc.is_in(self._users, value_set=pa.array(users, pa.string()))).tolist():
-            for known in self._bulk.places.values():
+    def _of_users(self, users: tuple[str, ...], sets: Mapping[int, GrantSet]) -> Iterator[tuple[UserGrant, GrantSet]]:
+        for number in np.flatnonzero(pc.is_in(self.users, value_set=pa.array(users, pa.string()))).tolist():
+            for known in self.bulk.places.values():
                 place = int(known[number]) if number < len(known) else -1
-                if place >= 0 and (one := sets.get(int(self._set[place]))) is not None:
-                    grant = self._bulk.grant(place, name := self._users[number].as_py())
+                if place >= 0 and (one := sets.get(int(self.set_at[place]))) is not None:
+                    grant = self.bulk.grant(place, name := self.users[number].as_py())
                     assert grant is not None
                     yield replace(grant, user=name), one
 
@@ -217,21 +218,21 @@ class BulkWorklist:
     def state(self, causes: Mapping[int, Cause]) -> State:
         """All of it as the fold one by one has it: an object for every user."""
         grants = {(held.idp, held.user): explained(held, causes) for held in self.grants()}
-        return State(self._bulk.scopes, grants)
+        return State(self.bulk.scopes, grants)
 
     def grants(self) -> Iterator[UserGrant]:
         """What everybody holds, and who was erased. Causes are known by their sequence alone."""
-        for number, one in self._sets.items():
+        for number, one in self.numbered.items():
             names, places = self._members(number)
             for start in range(0, len(places), TOGETHER):
                 yield from (held for held, _ in self._held(one, names, places, slice(start, start + TOGETHER)))
-        for place in np.flatnonzero(self._set == NO_SET).tolist():
-            if (gone := self._bulk.grant(place, "")) is not None:
-                yield replace(gone, user=self._users[int(self._bulk.user[place])].as_py())
+        for place in np.flatnonzero(self.set_at == NO_SET).tolist():
+            if (gone := self.bulk.grant(place, "")) is not None:
+                yield replace(gone, user=self.users[int(self.bulk.user[place])].as_py())
 
     def _wanted(self, filters: Filters) -> Iterator[tuple[int, GrantSet]]:
-        for number, one in self._sets.items():
-            if wanted(self._bulk.scopes.idps.get(one.idp) or Idp(one.idp), one.judgement, filters):
+        for number, one in self.numbered.items():
+            if wanted(self.bulk.scopes.idp(one.idp), one.judgement, filters):
                 yield number, one
 
     def _members(self, number: int) -> tuple[Any, Whole]:
@@ -239,7 +240,7 @@ class BulkWorklist:
         if number not in self._sorted:
             begin, end = np.searchsorted(self._ordered, [number, number + 1])
             places = self._order[begin:end]
-            names = self._users.take(self._bulk.user[places])
+            names = self.users.take(self.bulk.user[places])
             order = pc.sort_indices(names)
             self._sorted[number] = names.take(order), places[order.to_numpy()]
         return self._sorted[number]
@@ -247,7 +248,7 @@ class BulkWorklist:
     def _held(self, one: GrantSet, names: Any, places: Whole, part: slice) -> list[tuple[UserGrant, GrantSet]]:
         found = []
         for name, place in zip(names[part].to_pylist(), places[part].tolist(), strict=True):
-            grant = self._bulk.grant(place, name)
+            grant = self.bulk.grant(place, name)
             assert grant is not None
             found.append((replace(grant, user=name), one))
         return found

@@ -29,6 +29,8 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
     match event:
         case TokenStored() | TokenInsufficient() | TokenCleared() | UserErased():
             return event.idp, event.user
+        case ConsentDeclined():
+            return None if event.user is None else (event.idp, event.user)
         case (
             IdpRegistered()
             | ConnectorProvisioned()
@@ -38,7 +40,6 @@ def grant_concerned(recorded: Recorded) -> tuple[str, str] | None:
             | ScopesPruned()
             | IdpRemoved()
             | UserLoggedIn()
-            | ConsentDeclined()
             | AuthorizationFailed()
             | GrantRevoked()
         ):

@@ -2,16 +2,21 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from scopefold.consent import idp_scopes
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import Judgement, Requirements, Row, State, UserGrant, judge, requirements, row_of
+from scopefold.consent.reasons import reasons, standing_of
+from scopefold.consent.reconsent import Judgement, Lack, Row, State, UserGrant, judge, row_of
+from scopefold.consent.requirements import Requirements, requirements
+from scopefold.consent.ungiven import ASKED_AT_MOST, Why
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, IdpRemoved, name_of
 from scopefold.contracts.recorded import AsOf, Cause, Recorded
+from scopefold.scopes.canonical import canonical, canonical_name
 from scopefold.scopes.coverage import Grant
+from scopefold.scopes.profile import PLAIN, Profile
 
 T = TypeVar("T")
 Aspect = Literal["union", "needed", "withheld"]
@@ -54,6 +59,8 @@ class Left(Struct, frozen=True):
     behind it; `removed`: the IdP was.
 
     `reason` is None where the user's own grant changed, as `stored` says; else what changed at the IdP, or removed it.
+    Where both changed, it is what made the row go: the first of two that each would have, the last of two that only
+    together did.
     """
 
     was: Row
@@ -63,7 +70,9 @@ class Left(Struct, frozen=True):
 
 
 class Changed(Struct, frozen=True):
-    """Who stays on the worklist, but otherwise than before."""
+    """Who stays on the worklist, but otherwise than before: who lacks something else, because of others, for another
+    reason, or is known to otherwise. A newer token, and when that dies, is no such change.
+    """
 
     was: Row
     now: Row
@@ -113,7 +122,8 @@ class Comparison:
         limit: int | None = None,
     ) -> None:
         self._before, self._after = _Side(before), _Side(after)
-        self._moves = _Moves(before, between)
+        profiles = {name: one.profile for name, one in {**before.idps, **after.idps}.items()}
+        self._moves = _Moves(before, between, profiles)
         self._idp, self._limit = idp, limit
         self._entered: list[Row] = []
         self._left: list[Left] = []
@@ -133,7 +143,7 @@ class Comparison:
             self._note("entered", self._entered, later)
         elif earlier is not None and later is None:
             self._note("left", self._left, self._gone(earlier, was, now))
-        elif earlier is not None and later is not None and earlier != later:
+        elif earlier is not None and later is not None and self._before.told(earlier) != self._after.told(later):
             self._note("changed", self._changed, Changed(earlier, later))
 
     def found(self, before: int | None = None) -> Difference:
@@ -165,19 +175,32 @@ class Comparison:
             return Left(row, "removed", now.stored, Reason(name_of(IdpRemoved), None, now.removed))
         status = self._after.judged(now).status
         assert status != "missing"
-        own = was is None or now.stored != was.stored
-        return Left(row, status, now.stored, None if own else self._moves.lessened(row))
+        return Left(row, status, now.stored, self._freed_by(row, was, now))
+
+    def _freed_by(self, row: Row, was: UserGrant | None, now: UserGrant) -> Reason | None:
+        """What changed at the IdP, if it was that, and not what the user granted, which ended what was lacking."""
+        by_idp = self._moves.lessened(row)
+        if was is None or by_idp is None or was.stored == now.stored:
+            return by_idp
+        without_user = self._after.judged(was).status != "missing"
+        without_idp = self._before.judged(now).status != "missing"
+        if without_user == without_idp:
+            idp_first = by_idp.cause < now.stored
+            return by_idp if idp_first == without_user else None
+        return by_idp if without_user else None
 
     def _idp_changes(self) -> Iterable[IdpChange]:
-        names = [name for name in sorted({*self._before.idps, *self._after.idps}) if self._idp in (None, name)]
-        return _idp_changes(names, self._before.idps, self._after.idps, self._moves)
+        names = [
+            name for name in sorted({*self._before.scopes.idps, *self._after.scopes.idps}) if self._idp in (None, name)
+        ]
+        return _idp_changes(names, self._before.scopes, self._after.scopes, self._moves)
 
 
 class _Side:
     """One of two moments: what IdPs need there, and what the grants that were looked at are worth."""
 
     def __init__(self, scopes: idp_scopes.State) -> None:
-        self.idps = scopes.idps
+        self.scopes = scopes
         self._needs: dict[str, Requirements] = {}
         self._judged: dict[tuple[str, Grant], Judgement] = {}
 
@@ -185,7 +208,7 @@ class _Side:
         """What a grant is worth. Each grant set is judged once."""
         key = held.idp, held.grant
         if (known := self._judged.get(key)) is None:
-            idp = self.idps.get(held.idp) or Idp(held.idp)
+            idp = self.scopes.idp(held.idp)
             if held.idp not in self._needs:
                 self._needs[held.idp] = requirements(idp)
             known = self._judged[key] = judge(idp, held.grant, self._needs[held.idp])
@@ -196,7 +219,31 @@ class _Side:
         if held is None or not held.present:
             return None
         judgement = self.judged(held)
-        return row_of(held, judgement) if judgement.status == "missing" else None
+        profile = self.scopes.idp(held.idp).profile
+        return row_of(held, judgement, profile) if judgement.status == "missing" else None
+
+    def told(self, row: Row) -> "_Told":
+        """What is told of a row, beside since when and until when it is so."""
+        profile = self.scopes.idp(row.idp).profile
+        names = canonical(profile, (lack.scope for lack in row.missing))
+        return _Told(
+            row.missing,
+            # Whether a provider gives a scope to nobody follows from other users: that changes nobody's row.
+            reasons(row.missing, standing_of(row), profile, lambda _: (1, 0)),
+            row.known_by,
+            row.cleared.reason if row.cleared else None,
+            tuple((one.publisher, one.resource_type, one.missing) for one in row.reports),
+            tuple(one.scope for one in row.ungiven if one.times >= ASKED_AT_MOST and one.scope in names),
+        )
+
+
+class _Told(NamedTuple):
+    missing: tuple[Lack, ...]
+    why: Mapping[str, Why]
+    known_by: str
+    cleared: str | None
+    reports: tuple[tuple[str, str, tuple[str, ...]], ...]
+    in_vain: tuple[str, ...]
 
 
 def difference(
@@ -210,10 +257,10 @@ def difference(
 
 
 def _idp_changes(
-    names: Iterable[str], before: Mapping[str, Idp], after: Mapping[str, Idp], moves: "_Moves"
+    names: Iterable[str], before: idp_scopes.State, after: idp_scopes.State, moves: "_Moves"
 ) -> Iterable[IdpChange]:
     for name in names:
-        was, now = (_asked(idps.get(name) or Idp(name)) for idps in (before, after))
+        was, now = (_asked(scopes.idp(name), moves.profile(name)) for scopes in (before, after))
         came, went = (
             {one: moves.of(name, one, now[one], was[one]) for one in ASPECTS},
             {one: moves.of(name, one, was[one], now[one]) for one in ASPECTS},
@@ -230,50 +277,68 @@ def _idp_changes(
             )
 
 
-def _asked(idp: Idp) -> dict[Aspect, dict[str, None]]:
-    """What an IdP is asked for, each aspect in an order that the state gives."""
-    base = idp.registration.event.base_scopes if idp.registration is not None else ()
-    needs = [need.scope for _, connector in sorted(idp.connectors.items()) for need in connector.needs]
-    return {
-        "union": dict.fromkeys(idp.union),
-        "needed": dict.fromkeys((*base, *needs)),
-        "withheld": dict.fromkeys(idp.withheld),
-    }
+def _asked(idp: Idp, profile: Profile) -> dict[Aspect, dict[str, str]]:
+    """What an IdP is asked for, each aspect in an order that the state gives: by name, each as it is spelled.
+
+    A union has every spelling. For the rest, another spelling of a scope is the same one.
+    """
+    connectors = (connector for _, connector in sorted(idp.connectors.items()))
+    needs = (need.scope for part in (idp.base, *(connector.needs for connector in connectors)) for need in part)
+
+    def named(scopes: Iterable[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for scope in scopes:
+            found.setdefault(canonical_name(profile, scope), scope)
+        return found
+
+    return {"union": {scope: scope for scope in idp.union}, "needed": named(needs), "withheld": named(idp.withheld)}
 
 
 class _Moves:
-    """Which event in between moved which scope of which IdP, and which touched an IdP's needs last."""
+    """Which event in between moved which scope of which IdP, and which touched an IdP's needs last.
 
-    def __init__(self, before: idp_scopes.State, between: Iterable[Recorded]) -> None:
+    Scopes go by their names at the `profiles` that the IdPs have in the end.
+    """
+
+    def __init__(self, before: idp_scopes.State, between: Iterable[Recorded], profiles: Mapping[str, Profile]) -> None:
+        self._profiles = profiles
         self._moves: dict[tuple[str, Aspect, str], list[Reason]] = {}
+        self._unneeded: dict[tuple[str, str], Reason] = {}
         self._last: dict[str, Reason] = {}
         state = before
         for recorded in between:
             last, state = state, idp_scopes.fold(state, recorded)
             for name in {*last.idps, *state.idps}:
-                was, now = last.idps.get(name), state.idps.get(name)
-                if now is not was:
-                    self._note(was or Idp(name), now or Idp(name), _reason(recorded))
+                if last.idps.get(name) is not state.idps.get(name):
+                    self._note(last.idp(name), state.idp(name), _reason(recorded))
 
     def _note(self, was: Idp, now: Idp, reason: Reason) -> None:
-        before, after = _asked(was), _asked(now)
+        before, after = (_asked(one, self.profile(one.idp)) for one in (was, now))
         for aspect in ASPECTS:
             for scope in before[aspect].keys() ^ after[aspect].keys():
                 self._moves.setdefault((now.idp, aspect, scope), []).append(reason)
+        self._unneeded |= {(now.idp, scope): reason for scope in before["needed"].keys() - after["needed"].keys()}
         if (was.registration, was.connectors) != (now.registration, now.connectors):
             self._last[now.idp] = reason
 
-    def of(self, idp: str, aspect: Aspect, there: Iterable[str], elsewhere: Mapping[str, None]) -> tuple[Moved, ...]:
+    def profile(self, idp: str) -> Profile:
+        """The profile by which an IdP's scopes go here."""
+        return self._profiles.get(idp, PLAIN)
+
+    def of(self, idp: str, aspect: Aspect, there: Mapping[str, str], elsewhere: Mapping[str, str]) -> tuple[Moved, ...]:
         """The scopes that are there and not elsewhere, with what moved them."""
         return tuple(
-            Moved(scope, tuple(self._moves.get((idp, aspect, scope), ()))) for scope in there if scope not in elsewhere
+            Moved(scope, tuple(self._moves.get((idp, aspect, name), ())))
+            for name, scope in there.items()
+            if name not in elsewhere
         )
 
     def lessened(self, row: Row) -> Reason | None:
         """The last event in between after which a scope that the user lacked was needed no more, or any that
         touched what is needed: a connector may have come to take another list of scopes.
         """
-        found = [one for lack in row.missing for one in self._moves.get((row.idp, "needed", lack.scope), ())]
+        names = (canonical_name(self.profile(row.idp), lack.scope) for lack in row.missing)
+        found = [self._unneeded[row.idp, name] for name in names if (row.idp, name) in self._unneeded]
         return max(found, key=lambda reason: reason.cause) if found else self._last.get(row.idp)
 
 

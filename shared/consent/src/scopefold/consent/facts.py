@@ -92,7 +92,9 @@ Role = Literal["none", "grant", "idp", "failure"]
 
 
 def role_of(said: Said) -> Role:
-    """Which fold an event matters to. A token that came matters to grants, and to an IdP only once: see `bulk`."""
+    """Which fold an event matters to. A token that came matters to grants, and to an IdP only once; what is about a
+    user who is not named, to nobody: see `bulk`.
+    """
     if said.example is None:
         return "none"
     event = said.example.event
@@ -109,14 +111,8 @@ def role_of(said: Said) -> Role:
             return "idp"
         case AuthorizationFailed():
             return "failure"
-        case (
-            TokenStored()
-            | TokenInsufficient()
-            | TokenCleared()
-            | UserErased()
-            | UserLoggedIn()
-            | ConsentDeclined()
-            | GrantRevoked()
-        ):
+        case ConsentDeclined():
+            return "grant"
+        case TokenStored() | TokenInsufficient() | TokenCleared() | UserErased() | UserLoggedIn() | GrantRevoked():
             return "none" if grant_concerned(said.example) is None else "grant"
     assert_never(event)

@@ -36,7 +36,9 @@ from scopefold.scopes.union import union
 
 
 class Need(Struct, frozen=True):
-    """A connector needs a scope, without interruption since `cause`, which provisioned it in this version."""
+    """A scope is needed, under whatever spelling, without interruption since `cause`: by a connector, provisioned then
+    in this version, or as a base scope of an IdP, which was registered with it then.
+    """
 
     scope: str
     cause: Cause
@@ -55,6 +57,8 @@ class Connector(Struct, frozen=True):
     cause: Cause
     alternatives: tuple[tuple[str, ...], ...] = ()
     """Lists of scopes, each of which serves in place of all that it needs."""
+    others: tuple[Need, ...] = ()
+    """What of these lists it does not need, each since when it has been in one."""
 
     @property
     def upstream_scopes(self) -> tuple[str, ...]:
@@ -101,6 +105,8 @@ class Idp(Struct, frozen=True):
     """How each scope of the union came into it."""
     first_registered: Cause | None = None
     """The event that registered it first, or first since it was removed."""
+    base: tuple[Need, ...] = ()
+    """Its base scopes. Who registers it anew with the same ones does not date them anew."""
 
     @property
     def wants(self) -> dict[str, tuple[Want, ...]]:
@@ -112,15 +118,14 @@ class Idp(Struct, frozen=True):
             if all((one.how, one.connector) != (want.how, want.connector) for one in found.get(name, ())):
                 found[name] = (*found.get(name, ()), want)
 
-        if self.registration is not None:
-            for scope in self.registration.event.base_scopes:
-                note(scope, Want("base", None, self.idp, None, self.registration.cause))
+        for need in self.base:
+            note(need.scope, Want("base", None, self.idp, None, need.cause))
         for kind, one in sorted(self.connectors.items()):
             for need in one.needs:
                 how: Literal["needs", "any-of"] = "any-of" if one.alternatives else "needs"
                 note(need.scope, Want(how, one.connector, one.title, kind, need.cause))
-            for scope in (scope for clause in one.alternatives for scope in clause):
-                note(scope, Want("any-of", one.connector, one.title, kind, one.cause))
+            for need in one.others:
+                note(need.scope, Want("any-of", one.connector, one.title, kind, need.cause))
         return found
 
     @property
@@ -138,11 +143,17 @@ class State(Struct, frozen=True, dict=True):  # dict: where cached_property keep
     """All IdPs of a tenant, by id."""
 
     idps: dict[str, Idp] = {}
+    removed: dict[str, Cause] = {}
+    """Which event removed an IdP last: of those that have been removed, whether or not they have come anew."""
 
     @cached_property
     def routes(self) -> Mapping[str, str]:
         """Resource type to the IdP that serves it."""
         return {kind: idp.idp for idp in self.idps.values() for kind in idp.connectors}
+
+    def idp(self, name: str) -> Idp:
+        """An IdP; one of which nothing is needed, where there is none of this name."""
+        return self.idps.get(name) or Idp(name)
 
     def connector(self, resource_type: str) -> tuple[Idp, Connector] | None:
         """The connector that serves a resource type, with its IdP."""
@@ -167,27 +178,19 @@ def fold(state: State, recorded: Recorded) -> State:
         origins = settled(idp.origins, idp.profile, idp.union, idp.wants, cause=recorded.cause, connector=by)
         return replace(idp, origins=origins)
 
-    return State({name: one if one is state.idps.get(name) else traced(one) for name, one in after.idps.items()})
+    idps = {name: one if one is state.idps.get(name) else traced(one) for name, one in after.idps.items()}
+    return State(idps, after.removed)
 
 
 def _folded(state: State, recorded: Recorded) -> State:
     event = recorded.event
     match event:
         case IdpRegistered():
-            idp = state.idps.get(event.idp, Idp(event.idp))
-            return _with(
-                state,
-                replace(
-                    idp,
-                    registration=Registration(event, recorded.cause),
-                    first_registered=idp.first_registered or recorded.cause,
-                    union=union(idp.union, event.base_scopes),
-                ),
-            )
+            return _with(state, _registered(state.idp(event.idp), event, recorded.cause))
         case ConnectorProvisioned():
             moved = _without(state, event.resource_type, keep=event.idp)
-            idp = moved.idps.get(event.idp, Idp(event.idp))
-            connector = _provisioned(idp.connectors.get(event.resource_type), event, recorded.cause)
+            idp = moved.idp(event.idp)
+            connector = _provisioned(idp.connectors.get(event.resource_type), event, recorded.cause, idp.profile)
             return _with(
                 moved,
                 replace(
@@ -203,20 +206,31 @@ def _folded(state: State, recorded: Recorded) -> State:
                 return state
             return _without(state, event.resource_type)
         case ScopesWithheld():
-            idp = state.idps.get(event.idp, Idp(event.idp))
+            idp = state.idp(event.idp)
             return _with(state, replace(idp, withheld=union(idp.withheld, event.scopes)))
         case ScopesPruned():
             at_idp = state.idps.get(event.idp)
             return state if at_idp is None else _with(state, _pruned(at_idp, event))
         case IdpRemoved():
-            return State({name: idp for name, idp in state.idps.items() if name != event.idp})
+            idps = {name: idp for name, idp in state.idps.items() if name != event.idp}
+            return State(idps, {**state.removed, event.idp: recorded.cause})
         case ScopesRestored():
-            return _with(state, _restored(state.idps.get(event.idp, Idp(event.idp)), event, recorded.cause))
+            return _with(state, _restored(state.idp(event.idp), event, recorded.cause))
         case AuthorizationFailed() | TokenStored():
             return _tried(state, event, recorded.cause)
         case UserLoggedIn() | TokenInsufficient() | TokenCleared() | UserErased() | ConsentDeclined() | GrantRevoked():
             return state
     assert_never(event)
+
+
+def _registered(idp: Idp, event: IdpRegistered, cause: Cause) -> Idp:
+    after = replace(
+        idp,
+        registration=Registration(event, cause),
+        first_registered=idp.first_registered or cause,
+        union=union(idp.union, event.base_scopes),
+    )
+    return replace(after, base=_needed(idp.base, event.base_scopes, after.profile, cause, ""))
 
 
 def _restored(idp: Idp, event: ScopesRestored, cause: Cause) -> Idp:
@@ -253,26 +267,37 @@ def _tried(state: State, event: AuthorizationFailed | TokenStored, cause: Cause)
     return state if after is idp.trials else _with(state, replace(idp, trials=after))
 
 
-def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: Cause) -> Connector:
-    """The connector now, keeping since when it has needed what it needed before."""
-    since = {need.scope: need for need in before.needs} if before else {}
+def _needed(
+    before: tuple[Need, ...], scopes: tuple[str, ...], profile: Profile, cause: Cause, version: str
+) -> tuple[Need, ...]:
+    """What is needed now, keeping since when, in which version, what was needed before has been."""
+    since: dict[str, Need] = {}
+    for need in before:
+        since.setdefault(canonical_name(profile, need.scope), need)
+    known = ((scope, since.get(canonical_name(profile, scope))) for scope in dict.fromkeys(scopes))
+    return tuple(Need(scope, cause, version) if need is None else replace(need, scope=scope) for scope, need in known)
+
+
+def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: Cause, profile: Profile) -> Connector:
+    version, needs, others = event.connector_version, *((before.needs, before.others) if before else ((), ()))
+    listed = union(*event.alternatives)
     return Connector(
         resource_type=event.resource_type,
         connector=event.connector,
         version=event.connector_version,
         title=event.title,
         auth_mode=event.auth_mode,
-        needs=tuple(
-            since.get(scope, Need(scope, cause, event.connector_version))
-            for scope in dict.fromkeys(event.upstream_scopes)
-        ),
+        needs=_needed(needs, event.upstream_scopes, profile, cause, version),
         cause=cause,
         alternatives=event.alternatives,
+        others=_needed(
+            (*needs, *others), tuple(s for s in listed if s not in event.upstream_scopes), profile, cause, version
+        ),
     )
 
 
 def _with(state: State, idp: Idp) -> State:
-    return State({**state.idps, idp.idp: idp})
+    return State({**state.idps, idp.idp: idp}, state.removed)
 
 
 def _without(state: State, resource_type: str, *, keep: str | None = None) -> State:
@@ -283,4 +308,4 @@ def _without(state: State, resource_type: str, *, keep: str | None = None) -> St
         else idp
         for name, idp in state.idps.items()
     }
-    return State(idps)
+    return State(idps, state.removed)

@@ -22,6 +22,7 @@ from scopefold.consent.facts import NEVER, Number, Whole
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import UserGrant
 from scopefold.consent.shapes import width
+from scopefold.contracts.recorded import Cause
 
 _PACKAGES: Final = ("scopefold.contracts", "scopefold.scopes", "scopefold.consent")
 _SHA256_BYTES: Final = 32
@@ -42,6 +43,7 @@ class _Head(Struct, frozen=True, kw_only=True):
     seq: int
     slots: int
     idps: dict[str, Idp]
+    removed: dict[str, Cause]
     names: tuple[str, ...]
     shapes: tuple[UserGrant, ...]
     apart: tuple[tuple[int, UserGrant], ...]
@@ -82,6 +84,7 @@ def kept(bulk: Bulk, bound_to: str) -> bytes:
         seq=bulk.seq,
         slots=len(bulk.slots),
         idps=bulk.scopes.idps,
+        removed=bulk.scopes.removed,
         names=names,
         shapes=shapes,
         apart=tuple(sorted(bulk.apart.items(), key=itemgetter(0))),
@@ -116,7 +119,7 @@ def restored(content: bytes, bound_to: str) -> Bulk:
     if (head.meaning, head.bound_to) != (meaning(), bound_to):
         raise Unusable("what was kept of the fold is of another log, moment or version")
     bulk = Bulk(slots=head.slots)
-    bulk.scopes, bulk.seq, bulk.apart = State(head.idps), head.seq, dict(head.apart)
+    bulk.scopes, bulk.seq, bulk.apart = State(head.idps, head.removed), head.seq, dict(head.apart)
     bulk.take(
         names=head.names,
         idp=_column(table, "idp").astype(np.int32),

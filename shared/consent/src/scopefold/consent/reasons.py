@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
-from scopefold.consent.idp_scopes import Idp
+from scopefold.consent import idp_scopes
 from scopefold.consent.reconsent import Lack, Row, State, UserGrant, grant_key
 from scopefold.consent.ungiven import Why, why
 from scopefold.scopes.canonical import canonical_name
@@ -20,16 +20,19 @@ class Standing(Struct, frozen=True, order=True, array_like=True):
     """What of a user, beside the grant set, says why the grant lacks something. Most users stand by default."""
 
     ungiven: tuple[str, ...] = ()
-    reported: tuple[str, ...] = ()
+    disproved: tuple[str, ...] = ()
     cleared: bool = False
+    declined: tuple[str, ...] = ()
+    not_renewed: tuple[str, ...] = ()
 
 
 def standing_of(grant: UserGrant | Row) -> Standing:
     """How a user stands."""
-    if not (grant.ungiven or grant.reports or grant.cleared):
+    if not (grant.ungiven or grant.disproved or grant.cleared or grant.declined or grant.not_renewed):
         return Standing()
-    reported = sorted({scope for report in grant.reports for scope in report.missing})
-    return Standing(tuple(one.scope for one in grant.ungiven), tuple(reported), grant.cleared is not None)
+    ungiven = tuple(one.scope for one in grant.ungiven)
+    declined = grant.declined.scopes if grant.declined else ()
+    return Standing(ungiven, grant.disproved, grant.cleared is not None, declined, grant.not_renewed)
 
 
 def reasons(lacks: Iterable[Lack], standing: Standing, profile: Profile, counted: Counted) -> dict[str, Why]:
@@ -43,7 +46,9 @@ def reasons(lacks: Iterable[Lack], standing: Standing, profile: Profile, counted
             profile,
             lack.scope,
             standing.ungiven,
-            reported=standing.reported,
+            declined=standing.declined,
+            not_renewed=standing.not_renewed,
+            disproved=standing.disproved,
             users_with=users_with,
             users_without=users_without,
         )
@@ -59,12 +64,12 @@ class Reasons:
 
     def __init__(
         self,
-        idps: Mapping[str, Idp],
+        scopes: idp_scopes.State,
         *,
         users_with: Callable[[str, str], int],
         ungiven: Callable[[str], Mapping[str, int]],
     ) -> None:
-        self._idps = idps
+        self._scopes = scopes
         self._users_with = users_with
         self._ungiven_at = ungiven
         self._ungiven: dict[str, Mapping[str, int]] = {}
@@ -76,7 +81,7 @@ class Reasons:
 
     def why(self, idp: str, lacks: Iterable[Lack], standing: Standing) -> dict[str, Why]:
         """By scope, why the grant of whoever stands so lacks it."""
-        profile = (self._idps.get(idp) or Idp(idp)).profile
+        profile = self._scopes.idp(idp).profile
         return reasons(lacks, standing, profile, lambda name: self._counted(idp, name))
 
     def _counted(self, idp: str, name: str) -> tuple[int, int]:
@@ -97,7 +102,7 @@ def reasons_in(state: State) -> Reasons:
         without.setdefault(held.idp, Counter()).update(one.scope for one in held.ungiven)
 
     def users_with(idp: str, name: str) -> int:
-        profile = (state.scopes.idps.get(idp) or Idp(idp)).profile
+        profile = state.scopes.idp(idp).profile
         return sum(users for (at, _), (grant, users) in sets.items() if at == idp and carries(profile, grant, name))
 
-    return Reasons(state.scopes.idps, users_with=users_with, ungiven=lambda idp: without.get(idp, {}))
+    return Reasons(state.scopes, users_with=users_with, ungiven=lambda idp: without.get(idp, {}))

@@ -16,14 +16,28 @@ from msgspec.structs import replace
 from scopefold.consent import idp_scopes
 from scopefold.consent.concerns import grants_concerned
 from scopefold.consent.deadlines import Deadlines, Dies, dies
-from scopefold.consent.idp_scopes import Connector, Idp, Need
-from scopefold.consent.ungiven import Ungiven, asked_again
-from scopefold.contracts.events import IdpRemoved, TokenCleared, TokenInsufficient, TokenStored, UserErased
+from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.requirements import Because, Choice, Requirements, requirements
+from scopefold.consent.ungiven import Declined, Ungiven, asked_again, left_out, said_no
+from scopefold.contracts.events import (
+    ConsentDeclined,
+    IdpRemoved,
+    TokenCleared,
+    TokenInsufficient,
+    TokenStored,
+    UserErased,
+)
 from scopefold.contracts.recorded import Cause, Recorded
-from scopefold.scopes.coverage import AnyOf, Coverage, Grant, Missing, Unknown, canonical_grant, covers
+from scopefold.contracts.words import MAX_SCOPES
+from scopefold.scopes.canonical import canonical, canonical_name
+from scopefold.scopes.coverage import Coverage, Grant, Missing, Unknown, canonical_grant, covers
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.union import union
 from scopefold.scopes.update import refreshed, taken_as_told
+
+MOST_REPORTED: Final = MAX_SCOPES
+"""Scopes that reports count against one token: no more than an event can ask for. Without a bound, one service could
+have every reader keep whatever it publishes with the user, and fold all of it again at each report."""
 
 
 class Report(Struct, frozen=True):
@@ -62,23 +76,20 @@ class UserGrant(Struct, frozen=True, gc=False):
     """Nobody stands behind this user any more: nothing is judged, and whatever comes later changes nothing."""
     removed: Cause | None = None
     """The IdP was removed: nothing is judged until a later token comes."""
+    declined: Declined | None = None
+    """What the user said no to since the last consent. Nothing is judged by it."""
+    not_renewed: tuple[str, ...] = ()
+    """What was granted, by canonical names, and left out when the token was renewed. Nothing is judged by it."""
+
+    @property
+    def disproved(self) -> tuple[str, ...]:
+        """What calls have shown to be missing although it was granted, by canonical names."""
+        return self.grant.disproved
 
     @property
     def present(self) -> bool:
         """Is there a user, and an IdP, of which something is needed?"""
         return self.erased is None and self.removed is None
-
-
-class Because(Struct, frozen=True):
-    """Who needs a scope and since which event. `connector` is None for an IdP's own base scopes, and so is `version`,
-    else the connector's at that event.
-    """
-
-    connector: str | None
-    title: str
-    resource_type: str | None
-    cause: Cause
-    version: str | None = None
 
 
 class Lack(Struct, frozen=True):
@@ -109,6 +120,11 @@ class Row(Struct, frozen=True):
     cleared: Cleared | None
     deadlines: Deadlines
     dies: Dies | None = None
+    declined: Declined | None = None
+    disproved: tuple[str, ...] = ()
+    """What calls have shown to be missing although it was granted, by canonical names."""
+    not_renewed: tuple[str, ...] = ()
+    """What was granted, by canonical names, and left out when the token was renewed."""
 
 
 class State(Struct, frozen=True):
@@ -144,8 +160,7 @@ def fold_into(
     """One more event: `grants` is changed in its place, and what IdPs need from then on is given."""
     scopes = idp_scopes.fold(scopes, recorded)
     for key in grants_concerned(recorded, grants):
-        idp = scopes.idps.get(key[0])
-        after = fold_grant(grants.get(key), recorded, (idp or Idp(key[0])).profile)
+        after = fold_grant(grants.get(key), recorded, scopes.idp(key[0]).profile)
         if after is not None:
             grants[key] = after
     return scopes
@@ -166,6 +181,9 @@ def fold_grant(before: UserGrant | None, recorded: Recorded, profile: Profile) -
         return _cleared(before, event, recorded.cause)
     if isinstance(event, IdpRemoved) and before is not None:
         return _removed(before, recorded.cause)
+    if isinstance(event, ConsentDeclined) and before is not None and before.removed is None:
+        declined = said_no(before.declined, profile, event, before.grant, recorded.cause)
+        return before if declined is before.declined else replace(before, declined=declined)
     return before
 
 
@@ -192,6 +210,8 @@ def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile:
         reports=again.reports if again else (),
         deadlines=Deadlines(event.access_expires_at, event.idle_expires_at, event.absolute_expires_at),
         ungiven=asked_again(before.ungiven if before else (), profile, event, grant, cause),
+        declined=again.declined if again else None,
+        not_renewed=left_out(profile, again.not_renewed, again.grant, grant) if again else (),
     )
 
 
@@ -203,8 +223,12 @@ def _reported(
         return before
     if event.generation is not None and event.generation < before.generation:
         return before
-    known = {scope for report in before.reports for scope in report.missing}
-    news = tuple(scope for scope in dict.fromkeys(event.missing) if scope not in known)
+    known = set(canonical(profile, (scope for report in before.reports for scope in report.missing)))
+    fresh: dict[str, str] = {}
+    for scope in event.missing:
+        if (name := canonical_name(profile, scope)) not in known:
+            fresh.setdefault(name, scope)
+    news = tuple(fresh.values())[: max(MOST_REPORTED - len(known), 0)]
     if not news:
         return before
     disproved = union(before.grant.disproved, news)
@@ -229,6 +253,7 @@ def _cleared(before: UserGrant | None, event: TokenCleared, cause: Cause) -> Use
         stored=cause,
         reports=(),
         deadlines=Deadlines(),
+        not_renewed=(),
         cleared=Cleared(event.reason, cause),
     )
 
@@ -244,64 +269,6 @@ def grant_key(grant: Grant) -> str:
     return hashlib.sha256(msgspec.json.encode(grant)).hexdigest()[:32]
 
 
-class Choice(Struct, frozen=True):
-    """A connector that one of several lists of scopes serves. The first of `asked` is what the IdP is asked for."""
-
-    because: Because
-    since: dict[str, Need]
-    any_of: AnyOf
-    asked: AnyOf
-
-
-class Requirements(Struct, frozen=True):
-    """What is needed at an IdP: every scope of `scopes`, with everyone who needs it, and one list of each choice."""
-
-    scopes: dict[str, tuple[Because, ...]]
-    choices: tuple[Choice, ...] = ()
-
-
-def requirements(idp: Idp, resource_type: str | None = None) -> Requirements:
-    """What is needed at an IdP now: by everyone, or for one resource type, whoever else needs it too.
-
-    In an order that the state alone gives, not the history of the mapping that holds it: base scopes first, then
-    connectors by resource type.
-    """
-    needs: dict[str, tuple[Because, ...]] = {}
-    choices = []
-    if (registration := idp.registration) is not None:
-        for scope in registration.event.base_scopes:
-            needs[scope] = (Because(None, idp.idp, None, registration.cause),)
-    for kind, connector in sorted(idp.connectors.items()):
-        if connector.alternatives:
-            if resource_type in (None, kind):
-                choices.append(_choice(idp, connector))
-            continue
-        for need in connector.needs:
-            because = _because(connector, need)
-            needs[need.scope] = (*needs.get(need.scope, ()), because)
-    if resource_type is not None:
-        wanted = idp.connectors[resource_type]
-        own = () if wanted.alternatives else wanted.upstream_scopes
-        needs = {scope: because for scope, because in needs.items() if scope in own}
-    return Requirements(needs, tuple(choices))
-
-
-def _choice(idp: Idp, connector: Connector) -> Choice:
-    """A list of which the IdP is asked for nothing can serve, but a login will not bring it: it is not `asked`."""
-    clauses = (connector.upstream_scopes, *connector.alternatives)
-    asked = tuple(clause for clause in clauses if set(clause) <= set(idp.union))
-    return Choice(
-        because=_because(connector, Need("", connector.cause, connector.version)),
-        since={need.scope: need for need in connector.needs},
-        any_of=AnyOf(clauses),
-        asked=AnyOf(asked or clauses[:1]),
-    )
-
-
-def _because(connector: Connector, need: Need) -> Because:
-    return Because(connector.connector, connector.title, connector.resource_type, need.cause, need.version)
-
-
 def judge(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgement:
     """What a grant is worth against everything that is needed at its IdP now.
 
@@ -312,13 +279,15 @@ def judge(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgemen
     plain = covers(idp.profile, grant, tuple(needs.scopes))
     judged: list[Coverage] = [plain]
     lacks = {scope: needs.scopes[scope] for scope in _missing(plain)}
+    spelled = {canonical_name(idp.profile, scope): scope for scope in needs.scopes} if needs.choices else {}
     for choice in needs.choices:
         coverage = _serves(idp, grant, choice)
         judged.append(coverage)
-        for scope in _missing(coverage):
+        for told in _missing(coverage):
             because = choice.because
-            if (need := choice.since.get(scope)) is not None:
+            if (need := choice.since.get(told)) is not None:
                 because = replace(because, cause=need.cause, version=need.version)
+            scope = spelled.setdefault(canonical_name(idp.profile, told), told)
             lacks[scope] = (*lacks.get(scope, needs.scopes.get(scope, ())), because)
     if lacks:
         return Judgement("missing", tuple(Lack(scope, because) for scope, because in lacks.items()))
@@ -335,29 +304,45 @@ def _missing(coverage: Coverage) -> tuple[str, ...]:
     return coverage.scopes if isinstance(coverage, Missing) else ()
 
 
-def row_of(held: UserGrant, judgement: Judgement) -> Row:
-    """The worklist row of a user whose grant was judged to miss something."""
+def row_of(held: UserGrant, judgement: Judgement, profile: Profile) -> Row:
+    """The worklist row of a user whose grant was judged to miss something.
+
+    What reports name is spelled as in what is missing, where it is the same scope.
+    """
+    spelled = {canonical_name(profile, lack.scope): lack.scope for lack in judgement.lacks} if held.reports else {}
     return Row(
         user=held.user,
         idp=held.idp,
         missing=judgement.lacks,
-        since=min(_lacking_since(held, lack) for lack in judgement.lacks),
+        since=min(_lacking_since(held, lack, profile) for lack in judgement.lacks),
         known_by="disproved" if held.grant.disproved else held.known_by,
         stored=held.stored,
-        reports=held.reports,
+        reports=tuple(
+            replace(one, missing=tuple(spelled.get(canonical_name(profile, scope), scope) for scope in one.missing))
+            for one in held.reports
+        ),
         ungiven=held.ungiven,
         cleared=held.cleared,
         deadlines=held.deadlines,
         dies=dies(held.deadlines, held.grant.evidence),
+        declined=held.declined,
+        disproved=held.disproved,
+        not_renewed=held.not_renewed,
     )
 
 
-def _lacking_since(held: UserGrant, lack: Lack) -> Cause:
+def disproves(grant: Grant, lacks: Iterable[Lack], profile: Profile) -> bool:
+    """Have calls shown that a grant lacks any of this? Since when then differs between users who hold it."""
+    return bool(grant.disproved) and any(canonical_name(profile, lack.scope) in grant.disproved for lack in lacks)
+
+
+def _lacking_since(held: UserGrant, lack: Lack, profile: Profile) -> Cause:
     """The event that completed the lack: the need, the token without the scope, or the report against it."""
     needed = min(because.cause for because in lack.because)
     completed = max(needed, held.stored)
-    if lack.scope in held.grant.disproved:
-        reported = (report.cause for report in held.reports if lack.scope in report.missing)
+    if disproves(held.grant, [lack], profile):
+        name = canonical_name(profile, lack.scope)
+        reported = (report.cause for report in held.reports if name in canonical(profile, report.missing))
         completed = max(completed, min(reported, default=completed))
     return completed
 
@@ -365,12 +350,9 @@ def _lacking_since(held: UserGrant, lack: Lack) -> Cause:
 def worklist(state: State) -> Iterator[Row]:
     """Everyone who must consent again, ordered by IdP, grant set and user."""
     sets = {(grant_key(held.grant), held.idp): held.grant for held in state.present()}
-    needs = {idp: requirements(state.scopes.idps.get(idp) or Idp(idp)) for idp in {idp for _, idp in sets}}
-    judged = {
-        (key, idp): judge(state.scopes.idps.get(idp) or Idp(idp), grant, needs[idp])
-        for (key, idp), grant in sets.items()
-    }
+    needs = {idp: requirements(state.scopes.idp(idp)) for idp in {idp for _, idp in sets}}
+    judged = {(key, idp): judge(state.scopes.idp(idp), grant, needs[idp]) for (key, idp), grant in sets.items()}
     for held in sorted(state.present(), key=lambda held: (held.idp, grant_key(held.grant), held.user)):
         judgement = judged[grant_key(held.grant), held.idp]
         if judgement.status == "missing":
-            yield row_of(held, judgement)
+            yield row_of(held, judgement, state.scopes.idp(held.idp).profile)

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from scopefold.consent import idp_scopes
 from scopefold.consent.concerns import grant_concerned, idp_emptied
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import Because, Judgement, Lack, UserGrant, fold_grant, judge, row_of
+from scopefold.consent.reconsent import Judgement, Lack, UserGrant, fold_grant, judge, row_of
+from scopefold.consent.requirements import Because
 from scopefold.consent.ungiven import given_up
 from scopefold.contracts.events import (
     AuthorizationFailed,
@@ -102,7 +103,7 @@ def tell(user: str, idp: str, events: Iterable[Recorded]) -> Story:
     scopes, now, lines = idp_scopes.EMPTY, _Standing(Idp(idp)), list[Line]()
     for recorded in events:
         before, scopes = now, idp_scopes.fold(scopes, recorded)
-        at_idp = scopes.idps.get(idp) or Idp(idp)
+        at_idp = scopes.idp(idp)
         held = before.held
         if grant_concerned(recorded) == (idp, user) or idp_emptied(recorded) == idp:
             held = fold_grant(held, recorded, at_idp.profile)
@@ -186,7 +187,8 @@ def _of_idp(event: IdpRegistered | IdpRemoved, before: Idp) -> str:
     if isinstance(event, IdpRemoved):
         return f"An operator removed {event.idp}: nothing is needed there, and what was granted there is gone."
     again = "again " if before.registration is not None else ""
-    return f"{event.idp} was registered {again}as {event.profile}: every login asks for {_list(event.base_scopes)}."
+    base = f"with the base scopes {_list(event.base_scopes)}" if event.base_scopes else "without base scopes"
+    return f"{event.idp} was registered {again}as {event.profile}, {base}."
 
 
 def _provisioned(event: ConnectorProvisioned, before: Idp, now: Idp) -> str:
@@ -229,7 +231,9 @@ KNOWN_BY: Final = {
 
 def _stored(event: TokenStored, recorded: Recorded, before: _Standing, now: _Standing) -> str:
     if now.held is None or now.held is before.held:
-        return f"Token {event.generation} came late: a newer one is stored already."
+        gone = now.held is not None and now.held.erased is not None
+        why = "the user was erased before" if gone else "a newer one is stored already"
+        return f"Token {event.generation} came late: {why}."
     if event.cause == "refresh":
         same = before.held is not None and before.held.grant == now.held.grant
         return "The token was renewed." if same else f"The token was renewed{_extent(before.held, now.held)}."
@@ -276,6 +280,8 @@ CLEARED: Final = {
     "raced": "its refresh token had been used before",
     "lost": "a renewal's answer never came to be stored",
     "revoked": "the provider refuses it",
+    "unreadable": "its row in the vault does not open",
+    "missing": "the vault has no row of it",
 }
 
 
@@ -310,7 +316,7 @@ def _present(user: str, now: _Standing) -> Present:
     if judged.status == "unknown":
         says = f"{idp} did not say what {user} granted: whether that covers what is needed there is not known."
         return Present(status="unknown", says=says)
-    row = row_of(held, judged)
+    row = row_of(held, judged, now.idp.profile)
     says = f"{user} must consent again at {idp} to {_list(_scopes(judged))}, {_because(judged.lacks)}, since "
     says += f"event {row.since.seq} of {row.since.at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}."
     if held.cleared is not None:

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.attribution import attributed
 from scopefold.consent.reasons import reasons_in
-from scopefold.consent.reconsent import State, grant_key, judge, requirements, worklist
+from scopefold.consent.reconsent import State, grant_key, judge, worklist
+from scopefold.scopes.canonical import canonical, canonical_name
 
 
 class GrantLine(Struct, frozen=True, kw_only=True):
@@ -31,7 +32,9 @@ class GrantLine(Struct, frozen=True, kw_only=True):
 
 
 class UnionLine(Struct, frozen=True, kw_only=True):
-    """A scope that an IdP is asked for: who needs it now, and since which event. Nobody may: a union only grows."""
+    """A scope that an IdP is asked for: who wants it now, if anybody, and since which event. A connector wants what it
+    needs, and what serves it as a part of one of several lists.
+    """
 
     idp: str
     scope: str
@@ -60,6 +63,8 @@ class WorklistLine(Struct, frozen=True, kw_only=True):
     stored_at: datetime
     reported_by: tuple[str, ...]
     cleared: str | None
+    declined_seq: int | None
+    declined_at: datetime | None
 
 
 def grants(state: State) -> Iterator[GrantLine]:
@@ -68,7 +73,7 @@ def grants(state: State) -> Iterator[GrantLine]:
     for held in sorted(state.present(), key=lambda held: (held.idp, held.user)):
         name, key = held.idp, (held.idp, grant_key(held.grant))
         if key not in judged:
-            judged[key] = judge(state.scopes.idps.get(name) or Idp(name), held.grant).status
+            judged[key] = judge(state.scopes.idp(name), held.grant).status
         yield GrantLine(
             user=held.user,
             idp=name,
@@ -91,22 +96,17 @@ def grants(state: State) -> Iterator[GrantLine]:
 def unions(state: State) -> Iterator[UnionLine]:
     """Every scope of every IdP's union, in its order."""
     for name, idp in sorted(state.scopes.idps.items()):
-        needed = requirements(idp)
-        needs = {scope: list(because) for scope, because in needed.scopes.items()}
-        for choice in needed.choices:
-            for scope in choice.since:
-                needs.setdefault(scope, []).append(choice.because)
-        for position, scope in enumerate(idp.union):
-            because = needs.get(scope, [])
-            since = min((one.cause for one in because), default=None)
+        withheld = canonical(idp.profile, idp.withheld)
+        for position, one in enumerate(attributed(idp)):
+            since = min((want.cause for want in one.wanted_by), default=None)
             yield UnionLine(
                 idp=name,
-                scope=scope,
+                scope=one.scope,
                 position=position,
-                connectors=tuple(sorted({one.connector for one in because if one.connector is not None})),
+                connectors=tuple(sorted({want.connector for want in one.wanted_by if want.connector is not None})),
                 since_seq=since.seq if since else None,
                 since_at=since.at if since else None,
-                withheld=scope in idp.withheld,
+                withheld=canonical_name(idp.profile, one.scope) in withheld,
             )
 
 
@@ -129,4 +129,6 @@ def listed(state: State) -> Iterator[WorklistLine]:
             stored_at=row.stored.at,
             reported_by=tuple(dict.fromkeys(report.publisher for report in row.reports)),
             cleared=row.cleared.reason if row.cleared else None,
+            declined_seq=row.declined.cause.seq if row.declined else None,
+            declined_at=row.declined.cause.at if row.declined else None,
         )

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
+from scopefold.consent.chosen import HeldSet
 from scopefold.consent.reasons import Reasons, Standing
-from scopefold.consent.reconsent import Judgement
 
 By = Literal["idp", "connector", "scope", "why"]
 
@@ -20,26 +20,7 @@ class Tally(Struct, frozen=True, order=True):
     users: int
 
 
-class Judged(Protocol):
-    """A grant that users hold at an IdP, how many do, and what it is worth."""
-
-    @property
-    def idp(self) -> str:
-        """Where."""
-        ...
-
-    @property
-    def users(self) -> int:
-        """How many hold it."""
-        ...
-
-    @property
-    def judgement(self) -> Judgement:
-        """What it is worth."""
-        ...
-
-
-_Set = TypeVar("_Set", bound=Judged)
+_Set = TypeVar("_Set", bound=HeldSet)
 
 
 def tallies(

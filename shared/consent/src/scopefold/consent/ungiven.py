@@ -1,4 +1,4 @@
-"""What a user was asked for and did not give, how often, and who is to be asked about it next?
+"""What a user was asked for and did not give, how often, what was given once, and who is to be asked about it next?
 
 A scope can be missing from a grant because it was never asked for, because the user did not allow it, or because the
 provider does not give it to this app at all. Only asking again helps the first, only the user the second, and only
@@ -12,9 +12,9 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from scopefold.consent.idp_scopes import Idp
-from scopefold.contracts.events import TokenStored
+from scopefold.contracts.events import ConsentDeclined, TokenStored
 from scopefold.contracts.recorded import Cause
-from scopefold.scopes.canonical import canonical, canonical_name
+from scopefold.scopes.canonical import canonical, canonical_name, closure
 from scopefold.scopes.classify import kind_of
 from scopefold.scopes.coverage import Grant, held
 from scopefold.scopes.profile import Profile
@@ -22,9 +22,10 @@ from scopefold.scopes.profile import Profile
 ASKED_AT_MOST: Final = 2
 MANY_USERS: Final = 3
 
-Why = Literal["never-asked", "not-allowed", "not-given", "disproved", "cleared"]
+Why = Literal["never-asked", "not-allowed", "not-given", "not-renewed", "disproved", "cleared"]
 """Never asked for; asked for, and this user did not allow it; asked for, and the provider gives it to nobody; granted,
-as the provider says, but a call has met a token without it; granted, but the token is gone."""
+and left out by the provider when the token was renewed; granted, as the provider says, but a call has met a token
+without it; granted, but the token is gone."""
 
 
 class Ungiven(Struct, frozen=True):
@@ -33,6 +34,24 @@ class Ungiven(Struct, frozen=True):
     scope: str
     times: int
     last: Cause
+
+
+class Declined(Struct, frozen=True):
+    """A user said no to all that was asked, the last time: what the grant lacks of that, by canonical names."""
+
+    scopes: tuple[str, ...]
+    cause: Cause
+
+
+def said_no(
+    before: Declined | None, profile: Profile, event: ConsentDeclined, grant: Grant, cause: Cause
+) -> Declined | None:
+    """What a user, whose canonical grant is `grant`, said no to, after saying no once more.
+
+    It does not count as asking in vain: whoever cancels may have come at a bad time, and is asked again.
+    """
+    asked = _names(profile, event.requested) - held(profile, grant).carried
+    return Declined(tuple(sorted(asked)), cause) if asked else before
 
 
 def asked_again(
@@ -54,6 +73,19 @@ def asked_again(
     return tuple(times[name] for name in sorted(times))
 
 
+def left_out(profile: Profile, before: tuple[str, ...], was: Grant, now: Grant) -> tuple[str, ...]:
+    """What renewals left out since the last consent, by canonical names, after one that made of the grant `was` the
+    grant `now`; `before` is what those before it left out.
+
+    RFC 6749, section 6, lets a renewed token have less scope than the one before it.
+    """
+    if now == was or was.scopes is None:
+        return before
+    have = held(profile, now)
+    still = have.carried | have.disproved  # what calls have disproved, the provider still says
+    return tuple(name for name in canonical(profile, (*before, *was.scopes)) if name not in still)
+
+
 def given_up(idp: Idp, ungiven: Iterable[Ungiven]) -> frozenset[str]:
     """The canonical names of scopes that asking once more would not bring: it was tried twice.
 
@@ -71,20 +103,27 @@ def why(
     scope: str,
     ungiven: Collection[str],
     *,
-    reported: Iterable[str] = (),
+    declined: Collection[str] = (),
+    not_renewed: Collection[str] = (),
+    disproved: Collection[str] = (),
     users_with: int,
     users_without: int,
 ) -> Why:
-    """Why a user's grant lacks a scope. `ungiven` are the names of what the user was asked for in vain, `reported` is
-    what services have reported missing from this very token; the counts are of the users at the IdP who were given it,
-    and were not.
+    """Why a user's grant lacks a scope. `ungiven` are the names of what the user was asked for in vain, `declined`
+    of what was asked when the user said no to all of it, `not_renewed` of what was granted and left out when the token
+    was renewed, `disproved` of what calls have shown to be missing from this very token although it was granted; the
+    counts are of the users at the IdP who were given it, and were not.
     """
     name = canonical_name(profile, scope)
     if name in ungiven:
         return (
             "not-given" if nobody_gets(profile, users_with=users_with, users_without=users_without) else "not-allowed"
         )
-    return "disproved" if name in canonical(profile, reported) else "never-asked"
+    if name in declined:
+        return "not-allowed"
+    if not_renewed and name in closure(profile, not_renewed):
+        return "not-renewed"
+    return "disproved" if name in disproved else "never-asked"
 
 
 def nobody_gets(profile: Profile, *, users_with: int, users_without: int) -> bool:

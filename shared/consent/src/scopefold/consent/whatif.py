@@ -12,7 +12,8 @@ from msgspec import Struct
 from scopefold.consent import idp_scopes
 from scopefold.consent.attribution import unwanted
 from scopefold.consent.idp_scopes import Idp, State
-from scopefold.consent.reconsent import Judgement, Lack, judge, requirements
+from scopefold.consent.reconsent import Judgement, Lack, judge
+from scopefold.consent.requirements import requirements
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, ScopesPruned
 from scopefold.contracts.recorded import Recorded
 from scopefold.scopes.canonical import canonical_name
@@ -134,7 +135,7 @@ def what_if(state: State, holdings: Iterable[Holding], recorded: Recorded) -> Wh
     event = recorded.event
     if not isinstance(event, ConnectorProvisioned | ConnectorDeprovisioned | ScopesPruned):
         raise TypeError(f"{type(event).__name__} changes nothing that could be asked of users")
-    before = state.idps.get(event.idp) or Idp(event.idp)
+    before = state.idp(event.idp)
     after = idp_scopes.fold(state, recorded).idps.get(event.idp) or before
     needs = requirements(after)
     kind = event.resource_type if isinstance(event, ConnectorProvisioned) else None

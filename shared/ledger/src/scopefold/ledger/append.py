@@ -24,6 +24,9 @@ TRIES: Final = 4
 _WRONG_LAST_SEQUENCE: Final = 10071
 _DUPLICATE_IN_BATCH: Final = 10201
 _TOO_MANY_BATCHES: Final = frozenset({10176, 10177, 10210, 10211})
+_UNDER_WAY: Final = frozenset({10158, 10164})
+"""A cluster has this very message, or another on a subject that is expected to rest, in hand and not yet stored."""
+_TRY_AGAIN: Final = _TOO_MANY_BATCHES | _UNDER_WAY
 _NO_ROOM: Final = frozenset({10077, 10023, 10047})
 
 
@@ -73,14 +76,14 @@ async def append(
     if expected is not None:
         messages[0].headers["Nats-Expected-Last-Subject-Sequence"] = str(expected.seq)
         messages[0].headers["Nats-Expected-Last-Subject-Sequence-Subject"] = expected.filter
-    code, reason, unsure = 0, "", False
+    code, reason = 0, ""
     for attempt in range(TRIES):
         if attempt:
             await asyncio.sleep(0.1 * 2**attempt * (0.5 + secrets.randbelow(100) / 100))
         try:
             code, reason = await _publish(log, messages)
         except _UNSURE as error:
-            code, reason, unsure = -1, str(error) or type(error).__name__, True
+            code, reason = -1, str(error) or type(error).__name__
             continue
         if code == 0:
             return
@@ -89,19 +92,19 @@ async def append(
             return
         if code == _WRONG_LAST_SEQUENCE:
             assert expected is not None
-            if await _is_stored(log, expected, events[0].event_id):
+            stored = await _is_stored(log, expected, events[0].event_id, told=reason)
+            if stored:
                 return
-            # After a try whose answer was lost, it may have moved past our own event, which is not to be read yet.
-            if not unsure or attempt == TRIES - 1:
+            if stored is False:
                 raise Conflict(f"{expected.filter} has moved past {expected.seq}")
-        elif code not in _TOO_MANY_BATCHES:
+        elif code not in _TRY_AGAIN:
             break
     raise _refusal(code, reason)
 
 
 def _refusal(code: int, reason: str) -> Exception:
     """What the server's last answer to an append means."""
-    if code == -1 or code in _TOO_MANY_BATCHES:
+    if code in (-1, _WRONG_LAST_SEQUENCE) or code in _TRY_AGAIN:
         return LogUnavailable(f"the log did not confirm the append: {reason}")
     if code in _NO_ROOM:
         return LogFull(f"the log has no room left: {reason}")
@@ -156,9 +159,18 @@ async def _append_one_by_one(
         await append(log, [new], tenant=tenant, publisher=publisher, now=now)
 
 
-async def _is_stored(log: Log, expected: Expected, event_id: str) -> bool:
-    """Was this very append stored by an earlier try whose answer was lost? The server checks the sequence first."""
-    async for batch in read(log, after=expected.seq, subject=expected.filter, batch=100):
+async def _is_stored(log: Log, expected: Expected, event_id: str, *, told: str) -> bool | None:
+    """Was this very append stored before, its answer lost? The server looks at the sequence first, and at the id then.
+
+    It told which message is the last. Until that one can be read, nothing is known (None), and so it is where what was
+    told cannot be: another replica may be asked, which is behind, or the server failed to look. Once it is read, the
+    answer is final: under the same expectation nothing is stored after it.
+    """
+    number = told.rpartition(" ")[2]
+    last = int(number) if number.isdecimal() else 0
+    seen = expected.seq
+    async for batch in read(log, after=expected.seq, until=last, subject=expected.filter, batch=100):
         if any(message.headers.get("Nats-Msg-Id") == event_id for message in batch):
             return True
-    return False
+        seen = batch[-1].seq
+    return False if seen >= last > expected.seq else None

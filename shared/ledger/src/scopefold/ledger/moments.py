@@ -17,7 +17,8 @@ from scopefold.ledger.read import BATCH, read
 Moment = int | datetime | str
 """A sequence of the log (0: before its first event), a time, or the id of an event."""
 
-GRAMMAR: Final = "a sequence, a time such as 2026-11-21T22:15:00Z, or the id of an event"
+_SUCH_AS: Final = "such as 2026-11-21T22:15:00Z"
+GRAMMAR: Final = f"a sequence, a time {_SUCH_AS}, or the id of an event"
 SCANNED: Final = 100_000
 """An id is looked for among so many of the log's last messages, and among all that concern IdPs and connectors."""
 
@@ -33,6 +34,11 @@ class BadMoment(ValueError):
 
 class NoSuchMoment(LookupError):
     """The log has no such moment; the message says why."""
+
+
+def no_event(event_id: str, where: str) -> NoSuchMoment:
+    """There is no event with this id. It may have been meant for something else: most words could be an event's id."""
+    return NoSuchMoment(f"No event {event_id} is in {where}, and that is no sequence and no time ({_SUCH_AS}).")
 
 
 def parse(text: str) -> Moment:
@@ -128,7 +134,7 @@ async def _seq_of(log: Log, event_id: str, last: int) -> int:
             return found
         high = low
     where = f"the last {SCANNED} events; give its sequence instead" if lowest else "the log"
-    raise NoSuchMoment(f"No event {event_id} is in {where}.")
+    raise no_event(event_id, where)
 
 
 def _place(messages: Sequence[Message], event_id: str) -> int:

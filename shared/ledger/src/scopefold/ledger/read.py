@@ -6,6 +6,7 @@ No consumer is created on the server: a reader is nothing but the sequence it ha
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +17,10 @@ from scopefold.contracts.recorded import Message
 from scopefold.ledger.log import CALL_SECONDS, STREAM, Log, LogUnavailable
 
 BATCH: Final = 1000
+LOOKS: Final = 20
+"""So often is looked, while an answer is waited for, whether it can still come."""
+_Page = tuple[list[Message], str, int]
+"""Messages, the status that ended them, and how many are still to come."""
 
 
 class LogGap(RuntimeError):
@@ -36,7 +41,7 @@ async def read(
     `until` is the last sequence wanted; `subject` a filter with wildcards; `stream` another stream, to be read alike.
     Raises `LogUnavailable` where the bus does not answer, `LogGap` where a sequence is missing (never with a filter).
     """
-    pages: asyncio.Queue[tuple[list[Message], str, int]] = asyncio.Queue(maxsize=2)
+    pages: asyncio.Queue[_Page] = asyncio.Queue(maxsize=2)
     page: list[Message] = []
 
     async def receive(msg: Msg) -> None:
@@ -61,7 +66,7 @@ async def read(
             await ask(after)
             more = True
             while more:
-                messages, status, pending = await asyncio.wait_for(pages.get(), CALL_SECONDS)
+                messages, status, pending = await _next(log, pages)
                 if status not in ("204", "404"):
                     raise LogUnavailable(f"the log refused to be read: status {status}")
                 if not messages:
@@ -78,6 +83,17 @@ async def read(
                 await subscription.unsubscribe()
     except (TimeoutError, nats.errors.Error, OSError) as error:
         raise LogUnavailable(f"the log could not be read: {error!r}") from None
+
+
+async def _next(log: Log, pages: asyncio.Queue[_Page]) -> _Page:
+    """The page that was asked for. Once the connection is another one, it does not come any more."""
+    connection = log.nc.stats["reconnects"]
+    for _ in range(LOOKS):
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(pages.get(), CALL_SECONDS / LOOKS)
+        if log.nc.is_closed or log.nc.stats["reconnects"] != connection:
+            raise LogUnavailable("the log could not be read: the connection was lost")
+    raise LogUnavailable(f"the log could not be read: no answer within {CALL_SECONDS:g} seconds")
 
 
 def _check_no_gap(messages: list[Message], after: int) -> None:

@@ -1,17 +1,19 @@
 """Moments of a log that is at hand only as segments: the grammar of `moments`, resolved in the files."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scopefold.ledger.moments import Moment, NoSuchMoment
+from scopefold.contracts.recorded import AsOf
+from scopefold.ledger.moments import Moment, NoSuchMoment, no_event
 from scopefold.ledger.segments import Segments, part_of
 
 BEFORE: Final = 0
 """The sequence of the moment before the first event."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def resolve_in(segments: Segments, moment: Moment | None, now: datetime) -> int:
@@ -41,6 +43,19 @@ async def resolve_in(segments: Segments, moment: Moment | None, now: datetime) -
     return await _seq_at(segments, moment)
 
 
+async def as_of_in(segments: Segments, seq: int) -> AsOf:
+    """A place in the log, and its time there; 0: before its first event. Raises `NoSuchMoment`, `SegmentFault`."""
+    if seq == BEFORE:
+        return AsOf(BEFORE)
+    for seal in segments.seals:
+        if seal.first_seq <= seq <= seal.last_seq:
+            facts = pa.BufferReader(await part_of(segments.store, seal, seal.facts))
+            times = pq.read_table(facts, columns=["at"]).column("at")
+            micros = times[seq - seal.first_seq].cast(pa.int64()).as_py()
+            return AsOf(seq, _EPOCH + timedelta(microseconds=micros))
+    raise NoSuchMoment(f"The segments end at sequence {segments.last_seq}.")
+
+
 async def _seq_at(segments: Segments, moment: datetime) -> int:
     """The last sequence at a time. The log's times never go back."""
     for seal in reversed(segments.seals):
@@ -62,4 +77,4 @@ async def _seq_of(segments: Segments, event_id: str) -> int:
         )
         if ids.num_rows:
             return int(pc.max(ids.column("seq")).as_py())
-    raise NoSuchMoment(f"No event {event_id} is in the segments.")
+    raise no_event(event_id, "the segments")

@@ -26,6 +26,7 @@ from scopefold.ledger.segment_file import SegmentWriter, Users, read_columns, re
 from scopefold.ledger.segment_store import Store
 
 Told = Callable[[Seal], None]
+Mask = Callable[[pa.RecordBatch], pa.BooleanArray]
 
 
 async def seals_in(store: Store) -> list[Seal]:
@@ -74,31 +75,43 @@ class Segments(Struct, frozen=True):
         """How far the chain goes; 0 where there is nothing."""
         return self.seals[-1].last_seq if self.seals else 0
 
-    async def batches(self, *, until: int | None = None, explained: bool = True) -> AsyncIterator[pa.RecordBatch]:
-        """The rows in order, as columns (`segment_file.read_columns`). Raises `SegmentFault`.
+    async def batches(
+        self, *, after: int = 0, until: int | None = None, explained: bool = True
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """The rows after a sequence in order, as columns (`segment_file.read_columns`). Raises `SegmentFault`.
 
-        Only segments that begin at or before `until` are read; without `explained` the ids files are not.
+        Only segments that reach beyond `after` and begin at or before `until` are read, and of the others the users
+        whom they number; without `explained` the ids files are not.
         """
         users = pa.array([], pa.string())
         for seal in self.seals:
             if until is not None and seal.first_seq > until:
                 return
-            facts = await part_of(self.store, seal, seal.facts)
-            ids = await part_of(self.store, seal, seal.ids) if explained else None
             new = pa.array(read_users(await part_of(self.store, seal, seal.new_users)), pa.string())
             users = pa.concat_arrays([users, new])
+            if seal.last_seq <= after:
+                continue
+            facts = await part_of(self.store, seal, seal.facts)
+            ids = await part_of(self.store, seal, seal.ids) if explained else None
             for batch in read_columns(facts, ids, users):
-                if until is not None and batch.column("seq")[-1].as_py() > until:
-                    yield batch.slice(0, max(0, until - batch.column("seq")[0].as_py() + 1))
-                    return
-                yield batch
+                first, last = (batch.column("seq")[place].as_py() for place in (0, -1))
+                begin = max(after + 1, first)
+                end = last if until is None else min(until, last)
+                if begin <= end:
+                    yield batch.slice(begin - first, end - begin + 1)
 
-    async def messages(self, *, until: int | None = None) -> AsyncIterator[list[Recorded | Quarantined]]:
-        """What `examine` gave for each message that was sealed, in order. Raises `SegmentFault`."""
+    async def messages(
+        self, *, after: int = 0, until: int | None = None, wanted: Mask | None = None
+    ) -> AsyncIterator[list[Recorded | Quarantined]]:
+        """What `examine` gave for each message that was sealed, in order. Raises `SegmentFault`.
+
+        `wanted` says of the rows of a batch which are: nothing is made of the others.
+        """
         for_tenant = self.seals[0].tenant if self.seals else ""
-        async for batch in self.batches(until=until):
+        async for batch in self.batches(after=after, until=until):
+            chosen = batch if wanted is None else batch.filter(wanted(batch))
             try:
-                yield [message_in(row, for_tenant) for row in rows_in(batch)]
+                yield [message_in(row, for_tenant) for row in rows_in(chosen)]
             except BadRow as error:
                 raise SegmentFault(f"a segment of {for_tenant}: {error}") from None
 

@@ -12,7 +12,7 @@ import nats.errors
 from fast_depends.msgspec import MsgSpecSerializer
 from faststream.nats import NatsBroker, NatsNKey
 from faststream.nats.broker.broker import UNRECOVERABLE_CONNECT_ERRORS
-from nats.aio.client import DEFAULT_INBOX_PREFIX
+from nats.aio.client import DEFAULT_INBOX_PREFIX, Client
 
 from scopefold.ledger.credentials import BadCredentials, Credentials
 from scopefold.ledger.log import Log, LogUnavailable
@@ -20,9 +20,15 @@ from scopefold.runtime.logs import logger
 from scopefold.runtime.settings import BadSettings
 
 RECONNECT_SECONDS: Final = 1
+PING_SECONDS: Final = 2
+MOST_UNANSWERED: Final = 2
+"""Pings. A connection that a firewall or a dead machine swallows says nothing: it is given up after six seconds."""
+SILENT_SECONDS: Final = 5.0
+"""A client that reconnects says so at every try: one that said nothing for so long hangs."""
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 2
 log = logger(__name__)
 
 
@@ -39,6 +45,8 @@ class Bus:
         self._broker: NatsBroker | None = None
         self._lost = asyncio.Event()
         self._away: bool | None = None
+        self._heard = 0
+        """How often the client has said how it fares."""
 
     def log(self) -> Log:
         """The log through this connection. Raises `LogUnavailable` at once while there is none.
@@ -68,23 +76,41 @@ class Bus:
             else:
                 self._came_back()
                 pause = FIRST_PAUSE_SECONDS
-                await self._lost.wait()
+                await self._until_lost(self._log.nc)
             await self.close()
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
+    async def _until_lost(self, nc: Client) -> None:
+        """Until the client has given up.
+
+        Before it reconnects, it waits until the old connection has taken all that was still to be sent there, and one
+        that nobody reads any more never does.
+        """
+        while not self._lost.is_set():
+            heard = self._heard
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SILENT_SECONDS):
+                    await self._lost.wait()
+            if nc.is_reconnecting and heard == self._heard:
+                _let_go(nc)
+
     async def close(self) -> None:
-        """Let messages under way finish, and disconnect; within 5 seconds or by force."""
+        """Let messages under way finish, and disconnect; within 5 seconds each, or by force."""
         broker, held = self._broker, self._log
         self._broker = self._log = None
         with suppress(Exception):  # a client that is gone already has nothing left to finish
-            if broker is not None:
+            if broker is not None and (held is None or await _answers(held.nc)):
                 async with asyncio.timeout(STOP_SECONDS):
                     await broker.stop()
         # RuntimeError: uvloop's word for writing what is pending to a connection that is closed already.
         with suppress(nats.errors.Error, OSError, TimeoutError, RuntimeError):
             if held is not None and not held.nc.is_closed:
-                await held.nc.close()
+                try:
+                    async with asyncio.timeout(STOP_SECONDS):
+                        await held.nc.close()
+                finally:
+                    _let_go(held.nc)
 
     def _new_broker(self) -> NatsBroker:
         mine = self._credentials
@@ -96,6 +122,8 @@ class Bus:
             allow_reconnect=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_SECONDS,
+            ping_interval=PING_SECONDS,
+            max_outstanding_pings=MOST_UNANSWERED,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
@@ -106,6 +134,7 @@ class Bus:
 
     async def _on_error(self, error: Exception) -> None:
         """While disconnected, an error is one more vain try. After some, FastStream gives up the client."""
+        self._heard += 1
         if self._log is not None and self._log.nc.is_connected:
             if not isinstance(error, nats.errors.UnexpectedEOF):  # the loss of the connection is told when it follows
                 log.warning("the bus reports an error", bus=self._addresses, why=str(error))
@@ -116,10 +145,14 @@ class Bus:
             self._lost.set()
 
     async def _on_disconnected(self) -> None:
+        self._heard += 1
+        if self._log is not None:
+            _answer_none(self._log.nc)
         if self._log is not None:
             self._went_away(None)
 
     async def _on_reconnected(self) -> None:
+        self._heard += 1
         self._came_back()
 
     async def _on_closed(self) -> None:
@@ -152,8 +185,38 @@ def _without_credentials(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+async def _answers(nc: Client) -> bool:
+    """Does the bus? Where it does not, nothing that is under way can finish."""
+    try:
+        await nc.flush(ANSWER_SECONDS)
+    except (nats.errors.Error, OSError):
+        return False
+    return True
+
+
+def _answer_none(nc: Client) -> None:
+    """Fail every request under way: its answer cannot come any more, and whoever waits for it could ask again."""
+    for waiting in list(nc._resp_map.values()):
+        if not waiting.done():
+            waiting.set_exception(nats.errors.ConnectionReconnectingError())
+
+
+def _let_go(nc: Client) -> None:
+    """Drop the connection that a client has, with all that is still to be sent there."""
+    writer = getattr(nc._transport, "_io_writer", None)
+    if writer is not None:
+        writer.transport.abort()
+
+
 def _faststream_logger() -> logging.Logger:
-    """FastStream's warnings, but for those on errors of the bus: `_on_error` says these in a line, without a trace."""
+    """FastStream's warnings, but for those on errors of the bus: `_on_error` says these in a line, without a trace.
+
+    When it is imported, FastStream gives its loggers a form and a level of their own: they would tell every message,
+    and not as JSON.
+    """
+    logging.getLogger("faststream").handlers[:] = []
+    logging.getLogger("faststream").propagate = True
     faststream = logging.getLogger("faststream.nats")
+    faststream.setLevel(logging.WARNING)
     faststream.filters[:] = [lambda record: not record.getMessage().startswith("Connection broken")]
     return faststream

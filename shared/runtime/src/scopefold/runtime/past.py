@@ -8,12 +8,15 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scopefold.consent.bulk import Bulk
+from scopefold.consent.bulk_difference import BulkDifference
 from scopefold.consent.bulk_worklist import BulkWorklist, Part, explained
 from scopefold.consent.chosen import Chosen, Order
+from scopefold.consent.difference import Difference
 from scopefold.consent.intake import EXPLAINED, Intake
 from scopefold.consent.kept import Unusable, kept, restored
 from scopefold.consent.reconsent import Row, UserGrant
@@ -46,6 +49,22 @@ class Past:
     async def listed(self, chosen: Chosen, order: Order, limit: int | None = None) -> list[Row]:
         """The first rows of a part of the worklist, or all of them. Raises `SegmentFault`."""
         parts = list(self.worklist.listed(chosen, order, limit)) if limit != 0 else []
+        return await self._rows_of(parts)
+
+    async def all_rows(self, chosen: Chosen, *, at_once: int) -> AsyncIterator[list[Row]]:
+        """All rows of a part of the worklist in the order of its pages, at least so many at a time but for the last:
+        for each time all files are read. Raises `SegmentFault`.
+        """
+        parts = list[Part]()
+        for part in self.worklist.listed(chosen, "idp"):
+            parts.append(part)
+            if sum(len(one.held) for one in parts) >= at_once:
+                yield await self._rows_of(parts)
+                parts = []
+        if parts:
+            yield await self._rows_of(parts)
+
+    async def _rows_of(self, parts: Sequence[Part]) -> list[Row]:
         causes = await self.causes(frozenset().union(*(part.sequences for part in parts)))  # each file is read once
         return [row for part in parts for row in part.rows(causes)]
 
@@ -74,6 +93,16 @@ class Past:
         return found
 
 
+async def compared(
+    before: Past, after: Past, between: Sequence[Recorded], *, idp: str | None = None, limit: int
+) -> Difference:
+    """What changed from one moment to a later one of the same segments, as `Comparison` has it. Raises
+    `SegmentFault`.
+    """
+    found = BulkDifference(before.worklist, after.worklist, between, idp=idp, limit=limit)
+    return found.told(await after.causes(found.sequences))
+
+
 async def folded(
     segments: Segments,
     *,
@@ -81,23 +110,27 @@ async def folded(
     until: int | None = None,
     tail: Sequence[Recorded | Quarantined] = (),
     keep: bool = False,
+    earlier: Past | None = None,
 ) -> Past:
     """Fold the segments up to `until`, or all of them and then `tail`, which follows them in the log.
 
-    With `keep`, the fold is kept beside each segment that is folded, so that the next one begins there. Raises
-    `SegmentFault`.
+    With `keep`, the fold is kept beside each segment that is folded, so that the next one begins there. `earlier` is a
+    moment of the same segments, without a tail, from which the fold may go on. Raises `SegmentFault`.
     """
     seals = [seal for seal in segments.seals if until is None or seal.first_seq <= until]
     users = pa.concat_arrays([pa.array([], pa.string()), *[await _users(segments, seal) for seal in seals]])
     intake = Intake(tenant, users)
-    bulk, done = await _nearest(segments, [seal for seal in seals if until is None or seal.last_seq <= until])
-    for seal in seals[done:]:
+    bulk = await _nearest(segments, [seal for seal in seals if until is None or seal.last_seq <= until], earlier)
+    for seal in seals:
+        if seal.last_seq <= bulk.seq:
+            continue
         whole = until is None or seal.last_seq <= until
-        table = await _facts(segments, seal)
+        begin = max(0, bulk.seq + 1 - seal.first_seq)
+        table = (await _facts(segments, seal)).slice(begin)
         if not whole and until is not None:
-            table = table.slice(0, until - seal.first_seq + 1)
+            table = table.slice(0, until - seal.first_seq + 1 - begin)
         wanting = intake.wanting(table)
-        explained = await _taken(segments, seal, seal.ids, EXPLAINED, wanting) if len(wanting) else None
+        explained = await _taken(segments, seal, seal.ids, EXPLAINED, wanting + begin) if len(wanting) else None
         try:
             bulk.fold(intake.facts(table, explained))
         except BadRow as error:
@@ -109,16 +142,18 @@ async def folded(
     return Past(segments, bulk, intake.users, tail)
 
 
-async def _nearest(segments: Segments, seals: Sequence[Seal]) -> tuple[Bulk, int]:
-    """The last of these segments beside which the fold was kept as this version folds, and how many it covers."""
-    for number in range(len(seals), 0, -1):
-        seal = seals[number - 1]
+async def _nearest(segments: Segments, seals: Sequence[Seal], earlier: Past | None) -> Bulk:
+    """The fold that was kept, as this version folds, beside the last of these segments; or one that goes on from the
+    earlier moment, where that is nearer.
+    """
+    known = earlier.bulk.seq if earlier is not None else 0
+    for seal in reversed([one for one in seals if one.last_seq > known]):
         try:
             content = await segments.store.get(stem(seal.first_seq, seal.last_seq) + SUFFIX)
-            return restored(content, sha256(seal.content)), number
+            return restored(content, sha256(seal.content))
         except (SegmentFault, Unusable):
             continue
-    return Bulk(), 0
+    return earlier.bulk.copy() if earlier is not None else Bulk()
 
 
 async def _facts(segments: Segments, seal: Seal) -> Any:
@@ -132,6 +167,12 @@ async def _users(segments: Segments, seal: Seal) -> Any:
 
 
 async def _taken(segments: Segments, seal: Seal, part: PartFile, columns: Sequence[str], places: Any) -> Any:
-    """These places of a file's columns."""
-    content = await part_of(segments.store, seal, part)
-    return pq.read_table(pa.BufferReader(content), columns=list(columns)).take(pa.array(places))
+    """These places of a file's columns. Of its row groups only those are read in which one of them is."""
+    file = pq.ParquetFile(pa.BufferReader(await part_of(segments.store, seal, part)))
+    sizes = np.array([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
+    ends, rows = np.cumsum(sizes), np.asarray(places)
+    groups = np.searchsorted(ends, rows, side="right")
+    wanted = np.unique(groups)
+    passed_over = np.cumsum(np.where(np.isin(np.arange(len(sizes)), wanted), 0, sizes))
+    table = file.read_row_groups(wanted.tolist(), columns=list(columns))
+    return table.take(pa.array(rows - passed_over[groups]))

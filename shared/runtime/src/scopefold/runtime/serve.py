@@ -2,19 +2,30 @@
 
 import asyncio
 import gc
+import os
+import resource
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import uvloop
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from scopefold.runtime.logs import logger
 
 log = logger(__name__)
-STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 6.0
+"""Less than whoever supervises a process waits before it kills it."""
+HEAD_MILLISECONDS: Final = 30_000
+"""Within so long a connection must have sent the whole head of its next request, or it is closed."""
+MOST_CONNECTIONS: Final = 4096
+BACKLOG: Final = 1024
+FILES_BESIDE: Final = 256
+"""What else the process has open: the bus, databases, what it asks of others."""
 
 
 class PortTaken(OSError):
@@ -32,6 +43,19 @@ def check_port(host: str, port: int) -> None:
             raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}") from None
 
 
+def connections_taken() -> int:
+    """How many connections are taken at once; what comes beyond waits. As many as the process may have files open for,
+    up to a bound: one program that opens some hundred connections must not keep everybody else waiting.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    files = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
+    return max(files - FILES_BESIDE, files // 2)
+
+
 def look_no_more_at_what_stays() -> None:
     """Let Python's collector pass over all that is there now, for it stays: looking through it again and again only
     takes time from requests, most of all through what is remembered of a hundred thousand users.
@@ -43,13 +67,61 @@ def look_no_more_at_what_stays() -> None:
     gc.freeze()
 
 
+class _UnderWay:
+    """The application, and the requests that it is answering."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._requests: set[asyncio.Task[Any]] = set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = asyncio.current_task()
+        assert request is not None
+        self._requests.add(request)
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            request.uncancel()  # its connection is closed without an answer
+        finally:
+            self._requests.discard(request)
+
+    def give_up(self) -> None:
+        """Answer none of them any more."""
+        if self._requests:
+            log.warning("stopped before all requests were answered", requests=len(self._requests))
+        for request in self._requests:
+            request.cancel()
+
+
 async def serve(app: Any, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT, letting requests under way finish."""
+    """Serve until SIGTERM or SIGINT, letting requests under way finish for 6 seconds: one that comes a byte at a time
+    must not keep the rest from ending in good order.
+    """
     check_port(host, port)
-    server = Server(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    under_way = _UnderWay(app)
+    server = Server(
+        under_way,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+        http=HTTPModes.http1,  # what else it could be, it would wait for without an end
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_MILLISECONDS),
+        backlog=BACKLOG,
+        backpressure=connections_taken(),
+    )
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.stop()  # type: ignore[no-untyped-call]  # Granian says no types there
+        loop.call_later(STOP_SECONDS, under_way.give_up)
+
     for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, server.stop)
+        loop.add_signal_handler(signum, stop)
     look_no_more_at_what_stays()
     log.info("listening", address=f"http://{host}:{port}")
     await server.serve()
@@ -62,3 +134,15 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
         await main()
 
     uvloop.run(started())
+
+
+def leave(code: int) -> NoReturn:
+    """End the process of a service with this exit code, and without Python taking itself apart first.
+
+    The HTTP server has threads of its own, and no way to wait for their end. One that asks for Python while that is
+    being taken apart is unwound by it, which Rust refuses: it writes a panic to the log, or aborts the process, and
+    an orderly end counts as a crash (Python's C API, `PyGILState_Ensure`).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

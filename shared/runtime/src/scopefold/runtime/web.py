@@ -1,5 +1,6 @@
 """A thin layer over Starlette: msgspec Structs in and out, problem+json for every refusal, OpenAPI from routes."""
 
+import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from scopefold.runtime.secret import Secret
 
 MAX_BODY_BYTES: Final = 256 * 1024
 MOST_BYTES_THROWN_AWAY: Final = 8 * MAX_BODY_BYTES
+BODY_SECONDS: Final = 20.0
 MOST_BYTES_REMEMBERED: Final = 512
 """Of a query string whose meaning is kept in memory."""
 PROBLEM_PREFIX: Final = "urn:scopefold:problem:"
@@ -47,6 +49,7 @@ class ProblemError(Exception):
     ) -> None:
         super().__init__(detail or title)
         self.status = status
+        self.kind = kind
         self.headers = dict(headers or {})
         self.body: dict[str, Any] = {"type": PROBLEM_PREFIX + kind, "title": title, "status": status}
         if detail:
@@ -92,20 +95,25 @@ _PATTERN: Final = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'(?
 _END: Final = r"(?![\\s\\S])"
 
 
-async def limited_body(request: Request) -> bytes:
-    """The request's body, refused above 256 KiB.
+async def limited_body(request: Request, *, seconds: float = BODY_SECONDS) -> bytes:
+    """The request's body, refused above 256 KiB, and where it is not here in time: there are only so many connections,
+    and who sends a byte a minute would have one for ever.
 
     What is too much is read on and thrown away, up to a bound: a connection that is closed on a client that still
     sends takes the answer with it.
     """
     body, size = bytearray(), 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MOST_BYTES_THROWN_AWAY:
-                break
-            if size <= MAX_BODY_BYTES:
-                body += chunk
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MOST_BYTES_THROWN_AWAY:
+                    break
+                if size <= MAX_BODY_BYTES:
+                    body += chunk
+    except TimeoutError:
+        title, detail = "The body comes too slowly", f"Send it within {seconds:g} seconds."
+        raise ProblemError(408, "body-too-slow", title, detail, headers={"connection": "close"}) from None
     except ClientDisconnect:  # nobody is there to read the answer, and nothing is wrong here
         raise ProblemError(400, "incomplete-body", "The body ended before its end") from None
     if size > MAX_BODY_BYTES:
@@ -137,13 +145,23 @@ _read_before: Final = lru_cache(maxsize=1024)(_read_query)
 """Gateways ask the same thing again and again. Refusals are not remembered."""
 
 
+def sent_once(request: Request, name: str) -> str | None:
+    """A header that tells one thing (RFC 9110, section 5.3). Sent twice, it tells one reader a gateway's word, and the
+    next one a user's. Raises `ProblemError`.
+    """
+    values = request.headers.getlist(name)
+    if len(values) > 1:
+        raise ProblemError(400, "header-twice", "A header was sent twice", f"Send {name} once.")
+    return values[0] if values else None
+
+
 def require_bearer(*expected: Secret) -> Callable[[Handler], Handler]:
     """Lets a request through only with one of these bearer credentials (RFC 6750, section 2.1)."""
     known = [one.reveal().encode() for one in expected]
 
     def wrap(handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            scheme, _, given = (sent_once(request, "authorization") or "").partition(" ")
             presented = given.strip().encode() if scheme.lower() == "bearer" else b""
             matching = [hmac.compare_digest(presented, one) for one in known]  # each is looked at: it takes as long
             if not presented or not any(matching):
@@ -261,10 +279,14 @@ def application(
 
 
 class PlainFirst(Router):
-    """A router that finds paths without a parameter in one look; for all others it goes through its list, as ever."""
+    """A router that finds paths without a parameter in one look; for all others it goes through its list, as ever.
+
+    A path with a slash too many is none of ours: a redirect to the right one would be made of the Host that the request
+    names, and with 307 it would send on whatever was posted (RFC 9700, sections 4.11 and 4.12).
+    """
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
-        super().__init__(routes)
+        super().__init__(routes, redirect_slashes=False)
         self._plain: dict[str, Route] = {}
         for place, one in enumerate(routes):
             if isinstance(one, Route) and "{" not in one.path:
@@ -289,15 +311,25 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    return problem_response(problem_of(request, error))
+
+
+def problem_of(request: Request, error: HTTPException) -> ProblemError:
+    """The framework's own refusal, of a path or a method, as ours."""
     kinds = {404: ("not-found", "There is nothing here"), 405: ("method", "This method is not allowed here")}
     kind, title = kinds.get(error.status_code, ("http", str(error.detail)))
     detail = f"{request.method} {request.url.path}"
-    return problem_response(ProblemError(error.status_code, kind, title, detail, headers=error.headers))
+    return ProblemError(error.status_code, kind, title, detail, headers=error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
+    return problem_response(failure_of(request, error))
+
+
+def failure_of(request: Request, error: Exception) -> ProblemError:
+    """What is told of an error that nobody foresaw. All that is known of it goes to the service's own log alone."""
     log.error(
         "request failed", method=request.method, path=request.url.path, error=type(error).__name__, exc_info=error
     )
     detail = "It was logged. Try again; if it stays, look for this path in the log of the service."
-    return problem_response(ProblemError(500, "failure", "Something failed on our side", detail))
+    return ProblemError(500, "failure", "Something failed on our side", detail)

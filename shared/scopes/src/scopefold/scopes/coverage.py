@@ -44,7 +44,7 @@ class Covered(Struct, frozen=True):
 
 
 class Missing(Struct, frozen=True):
-    """The grant lacks these scopes, in the order and spelling in which they were required.
+    """The grant lacks these scopes, in the order and spelling in which they were required, each once.
 
     Of several clauses it tells the one that lacks least, the first of those.
     """
@@ -70,7 +70,7 @@ class Held(Struct, frozen=True):
 
 
 class Clause(Struct, frozen=True):
-    """Scopes that must all be there: each as it was spelled and by its canonical name, and all canonical names."""
+    """Scopes that must all be there: each as it is first spelled and by its canonical name, and all canonical names."""
 
     named: tuple[tuple[str, str], ...]
     names: frozenset[str]
@@ -144,9 +144,11 @@ def covers(profile: Profile, grant: Grant, required: Required) -> Coverage:
 def clauses_of(profile: Profile, scopes: tuple[str, ...]) -> tuple[Clause, ...]:
     """A plain list as the one clause that it is."""
     unsupported = tables(profile).unsupported
-    named = {scope: canonical_name(profile, scope) for scope in scopes}
-    needed = {scope: name for scope, name in named.items() if name not in unsupported}
-    return (Clause(tuple(needed.items()), frozenset(needed.values())),)
+    spelled: dict[str, str] = {}
+    for scope in scopes:
+        spelled.setdefault(canonical_name(profile, scope), scope)
+    needed = {name: scope for name, scope in spelled.items() if name not in unsupported}
+    return (Clause(tuple((scope, name) for name, scope in needed.items()), frozenset(needed)),)
 
 
 def _missing(grant: Held, clause: Clause) -> tuple[str, ...]:

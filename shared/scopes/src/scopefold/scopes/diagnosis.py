@@ -31,6 +31,9 @@ WHAT: Final[Mapping[Where, str]] = {
 }
 """What happened, where an error says nothing more particular."""
 
+OUR_PAGE: Final = "asked in a way that cannot be answered"
+"""Words of our own page for an app whose request is wrong: nothing in it is of a provider, whatever code it names."""
+
 _SOMEWHERE: Final = "Logging in with {provider} failed."
 
 _TOLD_IN_ADDRESSES: Final = ("error", "error_description", "error_subtype", "error_subcode", "suberror")
@@ -120,7 +123,10 @@ def recognise(profile: Profile, seen: str, facts: Facts) -> tuple[Diagnosis, ...
     None, where nothing known is in it. Of a longer text, the first `MAX_SEEN_LENGTH` characters are read.
     """
     words, places = _words_of(seen[:MAX_SEEN_LENGTH], facts)
-    for errors in (profile.errors, general_errors()):
+    known = (profile.errors, general_errors())
+    if _is_in(OUR_PAGE, words):
+        known = ((), tuple(error for error in general_errors() if error.id.startswith("app.")))
+    for errors in known:
         found = [
             ((*likeness, _is_ruled_out(error, facts)), error)
             for error in errors

@@ -221,7 +221,8 @@ def _union(idp: Idp) -> Iterator[Check]:
         by = f" Asked for by {', '.join(finding.asked_by)}." if finding.asked_by else ""
         yield Check(check="union", verdict=verdict, says=f"{finding.says}{by}")
     wanted = requested_scopes(idp)
-    says = f"{len(wanted)} scopes are asked for of every user."
+    many = "1 scope is" if len(wanted) == 1 else f"{len(wanted)} scopes are"
+    says = f"{many} asked for of every user."
     paste = (Paste("The scopes that the app needs in its console", " ".join(wanted)),)
     yield Check(check="union", verdict="good", says=says, paste=paste)
 
@@ -265,5 +266,6 @@ def _failures(idp: Idp, facts: Facts) -> Iterator[Check]:
         found = named(idp.profile, one.diagnosis, facts) if one.diagnosis else None
         found = found or diagnose(idp.profile, Failure(WHERE.get(one.stage, "redirect"), one.error), facts)
         at = one.last.at.strftime("%Y-%m-%d %H:%M UTC")
-        says = f"{one.count} logins failed with {one.error}, the last on {at} (event {one.last.seq}). {found.what}"
+        logins = "1 login" if one.count == 1 else f"{one.count} logins"
+        says = f"{logins} failed with {one.error}, the last on {at} (event {one.last.seq}). {found.what}"
         yield Check(check="failures", verdict="doubtful", says=says, diagnosis=found, paste=found.paste)

@@ -47,6 +47,8 @@ class Family(Struct, frozen=True, kw_only=True, gc=False):
     sid: str | None = None
     claims: tuple[str, ...] = ()
     """Claims that the client asked for by name."""
+    registration: str = ""
+    """Which registration of the client it was begun by; empty: it was not noted then."""
     issuer: str = ""
     """Who issued its code: its refresh tokens are good there alone."""
     dpop_jkt: str | None = None

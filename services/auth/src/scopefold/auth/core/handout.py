@@ -66,6 +66,12 @@ def part_for(profile: Profile, connector: Connector, scopes: Sequence[str]) -> s
     return parts.pop() if parts else ""
 
 
+def has_ended(known: UserGrant, generation: int) -> bool:
+    """Does the log say that this token is gone, and did no other come since?"""
+    gone = known.cleared is not None or known.removed is not None
+    return known.erased is not None or (gone and generation <= known.generation)
+
+
 def must_renew(profile: Profile, piece: Piece, now: datetime) -> bool:
     """Is the token so near its end that it is renewed before it is handed out?"""
     if piece.expires_at is None:

@@ -8,10 +8,12 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from scopefold.consent.idp_scopes import Idp, State
-from scopefold.consent.reconsent import Because, Lack, UserGrant, judge, requirements
+from scopefold.consent.reconsent import Lack, UserGrant, judge
+from scopefold.consent.requirements import Because, requirements
 from scopefold.consent.ungiven import Ungiven, given_up
 from scopefold.consent.window import waiting_until
 from scopefold.contracts.events import TokenCleared, TokenStored, UserErased
+from scopefold.contracts.words import MAX_SCOPES
 from scopefold.scopes.canonical import canonical, canonical_name
 from scopefold.scopes.coverage import Grant
 from scopefold.scopes.grammar import BadScope, told_scopes
@@ -21,7 +23,6 @@ from scopefold.scopes.union import to_request
 EVENT_IDS: Final = uuid.UUID("6a0d1f0e-3a0b-4b57-8c5a-6b0b5d1f7c11")
 
 MAX_LIFETIME_SECONDS: Final = 10 * 365 * 86400
-MAX_SCOPES: Final = 300
 NO_RETURN: Final = timedelta(seconds=10)
 
 
@@ -69,9 +70,14 @@ def choose_idp(
 def requested_scopes(idp: Idp) -> tuple[str, ...]:
     """What every login asks of an IdP: the whole union, since a narrower request may shrink a grant.
 
-    Less what is withheld, because nobody would come through with it.
+    Less what is withheld, because nobody would come through with it, and less the last that came, where they are more
+    than an event can tell.
     """
-    return to_request(idp.profile, [scope for scope in idp.union if scope not in idp.withheld])
+    most = MAX_SCOPES - len(idp.profile.identity_scopes)
+    withheld = set(canonical(idp.profile, idp.withheld))
+    return to_request(
+        idp.profile, [scope for scope in idp.union if canonical_name(idp.profile, scope) not in withheld][:most]
+    )
 
 
 def authorize_parameters(idp: Idp) -> dict[str, str]:
@@ -193,12 +199,18 @@ class Clocks(Struct, frozen=True):
 
 
 def clocks(profile: Profile, *, now: datetime, expires_in_seconds: float | None, has_refresh_token: bool) -> Clocks:
-    """A token's clocks from the provider's answer and its profile."""
+    """A token's clocks from the provider's answer and its profile.
+
+    An answer may leave out how long the token lives (RFC 6749, section 5.1): one that can be renewed then lives as long
+    as they do there, for nobody would renew one that lives for ever.
+    """
 
     def after(seconds: float | None) -> datetime | None:
         return None if seconds is None else now + timedelta(seconds=min(max(seconds, 0), MAX_LIFETIME_SECONDS))
 
     refresh = profile.refresh
+    if expires_in_seconds is None and has_refresh_token:
+        expires_in_seconds = refresh.access_seconds
     return Clocks(
         access_expires_at=after(expires_in_seconds),
         idle_expires_at=after(refresh.idle_seconds) if has_refresh_token else None,

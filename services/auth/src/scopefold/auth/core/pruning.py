@@ -1,6 +1,6 @@
 """Taking scopes out of an IdP's union that nobody wants there any more."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -9,22 +9,22 @@ from scopefold.auth.core.withholding import of_the_union
 from scopefold.consent.attribution import unwanted
 from scopefold.consent.idp_scopes import Idp, Want
 from scopefold.contracts.events import ScopesPruned
-from scopefold.contracts.words import Scopes
+from scopefold.contracts.words import MAX_SCOPES, Scopes
 from scopefold.scopes.canonical import canonical_name
-
-MOST: Final = 300
-"""Scopes of one event. Where there are more, the order is given again."""
 
 
 class Prune(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Take scopes out of the union: where none are named, all that nobody wants any more."""
 
     scopes: Annotated[Scopes, Meta(description="Scopes of the IdP's union that nobody wants.")] = ()
+    dry_run: Annotated[bool, Meta(description="Change nothing, only refuse what would be refused.")] = False
 
 
 def prune(idp: Idp, command: Prune) -> ScopesPruned | Refused | None:
     """The event after which the scopes are no longer in the union; None where nobody wants none of it."""
-    scopes = of_the_union(idp, command.scopes) if command.scopes else unwanted(idp)[:MOST]
+    scopes = (
+        of_the_union(idp, command.scopes) if command.scopes else unwanted(idp)[:MAX_SCOPES]
+    )  # more: the order is given again
     if isinstance(scopes, Refused):
         return scopes
     wants = idp.wants

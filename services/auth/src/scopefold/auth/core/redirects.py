@@ -1,8 +1,9 @@
 """Redirect addresses: which may be registered, and which of those that a client sends is a registered one."""
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 ApplicationType = Literal["web", "native"]
 MAX_LENGTH: Final = 2000
@@ -67,6 +68,14 @@ def is_registered(address: str, registered: tuple[str, ...], application: Applic
         return False
     known = (_LOOPBACK_ADDRESS.fullmatch(one) for one in registered)
     return "#" not in address and any(one is not None and one.groups() == sent.groups() for one in known)
+
+
+def with_query(address: str, told: Sequence[tuple[str, str]]) -> str:
+    """The address with more parameters. What stands in it stays as it was registered (RFC 6749, section 3.1.2): its
+    query is not read, so nothing in it is spelled anew.
+    """
+    before = "" if address.endswith(("?", "&")) else "&" if "?" in address else "?"
+    return f"{address}{before}{urlencode(told)}"
 
 
 def shown_place(address: str) -> str:

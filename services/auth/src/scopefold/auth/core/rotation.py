@@ -8,8 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 Kind = Literal["kek", "data-keys"]
-SETTLE: Final = timedelta(seconds=60)
-"""A replaced data key stays readable for so long at least: longer than any write takes that was under way with it."""
+SETTLE: Final = timedelta(minutes=2)
+"""A replaced data key stays readable for so long at least: longer than any write takes that was under way with
+it, though the clocks of two replicas are a minute apart."""
 
 
 class Found(Enum):

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from scopefold.contracts.words import MAX_SCOPES
 from scopefold.scopes.profile import Profile
 
 MOST_SITES: Final = 200
-MOST_SCOPES: Final = 300
 KEPT: Final = timedelta(hours=1)
 """So long what was read is taken for what is: a site that a user takes back is refused by the API itself."""
 ASKED_AGAIN: Final = timedelta(minutes=1)
@@ -60,7 +60,7 @@ def sites_in(answer: object) -> tuple[Site, ...]:
         if (site := _site(told)) is None:
             continue
         if (before := found.get(site.id)) is not None:
-            scopes = tuple(dict.fromkeys((*before.scopes, *site.scopes)))[:MOST_SCOPES]
+            scopes = tuple(dict.fromkeys((*before.scopes, *site.scopes)))[:MAX_SCOPES]
             site = replace(before, scopes=scopes)
         found[site.id] = site
     return tuple(found.values())

@@ -6,9 +6,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from scopefold.auth.core.leases import holds, is_over
 from scopefold.auth.core.login import Clocks, Granted
 from scopefold.auth.core.sites import Sites
 from scopefold.auth.core.tokens import Token
+from scopefold.auth.core.waiting import MOST_WAIT_SECONDS
 from scopefold.scopes.canonical import canonical_name, closure
 from scopefold.scopes.coverage import Grant
 from scopefold.scopes.profile import Profile
@@ -16,8 +18,8 @@ from scopefold.scopes.update import refreshed
 
 LEASE: Final = 1.5
 """How long a renewal that somebody has begun keeps all others from it, by how long it may take at most."""
-
-
+MOST_RENEWAL_SECONDS: Final = 60
+"""No replica is set to take longer for a renewal."""
 STALLED_SECONDS: Final = 600.0
 """How long nobody asks an IdP again that wants to see the user. A login ends it; a policy may change without one."""
 
@@ -64,10 +66,17 @@ class TokenPart(Struct, frozen=True):
 
 
 class Renewing(Struct, frozen=True):
-    """A renewal of the token that somebody has begun. Nobody else begins one until `until`."""
+    """A renewal of the token that somebody has begun. Nobody else begins one until it is over."""
 
     by: str
     until: datetime
+    """By the clock of who began it."""
+    seconds: float = MOST_RENEWAL_SECONDS * LEASE
+    """How long that was when it began."""
+
+    def is_over(self, now: datetime, watched_seconds: float) -> bool:
+        """May somebody else begin one? `watched_seconds` is for how long this very lease was seen to stand."""
+        return is_over(self.until, timedelta(seconds=self.seconds), now, timedelta(seconds=watched_seconds))
 
 
 class Stalled(Struct, frozen=True):
@@ -101,10 +110,17 @@ class StoredToken(Struct, frozen=True):
     parts: tuple[TokenPart, ...] = ()
     renewing: Renewing | None = None
     stalled: tuple[Stalled, ...] = ()
+    rests_until: datetime | None = None
+    """The IdP asked that nobody renews it before then."""
     sites: Sites | None = None
     """Where it is good, if the IdP has sites; None: not read yet."""
     cleared: str = ""
     """Why it is of no use any more; then it carries no secret. Empty: it is in use."""
+
+    @property
+    def opens(self) -> bool:
+        """Does its row open? If not, this only stands for it."""
+        return self.generation > 0
 
     def piece(self, part: str) -> Piece | None:
         """The access token of a part, and what can renew it; None where the user has none. No part named: the first.
@@ -128,33 +144,86 @@ class StoredToken(Struct, frozen=True):
         part, or of any.
         """
         ends = [one.until for one in self.stalled if part in (None, one.part)]
-        return max((max(ends) - now).total_seconds(), 0.0) if ends else 0.0
+        return max((_left(until, now, STALLED_SECONDS) for until in ends), default=0.0)
 
-    def without_secrets(self, why: str) -> "StoredToken":
-        """What is left of a token that is gone: who the user is upstream, and how the next one is counted."""
+    def rests(self, now: datetime) -> float:
+        """For how many seconds nobody asks the IdP, which wants to be left alone; 0 where it does not."""
+        return _left(self.rests_until, now, MOST_WAIT_SECONDS) if self.rests_until is not None else 0.0
+
+    def without_secrets(self, why: str, *, logged_generation: int) -> "StoredToken":
+        """What is left of a token that is gone: who the user is upstream, and how the next one is counted.
+
+        `logged_generation` is the latest that the log knows of: with a row that is older than that, as from a backup,
+        that one is gone, too.
+        """
         return replace(
-            self, access_token="", refresh_token=None, parts=(), renewing=None, stalled=(), sites=None, cleared=why
+            self,
+            access_token="",
+            refresh_token=None,
+            generation=max(self.generation, logged_generation),
+            parts=(),
+            renewing=None,
+            stalled=(),
+            rests_until=None,
+            sites=None,
+            cleared=why,
         )
 
 
-def begun(token: StoredToken, by: str, now: datetime, seconds: float) -> StoredToken | None:
+def _left(until: datetime, now: datetime, most_seconds: float) -> float:
+    """How many seconds are left of a rest; none of one that only a wrong clock can have written."""
+    return (until - now).total_seconds() if holds(until, now, timedelta(seconds=most_seconds)) else 0.0
+
+
+def stand_in(why: str, generation: int = 0) -> StoredToken:
+    """What stands for a row that does not open or is not there: a token that is gone, of somebody who is not known
+    upstream. Generation 0 is that of no token, until it is known which one it stands for.
+    """
+    return StoredToken(
+        identity=Identity(""),
+        access_token="",
+        refresh_token=None,
+        requested=(),
+        granted=None,
+        evidence=(),
+        known_by="assumed",
+        cause="login",
+        generation=generation,
+        fingerprint="",
+        predecessor=None,
+        access_expires_at=None,
+        idle_expires_at=None,
+        absolute_expires_at=None,
+        cleared=why,
+    )
+
+
+def begun(
+    token: StoredToken, by: str, now: datetime, seconds: float, *, watched_seconds: float = 0.0
+) -> StoredToken | None:
     """The row of one who is to renew it now; None where somebody else is at it.
 
-    `seconds` is how long the renewal may take at most. A row that is stored under the revision it was read at is the
+    `seconds` is how long the renewal may take at most; others may be set to take longer. `watched_seconds` is for how
+    long who asks has seen the present lease stand. A row that is stored under the revision it was read at is the
     lease and the fence in one: whoever comes too late, or stays away longer than the lease, finds another revision.
     """
-    if token.renewing is not None and token.renewing.until > now:
+    if token.renewing is not None and not token.renewing.is_over(now, watched_seconds):
         return None
-    return replace(token, renewing=Renewing(by, now + timedelta(seconds=seconds * LEASE)))
+    lease = seconds * LEASE
+    return replace(token, renewing=Renewing(by, now + timedelta(seconds=lease), lease))
 
 
-def given_back(token: StoredToken, *, answered: bool, now: datetime) -> StoredToken:
-    """The row after a renewal that failed: anybody may begin the next.
+def given_back(token: StoredToken, *, answered: bool, now: datetime, wait_seconds: float = 0.0) -> StoredToken:
+    """The row after a renewal that failed: anybody may begin the next, once the IdP was left alone as it asked.
 
     Where the IdP's answer never came, it may have used up the refresh token, so the row remembers that one was begun.
     """
     assert token.renewing is not None
-    return replace(token, renewing=None if answered else replace(token.renewing, until=now))
+    return replace(
+        token,
+        renewing=None if answered else replace(token.renewing, until=now, seconds=0.0),
+        rests_until=now + timedelta(seconds=wait_seconds) if wait_seconds else None,
+    )
 
 
 def stalled(token: StoredToken, part: str, now: datetime) -> StoredToken:
@@ -201,6 +270,7 @@ def renewed(profile: Profile, before: StoredToken, came: Renewal) -> StoredToken
         idle_expires_at=came.clocks.idle_expires_at,
         parts=parts,
         renewing=None,
+        rests_until=None,
         stalled=tuple(one for one in before.stalled if one.part != came.part),
     )
 

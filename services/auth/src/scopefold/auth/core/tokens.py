@@ -1,13 +1,15 @@
 """The tokens that one login brings: one, or one for each resource (Microsoft), or the bot's and the user's (Slack)."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from scopefold.auth.core.login import MAX_SCOPES, Granted, read_grant
+from scopefold.auth.core.login import Granted, read_grant
+from scopefold.contracts.words import MAX_SCOPES
 from scopefold.scopes.grammar import BadScope, member, parse
 from scopefold.scopes.partition import part_of, token_requests
 from scopefold.scopes.profile import Profile
@@ -31,17 +33,34 @@ class Token(Struct, frozen=True):
     scopes: tuple[str, ...] | None = None
 
 
+_Text = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{0,32768}\Z")]
+"""A token as it can be sent on in a header (RFC 6749, appendix A.12, less the space; RFC 6750, section 2.1)."""
+
+
 class _Told(Struct, frozen=True):
     """What is used of a token answer, or of an object within it (RFC 6749, section 5.1)."""
 
-    access_token: str | None = None
-    refresh_token: str | None = None
-    expires_in: int | float | None = None
+    access_token: _Text | None = None
+    refresh_token: _Text | None = None
+    expires_in: object = None
 
 
 def requests(profile: Profile, asked: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """The scopes of each token request: the first is for the code, the others are for its refresh token."""
     return token_requests(profile, asked)[:MAX_REQUESTS]
+
+
+def without_scopes(profile: Profile, answer: Mapping[str, object]) -> dict[str, object]:
+    """The same answer, which says nothing of scopes."""
+    left = dict(answer)
+    for path in (path for one in profile.scope_lists for path in one.members):
+        outer, _, name = path.rpartition(".")
+        inner = member(answer, outer) if outer else answer
+        if outer and isinstance(inner, Mapping):
+            left[outer] = {key: value for key, value in inner.items() if key != name}
+        elif not outer:
+            left.pop(name, None)
+    return left
 
 
 def request_scope(profile: Profile, scopes: Sequence[str]) -> str | None:
@@ -102,7 +121,16 @@ def joined(grants: Sequence[Granted]) -> Granted:
 
 def _token(part: str, told: _Told, scopes: tuple[str, ...] | None) -> Token:
     assert told.access_token
-    return Token(part, told.access_token, told.refresh_token, told.expires_in, scopes)
+    return Token(part, told.access_token, told.refresh_token, _seconds(told.expires_in), scopes)
+
+
+def _seconds(said: object) -> float | None:
+    """How long a token lives; None where that cannot be read, as where nothing is said of it."""
+    try:
+        seconds = msgspec.convert(said, int | float, strict=False)
+    except msgspec.ValidationError:
+        return None
+    return seconds if isinstance(seconds, int) or math.isfinite(seconds) else None
 
 
 def _resource(profile: Profile, scopes: Sequence[str]) -> str:

@@ -12,7 +12,9 @@ from msgspec import Struct
 ALGORITHM: Final = "ES256"
 TYPE: Final = "at+jwt"
 MAX_CHARACTERS: Final = 16384
-_OF_USERINFO: Final = frozenset({"idp", "requested_claims"})
+SKEW_SECONDS: Final = 60
+"""By so much the clock of the replica that issued a token may be ahead of ours."""
+_OURS: Final = frozenset({"idp", "requested_claims", "client_registration"})
 
 
 class AccessClaims(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -39,6 +41,8 @@ class AccessClaims(Struct, frozen=True, omit_defaults=True, gc=False):
     """Who acts for the user, and who acted before (RFC 8693, section 4.1)."""
     cnf: dict[str, str] | None = None
     """The key that it is bound to (RFC 7800)."""
+    client_registration: str = ""
+    """Which registration of the client it was issued to; empty: it was not noted then."""
 
     @property
     def audiences(self) -> tuple[str, ...]:
@@ -67,14 +71,16 @@ def read_access_token(text: str, *, keys: KeySet, issuer: str, now: datetime) ->
         token = jwt.decode(text, keys, algorithms=[ALGORITHM])
         if str(token.header.get("typ", "")).lower() not in (TYPE, f"application/{TYPE}"):
             return None
-        rules = jwt.JWTClaimsRegistry(now=int(now.timestamp()), iss={"essential": True, "value": issuer})
+        seconds = int(now.timestamp())
+        rules = jwt.JWTClaimsRegistry(now=seconds, leeway=SKEW_SECONDS, iss={"essential": True, "value": issuer})
         rules.validate(token.claims)
-        return msgspec.convert(token.claims, AccessClaims, strict=True)
+        claims = msgspec.convert(token.claims, AccessClaims, strict=True)
+        return claims if seconds < claims.exp else None  # its end has no leeway
     except (JoseError, msgspec.ValidationError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
 def as_claims(claims: AccessClaims) -> dict[str, Any]:
-    """The claims as introspection tells them: without those that the token does not have, or has for UserInfo only."""
+    """The claims as introspection tells them: without those that it does not have, or has for this server alone."""
     told = msgspec.to_builtins(claims)
-    return {name: value for name, value in told.items() if value is not None and name not in _OF_USERINFO}
+    return {name: value for name, value in told.items() if value is not None and name not in _OURS}

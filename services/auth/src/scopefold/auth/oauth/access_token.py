@@ -46,6 +46,8 @@ class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
         claims: dict[str, Any] = {"iat": now, "exp": now + ACCESS_SECONDS}
         if loaded.exchange is not None:
             claims |= exchanged(loaded.exchange, client.get_client_id(), now)
+        if client.client.registration:
+            claims["client_registration"] = client.client.registration
         if loaded.proof is not None:
             claims["cnf"] = {"jkt": loaded.proof.jkt}
         if family is None:
@@ -56,7 +58,7 @@ class AccessToken(JWTBearerTokenGenerator):  # type: ignore[misc]
             "acr": family.acr,
             "sid": family.sid,
             "idp": family.idp,
-            "requested_claims": list(family.claims) or None,
+            "requested_claims": list(user.claims) or None if user is not None else None,
         }
         return {**claims, **{name: value for name, value in told.items() if value is not None}}
 

@@ -40,6 +40,12 @@ def user_claims(
     return {"sub": user, **{name: value for name, value in known.items() if name in opened and value is not None}}
 
 
+def opening(claims: Iterable[str], scopes: Iterable[str]) -> tuple[str, ...]:
+    """Of these scopes, those that open one of the claims."""
+    names = set(claims)
+    return tuple(scope for scope in scopes if names.intersection(SCOPE_CLAIMS.get(scope, ())))
+
+
 def permitted(asked: Iterable[str], scopes: Collection[str]) -> tuple[str, ...]:
     """Of claims asked for by name, those that a client with these registered scopes may have."""
     allowed = {name for scope in scopes for name in SCOPE_CLAIMS.get(scope, ())}

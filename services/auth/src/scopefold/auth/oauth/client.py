@@ -10,7 +10,8 @@ from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.store.records import Client
 
 CONFIDENTIAL_METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt")
-AUTH_METHODS: Final = ("none", *CONFIDENTIAL_METHODS)
+AUTH_METHODS: Final = (*CONFIDENTIAL_METHODS, "none")
+"""In the order in which the metadata lists them: some clients take the first that they know."""
 
 
 class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
@@ -28,7 +29,7 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]  # Authlib has no typ
 
     def get_allowed_scope(self, scope: str | None) -> str:
         allowed = set(self.client.scopes)
-        return " ".join(one for one in scope_to_list(scope) or [] if one in allowed)
+        return " ".join(dict.fromkeys(one for one in scope_to_list(scope) or [] if one in allowed))
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Byte for byte, but for the port of a native app's loopback address."""

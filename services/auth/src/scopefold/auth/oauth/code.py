@@ -7,6 +7,7 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from scopefold.auth.core.authentication import ACR
+from scopefold.auth.oauth.claims import permitted
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
 from scopefold.auth.oauth.family import begin
 from scopefold.auth.oauth.loaded import CODE_SECONDS, Bound, GrantedUser, Loaded
@@ -47,6 +48,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
                 sid=user.sid,
                 claims=user.claims,
                 issuer=self.server.loaded.issuer,
+                idp_since=user.idp_since,
+                registration=request.client.client.registration,
             ),
         )
 
@@ -58,7 +61,11 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
         found = loaded.code
         if found is None or found.client_id != client.get_client_id() or loaded.over or found.issuer != loaded.issuer:
             return None
+        if loaded.identity is None:  # what the user consented to at the IdP is gone, as at a refresh
+            return None
         if (loaded.now - found.issued_at).total_seconds() > CODE_SECONDS:
+            return None
+        if found.idp_since not in (0, loaded.idp_since):  # an IdP that was removed since, if it began anew or not
             return None
         loaded.bound = Bound(found.resource, found.dpop_jkt)
         return _StoredCode(found)
@@ -69,7 +76,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no
     def authenticate_user(self, authorization_code: "_StoredCode") -> GrantedUser:
         code, loaded = authorization_code.code, self.server.loaded
         loaded.kept = begin(code, loaded)
-        return GrantedUser(code.user, code.idp, code.authenticated_at, code.sid, code.claims)
+        claims = permitted(code.claims, self.request.client.client.scopes)
+        return GrantedUser(code.user, code.idp, code.authenticated_at, code.sid, claims)
 
 
 class _StoredCode:

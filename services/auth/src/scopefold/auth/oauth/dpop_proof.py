@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -25,6 +26,7 @@ MAX_PROOF: Final = 8192
 RSA_BITS: Final = range(2048, 4097)
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 _PORTS: Final = {"https": 443, "http": 80}
+_PLAIN: Final = re.compile(r"[^\x00-\x20\x7f\\]+")
 
 
 class _Registry(jws.JWSRegistry):
@@ -122,6 +124,8 @@ def _address(url: str) -> tuple[str, str, int | None, str]:
     try:
         parts: SplitResult = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme.lower())
+        if "@" in parts.netloc or not _PLAIN.fullmatch(url):  # what the parser would leave out
+            raise ValueError
     except ValueError:
         raise BadProof("The DPoP proof's htu is no address.") from None
     return parts.scheme.lower(), (parts.hostname or "").lower(), port, parts.path or "/"

@@ -18,7 +18,7 @@ from authlib.oauth2.rfc6749.hooks import hooked
 
 from scopefold.auth.oauth.access_claims import AccessClaims
 from scopefold.auth.oauth.client import CONFIDENTIAL_METHODS
-from scopefold.auth.oauth.loaded import Exchange, Loaded
+from scopefold.auth.oauth.loaded import Exchange, Loaded, Told
 from scopefold.auth.oauth.resource import InvalidTargetError, is_connectors, resources_in
 from scopefold.auth.store.records import Client
 
@@ -47,7 +47,7 @@ class ExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Aut
         _check_types(data)
         subject = _subject(loaded)
         target = _target(loaded, data)
-        _check_audience(loaded, subject, target)
+        _check_audience(loaded, target)
         scopes = tuple(dict.fromkeys(scope_to_list(data.get("scope")) or ()))
         if not is_connectors(target):
             scopes = _own_scopes(scopes, subject, client.client.scopes)
@@ -84,7 +84,7 @@ def for_service(loaded: Loaded, target: str, scopes: tuple[str, ...], site: str 
         raise InvalidTargetError("Over the bus only a connector's resource type can be the target.")
     subject = _subject(loaded)
     _check_target(loaded, target)
-    _check_audience(loaded, subject, target)
+    _check_audience(loaded, target)
     if subject.cnf is not None:
         raise InvalidRequestError(
             "The subject token is bound to a key: exchange it over HTTP, with a proof of the key."
@@ -156,17 +156,21 @@ def _site(data: dict[str, str], target: str) -> str:
     return site
 
 
-def may_present(issuer: str, client: Client, subject: AccessClaims, target: str) -> bool:
+def may_present(issuer: str, client: Client, told: Told, target: str) -> bool:
     """Was a token meant for the client that presents it, for this server, or for the target itself? Any other was
     stolen, or lent for something else.
+
+    One for this server says, in the hands of a client that nobody vouches for, who the user is, and no more: what it
+    may use as the user it had to name, and the user was asked.
     """
-    return bool({issuer, client.client_id, *client.resources, target} & set(subject.audiences))
+    meant_for = {client.client_id, *client.resources, target, *(() if told.unknown else (issuer,))}
+    return told.claims is not None and bool(meant_for & set(told.claims.audiences))
 
 
-def _check_audience(loaded: Loaded, subject: AccessClaims, target: str) -> None:
+def _check_audience(loaded: Loaded, target: str) -> None:
     """Raises `InvalidRequestError`: it is told as a bad subject token (section 2.2.2)."""
-    assert loaded.client is not None
-    if not may_present(loaded.issuer, loaded.client, subject, target):
+    assert loaded.client is not None and loaded.told is not None
+    if not may_present(loaded.issuer, loaded.client, loaded.told, target):
         raise InvalidRequestError("The subject token was issued for something else.")
 
 

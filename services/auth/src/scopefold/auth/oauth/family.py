@@ -29,6 +29,7 @@ def begin(code: Code, loaded: Loaded) -> Family:
         used_at=loaded.now,
         user_ends=loaded.user_ends,
         idp_since=loaded.idp_since,
+        registration=loaded.client.registration,
     )
     return with_lifetime(
         family,

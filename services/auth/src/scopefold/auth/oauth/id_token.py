@@ -33,8 +33,8 @@ class IdToken(OpenIDCode):  # type: ignore[misc]
 
     def get_client_claims(self, client: RegisteredClient) -> dict[str, Any]:
         now = int(self._loaded.now.timestamp())
-        audience = [client.get_client_id()]
-        return {"iss": self._loaded.issuer, "aud": audience, "iat": now, "exp": now + ID_TOKEN_SECONDS}
+        issuer, audience = self._loaded.issuer, client.get_client_id()  # a list of one is more than many clients read
+        return {"iss": issuer, "aud": audience, "iat": now, "exp": now + ID_TOKEN_SECONDS}
 
     def get_compatible_claims(self, request: Any) -> dict[str, Any]:
         return self.get_client_claims(request.client)

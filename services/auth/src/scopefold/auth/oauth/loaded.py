@@ -43,6 +43,8 @@ class Told(Struct, frozen=True):
     """What it says, where it is an access token."""
     family: Family | None
     """What it continues, where it is a refresh token."""
+    unknown: bool = False
+    """Was an access token that is good given to a client that nobody vouches for?"""
 
 
 class Exchange(Struct, frozen=True):
@@ -123,6 +125,8 @@ class GrantedUser(Struct, frozen=True):
     sid: str = ""
     claims: tuple[str, ...] = ()
     """Claims that the client asked for by name."""
+    idp_since: int = 0
+    """The event that had first registered the IdP when they logged in."""
 
     def get_user_id(self) -> str:
         """The subject, as Authlib asks for it."""

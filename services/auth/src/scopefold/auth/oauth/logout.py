@@ -7,6 +7,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 from authlib.oidc.rpinitiated import EndSessionEndpoint
 from msgspec import Struct
 
+from scopefold.auth.core.redirects import with_query
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.own_tokens import Hint
 from scopefold.auth.oauth.request import GrammarRequest, ShownError
@@ -28,13 +29,15 @@ def logout_asked(loaded: Loaded, parameters: Mapping[str, str], hint: Hint | Non
     """
     server = Server(loaded)
     server.register_endpoint(_EndSession(hint))
+    plain = {name: value for name, value in parameters.items() if name != "state"}  # Authlib would respell the address
     try:
-        found = server.validate_endpoint_request("end_session", GrammarRequest("GET", parameters, {}))
+        found = server.validate_endpoint_request("end_session", GrammarRequest("GET", plain, {}))
     except OAuth2Error as error:
         raise ShownError("invalid_request", str(error.get_error_description() or error.error)) from None
     if hint is not None and parameters.get("post_logout_redirect_uri") and not found.redirect_uri:
         raise ShownError("invalid_request", "The post_logout_redirect_uri is not registered for this app.")
-    return LogoutAsked(hint, found.redirect_uri)
+    address, state = found.redirect_uri, parameters.get("state")
+    return LogoutAsked(hint, with_query(address, [("state", state)]) if address and state else address)
 
 
 class _EndSession(EndSessionEndpoint):  # type: ignore[misc]  # Authlib has no types

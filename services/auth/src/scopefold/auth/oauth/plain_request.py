@@ -9,7 +9,14 @@ from scopefold.auth.oauth.loaded import Loaded
 
 MAX_REQUEST: Final = 8192
 """Characters of a request, which is kept while its login is under way; browsers carry no longer address safely."""
+FORM_POST: Final = "form_post"
+RESPONSE_MODES: Final = ("query", FORM_POST)
 REQUEST_URI_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
+
+
+def takes_forms(redirect_uri: str) -> bool:
+    """May a browser post a form there? Not to a scheme of an app's own."""
+    return redirect_uri.startswith(("https://", "http://"))
 
 
 class PlainRequests:
@@ -35,8 +42,9 @@ class PlainRequests:
             raise RequestNotSupportedError(redirect_uri=address)
         if "request_uri" in asked and not self._loaded.pushed:
             raise RequestUriNotSupportedError(redirect_uri=address)
-        if asked.get("response_mode", "query") != "query":
-            raise InvalidRequestError("'response_mode' must be query.", redirect_uri=address)
+        mode = asked.get("response_mode", "query")
+        if mode not in RESPONSE_MODES or (mode == FORM_POST and not takes_forms(asked.get("redirect_uri", ""))):
+            raise InvalidRequestError("'response_mode' must be query, or form_post to a site.", redirect_uri=address)
         client = self._loaded.client
         if client is not None and client.require_pushed_authorization_requests and not self._loaded.pushed:
             raise InvalidRequestError("This client must push its authorization requests.", redirect_uri=address)

@@ -11,6 +11,7 @@ from authlib.oauth2.rfc6749.hooks import hooked
 from msgspec.structs import replace
 
 from scopefold.auth.core.families import Family, judge
+from scopefold.auth.oauth.claims import permitted
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
 from scopefold.auth.oauth.loaded import Bound, GrantedUser, Loaded
 
@@ -46,7 +47,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no t
         loaded: Loaded = self.server.loaded
         self.INCLUDE_NEW_REFRESH_TOKEN = not self.request.client.client.is_fapi
         loaded.kept = replace(family, used_at=loaded.now)
-        return GrantedUser(family.user, family.idp, family.authenticated_at, family.sid or "", family.claims)
+        claims = permitted(family.claims, self.request.client.client.scopes)
+        return GrantedUser(family.user, family.idp, family.authenticated_at, family.sid or "", claims)
 
     def revoke_old_credential(self, refresh_token: "_StoredFamily") -> None:
         """The rotation, which is the caller's, does."""

@@ -1,7 +1,6 @@
 """Dynamic client registration (RFC 7591) and its management (RFC 7592), on Authlib's endpoints."""
 
 import hmac
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -27,13 +26,12 @@ from scopefold.auth.core.seal import keyed_hash
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.client_metadata import WITH_SECRET, BadMetadata, ClientMetadata, client_of, described
 from scopefold.auth.oauth.loaded import Loaded
+from scopefold.auth.oauth.request import sayable
 from scopefold.auth.oauth.server import Answer, Server
 from scopefold.auth.store.records import Client
 
 OURS_TO_JUDGE: Final = frozenset({"redirect_uris", "request_uris"})
 """Authlib takes `javascript:` for a redirect address and no private-use scheme; request objects are never fetched."""
-
-_UNSAYABLE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
 class Work(Struct, kw_only=True):
@@ -82,7 +80,7 @@ def _checked(work: Work, members: Mapping[str, Any], client_id: str) -> Client:
     try:
         metadata = msgspec.convert(members, ClientMetadata)
     except msgspec.ValidationError as error:
-        raise InvalidClientMetadataError(_sayable(error)) from None
+        raise InvalidClientMetadataError(sayable(error)) from None
     claims = {name: value for name, value in members.items() if name not in OURS_TO_JUDGE}
     for kind in (ClientMetadataClaims, OpenIdClaims):
         offered = {
@@ -94,17 +92,12 @@ def _checked(work: Work, members: Mapping[str, Any], client_id: str) -> Client:
             found.validate()
         except (JoseError, TypeError, AttributeError) as error:
             wrong = getattr(error, "description", None) or "A value is of a type that it cannot have."
-            raise InvalidClientMetadataError(_sayable(wrong)) from None
+            raise InvalidClientMetadataError(sayable(wrong)) from None
     try:
         return client_of(metadata, client_id=client_id, origin="dynamic", reachable=work.reachable)
     except BadMetadata as error:
         kinds = {"invalid_redirect_uri": InvalidRedirectURIError, "invalid_client_metadata": InvalidClientMetadataError}
-        raise kinds[error.error](_sayable(error)) from None
-
-
-def _sayable(wrong: object) -> str:
-    """What an error may say (RFC 6749, section 5.2). Authlib fails over other characters, and clients send them."""
-    return _UNSAYABLE.sub("?", str(wrong))
+        raise kinds[error.error](sayable(error)) from None
 
 
 def _identified(client: Client, registered_at: datetime) -> dict[str, Any]:
@@ -140,6 +133,7 @@ class Register(ClientRegistrationEndpoint):  # type: ignore[misc]
             secret_hash=keyed_hash(work.loaded.client_secret_key, work.secret) if with_secret else None,
             registration_token_hash=keyed_hash(work.loaded.client_secret_key, work.registration_token),
             registered_at=work.loaded.now,
+            registration=work.client_id,  # which is random, and given to nobody again
         )
         return described(work.stored)
 
@@ -210,6 +204,7 @@ class Configure(ClientConfigurationEndpoint):  # type: ignore[misc]
             secret_hash=secret_hash,
             registration_token_hash=keyed_hash(work.loaded.client_secret_key, work.registration_token),
             registered_at=present.registered_at,
+            registration=present.registration,
             used_at=present.used_at,
         )
         return described(work.stored)

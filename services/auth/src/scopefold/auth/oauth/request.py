@@ -1,5 +1,6 @@
 """A request as Authlib reads it, and the two ways in which a wrong one is answered."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -10,7 +11,9 @@ from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request, UnsupportedResp
 MAX_RESOURCES: Final = 10
 MOST_REMEMBERED: Final = 512
 """Characters of one parameter as it came, the meaning of which is kept in memory."""
-_ALIKE: Final = ("redirect_uri=", "scope=", "resource=")
+MOST_FIELDS: Final = 50
+_ALIKE: Final = ("redirect_uri=", "scope=", "resource=", "grant_type=", "subject_token_type=")
+_UNSAYABLE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
 class Payload(OAuth2Payload):  # type: ignore[misc]
@@ -44,6 +47,13 @@ class GrammarRequest(OAuth2Request):  # type: ignore[misc]
         return dict(self.payload.data) if self.method == "POST" else {}
 
 
+def sayable(wrong: object) -> str:
+    """What an `error_description` may say (RFC 6749, sections 4.1.2.1 and 5.2), and a quoted string of a header too:
+    descriptions repeat what was sent.
+    """
+    return _UNSAYABLE.sub("?", str(wrong))
+
+
 class ShownError(Exception):
     """A wrong request that must be shown here: there is no place that it could safely be redirected to."""
 
@@ -56,12 +66,17 @@ class ShownError(Exception):
 class RedirectedError(Exception):
     """A wrong or refused request that the client is told of, at its registered redirect address."""
 
-    def __init__(self, redirect_uri: str, error: str, description: str, state: str | None) -> None:
+    def __init__(self, redirect_uri: str, error: str, description: str, parameters: Mapping[str, str]) -> None:
         super().__init__(description)
         self.redirect_uri = redirect_uri
         self.error = error
-        self.description = description
-        self.state = state
+        self.description = sayable(description)
+        self.parameters = dict(parameters)
+
+    @property
+    def state(self) -> str | None:
+        """What the client wants back."""
+        return self.parameters.get("state")
 
 
 def single_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -87,8 +102,24 @@ def single_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 def query_parameters(query: bytes) -> dict[str, str]:
     """The parameters of a query string. Raises `ShownError`."""
+    return single_parameters(_pairs(query.decode("latin-1")))
+
+
+def form_parameters(body: bytes) -> dict[str, str]:
+    """The parameters of a form body. Raises `ShownError`."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise ShownError("invalid_request", "The body is no form.") from None
+    if text.count("&") >= MOST_FIELDS:
+        raise ShownError("invalid_request", f"The body has more than {MOST_FIELDS} fields.")
+    return single_parameters(_pairs(text))
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """As `parse_qsl`, blank values kept: most of what is sent needs no decoding, or is what was sent before."""
     pairs: list[tuple[str, str]] = []
-    for piece in query.decode("latin-1").split("&"):
+    for piece in text.split("&"):
         if "%" not in piece and "+" not in piece:
             name, _, value = piece.partition("=")
             pairs += [(name, value)] if piece else []
@@ -96,7 +127,7 @@ def query_parameters(query: bytes) -> dict[str, str]:
             pairs += _read_before(piece)
         else:
             pairs += _read(piece)
-    return single_parameters(pairs)
+    return pairs
 
 
 def _read(piece: str) -> list[tuple[str, str]]:
@@ -107,19 +138,11 @@ _read_before: Final = lru_cache(maxsize=1024)(_read)
 """What an app sends for each of its users alike. What tells one user or login from another is not kept."""
 
 
-def form_parameters(body: bytes) -> dict[str, str]:
-    """The parameters of a form body. Raises `ShownError`."""
-    try:
-        return single_parameters(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=50))
-    except (UnicodeDecodeError, ValueError):
-        raise ShownError("invalid_request", "The body is no form.") from None
-
-
 def told(error: Any, parameters: Mapping[str, str]) -> ShownError | RedirectedError:
     """Authlib's error as one of ours: only where a registered redirect address is certain is the client told."""
     description = str(error.get_error_description() or error.error or "")
     if isinstance(error, UnsupportedResponseTypeError):
         description = "The response_type must be code."  # Authlib puts a whole sentence where the type belongs
     if error.redirect_uri:
-        return RedirectedError(error.redirect_uri, error.error, description, parameters.get("state"))
+        return RedirectedError(error.redirect_uri, error.error, description, parameters)
     return ShownError(error.error, description)

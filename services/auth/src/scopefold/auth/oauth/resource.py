@@ -62,7 +62,9 @@ class ResourceIndicators:
         self._check(resources_in(self._loaded, grant.request.payload.data))
 
     def check_token_request(self, grant: Any, _: object) -> None:
-        """What is asked must have been granted; who asks for nothing gets everything that was granted."""
+        """What is asked must have been granted; who asks for nothing gets everything that was granted, as far as the
+        client may still ask for it.
+        """
         asked, bound = resources_in(self._loaded, grant.request.payload.data), self._loaded.bound
         self._check(asked)
         if bound is None:
@@ -71,13 +73,18 @@ class ResourceIndicators:
         granted = bound.resources or (self._loaded.issuer,)
         if not set(asked) <= set(granted):
             raise InvalidTargetError("The token was not granted for this resource.")
-        self._loaded.audience = asked or bound.resources
+        still = tuple(one for one in bound.resources if self._knows(one))
+        if bound.resources and not still:
+            raise InvalidTargetError("Nothing is left of the resources that the token was granted for.")
+        self._loaded.audience = asked or still
+
+    def _knows(self, resource: str) -> bool:
+        own = self._loaded.client.resources if self._loaded.client else ()
+        return resource in (self._loaded.issuer, *own) or resource in self._loaded.connectors
 
     def _check(self, asked: tuple[str, ...]) -> None:
         if not all(is_resource(one) for one in asked):
             raise InvalidTargetError("A resource must be an absolute URI without a fragment.")
-        own = self._loaded.client.resources if self._loaded.client else ()
-        known = (self._loaded.issuer, *own)
-        if unknown := [one for one in asked if one not in known and one not in self._loaded.connectors]:
+        if unknown := [one for one in asked if not self._knows(one)]:
             kind = "connector is provisioned for" if is_connectors(unknown[0]) else "client knows"
             raise InvalidTargetError(f"No {kind} the resource that was asked for.")

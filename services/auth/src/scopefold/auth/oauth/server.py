@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError, OAuth2Error
+from authlib.oauth2.rfc6749.util import extract_basic_authorization
 
 from scopefold.auth.oauth.access_token import AccessToken
 from scopefold.auth.oauth.client import AUTH_METHODS, RegisteredClient
@@ -84,8 +85,18 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         try:
             return super().authenticate_client(request, methods, endpoint)
         except InvalidClientError as error:
-            error.description = NOT_PROVED
+            error.description = self._misplaced_secret(request) or NOT_PROVED
             raise
+
+    def _misplaced_secret(self, request: GrammarRequest) -> str | None:
+        """What to mend where the secret is right and was sent in the wrong way: only who holds it is told."""
+        client = self.loaded.client
+        secret = extract_basic_authorization(request.headers)[1] or request.form.get("client_secret")
+        if client is None or client.secret_hash is None or not secret:
+            return None
+        if not RegisteredClient(client, self.loaded.client_secret_key).check_client_secret(secret):
+            return None
+        return f"The secret is right, but this client is registered to send it by {client.token_endpoint_auth_method}."
 
     def save_token(self, token: dict[str, Any], request: Any) -> None:
         """Access tokens are self-contained: nothing is stored."""
@@ -110,13 +121,13 @@ def check_authorization_request(loaded: Loaded, parameters: Mapping[str, str], u
     return str(grant.request.scope or "")
 
 
-def authenticate(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-    """Did the client of a request prove itself as it is registered to, by any method of the token endpoint?"""
+def why_unproved(loaded: Loaded, parameters: Mapping[str, str], headers: Mapping[str, str]) -> str | None:
+    """Why the client of a request has not proved itself, by any method of the token endpoint; None where it has."""
     try:
         Server(loaded).authenticate_client(GrammarRequest("POST", parameters, headers), list(AUTH_METHODS))
-    except OAuth2Error:
-        return False
-    return True
+    except OAuth2Error as error:
+        return str(error.description or NOT_PROVED)
+    return None
 
 
 def check_pushed_request(loaded: Loaded, parameters: Mapping[str, str]) -> None:
@@ -127,20 +138,19 @@ def check_pushed_request(loaded: Loaded, parameters: Mapping[str, str]) -> None:
     check_authorization_request(loaded, {k: v for k, v in parameters.items() if k != "prompt"}, None)
 
 
-def issue_code(loaded: Loaded, parameters: Mapping[str, str], user: GrantedUser) -> tuple[str, str, Code]:
-    """The address to send the browser to, the code in it, and what to store under the code's hash."""
+def issue_code(loaded: Loaded, parameters: Mapping[str, str], user: GrantedUser) -> tuple[str, Code]:
+    """A code, and what to store under its hash."""
     server = Server(loaded, for_browsers=True)
     request = GrammarRequest("GET", parameters, {})
     try:
         request.user = user
         grant = server.get_authorization_grant(request)
         redirect_uri = grant.validate_authorization_request()
-        _, _, headers = grant.create_authorization_response(redirect_uri, user)
+        grant.create_authorization_response(redirect_uri, user)
     except OAuth2Error as error:
         raise told(error, parameters) from None
     assert loaded.issued is not None
-    code, stored = loaded.issued
-    return dict(headers)["Location"], code, stored
+    return loaded.issued
 
 
 Answer = tuple[int, Any, dict[str, str]]

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from scopefold.auth.store.declared import (
     DYNAMIC,
     FLOWS,
     GRANTS,
+    ON_FILE,
     PROOFS,
     SESSIONS,
     VAULT,
@@ -47,6 +49,8 @@ _AWAY = (
     OSError,
 )
 _LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestError)
+_NO_MESSAGE: Final = 10037
+"""A bucket that is not there is told as 404, too. Taken for an empty one, it would tell the log of lost tokens."""
 
 
 _KEY: Final = re.compile(r"[-/_=A-Za-z0-9]+(\.[-/_=A-Za-z0-9]+)*")
@@ -79,6 +83,11 @@ def _stored_in(answer: bytes) -> _Stored | None:
     if got.error is not None:
         raise nats.js.errors.APIError.from_error(got.error)
     return got.message
+
+
+def is_absence(error: Exception) -> bool:
+    """Does the bucket say that it has no such entry?"""
+    return isinstance(error, nats.js.errors.APIError) and error.err_code == _NO_MESSAGE
 
 
 def _check_key(key: str) -> None:
@@ -147,9 +156,9 @@ class Bucket:
                 timeout=CALL_SECONDS,
             )
             found = _stored_in(answer.data)
-        except nats.js.errors.NotFoundError:
-            return None
         except _AWAY as error:
+            if is_absence(error) or (self._remake is not None and isinstance(error, nats.js.errors.NotFoundError)):
+                return None  # what was in memory is gone with its server
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
         if found is None or not found.data:
             return None
@@ -237,9 +246,9 @@ class Bucket:
         while True:
             try:
                 found = await js.get_msg(f"KV_{name}", seq=after + 1, subject=f"$KV.{name}.{pattern}", next=True)
-            except nats.js.errors.NotFoundError:
-                return None
             except _AWAY as error:
+                if is_absence(error):
+                    return None
                 raise LogUnavailable(f"the bus did not answer: {error!r}") from None
             assert found.seq is not None and found.subject is not None
             if found.data:
@@ -274,6 +283,21 @@ class Bucket:
             return msgspec.json.decode(answer.data, type=_StreamInfo)
         except (msgspec.ValidationError, *_AWAY) as error:
             raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+
+
+async def made_at(js: JetStreamContext) -> dict[str, datetime | None]:
+    """When each bucket on file was made; None: it is not there. Raises `LogUnavailable`, also while servers that lost
+    their majority do not know.
+    """
+    found: dict[str, datetime | None] = {}
+    for name in ON_FILE:
+        try:
+            found[name] = (await js.stream_info(f"KV_{name}")).created
+        except nats.js.errors.NotFoundError:
+            found[name] = None
+        except _AWAY as error:
+            raise LogUnavailable(f"the bus did not answer: {error!r}") from None
+    return found
 
 
 class Buckets:

@@ -11,6 +11,7 @@ from scopefold.auth.store.database import reading
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.rows import NOBODYS
 from scopefold.consent.difference import Comparison, Diff
+from scopefold.consent.named import look_up_in_either
 from scopefold.contracts.recorded import AsOf, Recorded
 
 AT_ONCE: Final = 500
@@ -36,13 +37,20 @@ async def compared(
 ) -> Diff:
     """What changed between two projections of one log. Their grant sets may be numbered otherwise.
 
-    `between` and the rest are as `Comparison` has them. Nothing is folded into either meanwhile.
+    `between` and the rest are as `Comparison` has them. Nothing is folded into either meanwhile. Raises `NotThere`.
     """
     (earlier, before), (later, after) = first, second
+    look_up_in_either(before.scopes, after.scopes, places[1], idp)
     comparison = Comparison(before.scopes, after.scopes, between, idp=idp, limit=limit)
     keys = {(one.idp, one.key): one for one in before.grant_sets()}
     pairs = [(keys.get((one.idp, one.key)), one) for one in after.grant_sets()]
-    same = [(old.id, new.id) for old, new in pairs if old is not None and old.judgement == new.judgement]
+    same = [
+        (old.id, new.id)
+        for old, new in pairs
+        if old is not None
+        and old.judgement == new.judgement
+        and before.scopes.idp(old.idp).profile.name == after.scopes.idp(new.idp).profile.name
+    ]
     steady = [(NOBODYS, NOBODYS), *same]
     asked = {"idp": idp, "steady": msgspec.json.encode(steady).decode()}
     async with reading(later) as database:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 11
 PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them
@@ -20,6 +20,7 @@ PRAGMAS: Final = (
 SCHEMA: Final = """
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), content BLOB NOT NULL) STRICT;
 CREATE TABLE idps (idp TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE removed_idps (idp TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE grant_sets (
     id INTEGER PRIMARY KEY, idp TEXT NOT NULL, key TEXT NOT NULL, content BLOB NOT NULL,
     users INTEGER NOT NULL, status TEXT NOT NULL, judgement BLOB NOT NULL, UNIQUE (idp, key)
@@ -47,6 +48,7 @@ CREATE TABLE quarantine (
 """
 DUMP: Final = (
     "SELECT idp, content FROM idps ORDER BY idp",
+    "SELECT idp, content FROM removed_idps ORDER BY idp",
     "SELECT idp, key, content, users, status, judgement FROM grant_sets ORDER BY idp, key",
     "SELECT g.idp, g.user, s.key, hex(g.held) FROM grants g LEFT JOIN grant_sets s ON s.id = g.grant_set"
     " ORDER BY g.idp, g.user",
@@ -55,6 +57,17 @@ DUMP: Final = (
     "SELECT seq, at, subject, reason FROM quarantine ORDER BY seq",
 )
 """All that the fold says, in an order that is the same in every file. The numbers of grant sets are not."""
+
+_OF_STATEMENTS: Final = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+    }
+)
 
 
 async def open_database(path: Path) -> aiosqlite.Connection:
@@ -77,6 +90,23 @@ async def open_database(path: Path) -> aiosqlite.Connection:
         await database.close()
         raise
     return database
+
+
+def is_defect(error: Exception) -> bool:
+    """Is this an error of SQLite that a wrong statement of ours makes? It does not pass; a lock, a full disk, a damaged
+    file, and a file that is closed to be made anew, do.
+    """
+    if not isinstance(error, sqlite3.Error):
+        return False
+    if (code := getattr(error, "sqlite_errorcode", None)) is not None:
+        return code & 0xFF in _OF_STATEMENTS  # its lower byte says of which kind it is
+    return isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError) and "closed" not in str(error)
+
+
+def discard(path: Path) -> None:
+    """Remove a database, for a replay of the log to fill anew. Raises `OSError`."""
+    for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        file.unlink(missing_ok=True)
 
 
 @asynccontextmanager

@@ -78,6 +78,7 @@ _BUCKETS: Final = (
 )
 
 NAMES: Final = tuple(config.bucket for config in _BUCKETS)
+ON_FILE: Final = tuple(config.bucket for config in _BUCKETS if config.storage is not StorageType.MEMORY)
 IN_MEMORY: Final = tuple(config.bucket for config in _BUCKETS if config.storage is StorageType.MEMORY)
 """The buckets that auth itself makes again where a bus has lost them."""
 

@@ -3,6 +3,7 @@
 The bucket is on file: a spent code and a used-up refresh token stay known over a restart of the bus.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -16,6 +17,8 @@ from scopefold.consent.idp_scopes import Idp
 from scopefold.ledger.log import LogUnavailable
 
 TRIES: Final = 60
+KEEP_TRIES: Final = 3
+PAUSE_SECONDS: Final = 0.5
 
 
 class Mark(Struct, frozen=True, gc=False):
@@ -44,9 +47,27 @@ class Grants:
         return self._bucket.would_keep(f"family.{family_id}")
 
     async def keep(self, family_id: str, family: Family, *, revision: int, now: datetime) -> None:
-        """Store a family where `revision` is still the present one (0: there is none yet). Raises `Taken`."""
-        seconds = keep_seconds(family, now)
-        await self._bucket.update(f"family.{family_id}", family, revision=revision, keep_seconds=seconds)
+        """Store a family where `revision` is still the present one (0: there is none yet). Raises `Taken`.
+
+        Where the bus does not say what came of it, it is asked again: a client that was told to try again would bring
+        what may be used up, and so end the family.
+        """
+        seconds, unsure = keep_seconds(family, now), False
+        for turn in range(1, KEEP_TRIES + 1):
+            try:
+                await self._bucket.update(f"family.{family_id}", family, revision=revision, keep_seconds=seconds)
+            except LogUnavailable:
+                if turn == KEEP_TRIES:
+                    raise
+                unsure = True
+                await asyncio.sleep(PAUSE_SECONDS)
+            except Taken:
+                found = await self.family(family_id) if unsure else None
+                if found is None or found[0] != family:
+                    raise
+                return  # it was ourselves, in a try whose answer was lost
+            else:
+                return
 
     async def end(self, family_id: str, why: Ended, now: datetime) -> Family | None:
         """End a family, whatever others do to it meanwhile; as it then stands, or None where it is not known.

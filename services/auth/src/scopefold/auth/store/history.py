@@ -86,7 +86,7 @@ class History:
     async def difference(self, log: Log, first: Moment, second: Moment | None, *, idp: str | None, limit: int) -> Diff:
         """What changed from one moment to a later one, or to the log's end.
 
-        Raises `NoSuchMoment`, `BackwardsError`, `LogUnavailable`.
+        Raises `NoSuchMoment`, `BackwardsError`, `NotThere`, `LogUnavailable`.
         """
         now = await status(log)
         begin = await self.place(log, first)

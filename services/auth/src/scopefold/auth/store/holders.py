@@ -9,7 +9,6 @@ from msgspec import Struct
 from scopefold.auth.core.clearing import Wanted
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.rows import GrantSet
-from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import UserGrant
 from scopefold.scopes.coverage import Grant, carries
 
@@ -94,5 +93,5 @@ def _sets(projection: Projection, wanted: Wanted) -> list[GrantSet]:
 def _fits(projection: Projection, one: GrantSet, wanted: Wanted) -> bool:
     if wanted.idps is not None and one.idp not in wanted.idps:
         return False
-    profile = (projection.scopes.idps.get(one.idp) or Idp(one.idp)).profile
+    profile = projection.scopes.idp(one.idp).profile
     return wanted.missing_scope is None or not carries(profile, one.grant, wanted.missing_scope)

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.rows import GrantSet
-from scopefold.consent.chosen import Chosen, Filters, Order, Place, place_of, wanted
+from scopefold.consent.chosen import Chosen, Filters, Order, Place, place_of, unclear_sets, wanted
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.reconsent import Row, grant_key, row_of
+from scopefold.consent.reconsent import Row, UserGrant, disproves, grant_key, row_of
 
 MOST_LOOKED_AT: Final = 20_000
 LEAST_AT_ONCE: Final = 4
@@ -36,7 +36,7 @@ class Page(Struct, frozen=True):
 
 def idp_of(projection: Projection, one: GrantSet) -> Idp:
     """The IdP of a grant set."""
-    return projection.scopes.idps.get(one.idp) or Idp(one.idp)
+    return projection.scopes.idp(one.idp)
 
 
 def chosen_sets(projection: Projection, filters: Filters) -> list[GrantSet]:
@@ -65,7 +65,7 @@ async def count(projection: Projection, chosen: Chosen) -> int:
             return len(await rows_of(projection, chosen, "user"))
         total = 0
         for one in chosen_sets(projection, chosen.filters):
-            if _by_hand(one):
+            if _by_hand(projection, one):
                 total += sum(chosen.has(row) for row in await _every_row(projection, one))
             elif (aged := _aged(one, chosen)) is not None:
                 sql, since = aged
@@ -73,6 +73,16 @@ async def count(projection: Projection, chosen: Chosen) -> int:
                 ((users,),) = await projection.select(counted, (one.id, *since))
                 total += users
         return total
+
+
+async def count_unclear(projection: Projection, chosen: Chosen) -> int:
+    """Of how many users of a choice it is not known whether they lack what is asked for."""
+    sets = unclear_sets(projection.scopes, projection.grant_sets(), chosen)
+    if chosen.users is None or not sets:
+        return sum(one.users for one in sets)
+    keys = {(one.idp, one.key) for one in sets}
+    async with projection.standing_still():
+        return sum((held.idp, grant_key(held.grant)) in keys for held in await projection.held_by(chosen.users))
 
 
 def _page(rows: list[tuple[Place, Row]], limit: int) -> Page:
@@ -85,7 +95,7 @@ async def rows_of(projection: Projection, chosen: Chosen, order: Order) -> list[
     found = []
     for held in await projection.held_by(chosen.users or ()):
         one = sets.get((held.idp, grant_key(held.grant)))
-        if one is not None and chosen.has(row := row_of(held, one.judgement)):
+        if one is not None and chosen.has(row := _row(projection, held, one)):
             found.append((place_of(order, one.key, row), row))
     return found
 
@@ -95,9 +105,13 @@ def needed_since(one: GrantSet) -> int:
     return min(because.cause.seq for lack in one.judgement.lacks for because in lack.because)
 
 
-def _by_hand(one: GrantSet) -> bool:
+def _by_hand(projection: Projection, one: GrantSet) -> bool:
     """Does it depend on reports since when its users lack something?"""
-    return any(lack.scope in one.grant.disproved for lack in one.judgement.lacks)
+    return disproves(one.grant, one.judgement.lacks, idp_of(projection, one).profile)
+
+
+def _row(projection: Projection, held: UserGrant, one: GrantSet) -> Row:
+    return row_of(held, one.judgement, idp_of(projection, one).profile)
 
 
 async def _every_row(projection: Projection, one: GrantSet) -> list[Row]:
@@ -106,7 +120,7 @@ async def _every_row(projection: Projection, one: GrantSet) -> list[Row]:
             f"Calls have shown for {one.users} users of {one.idp} that their grant is less than it was told to be: "
             f"since when is looked up for at most {MOST_LOOKED_AT} of them. Ask in another order, or for fewer."
         )
-    return [row_of(held, one.judgement) for held in await projection.grants_in(one, "", ())]
+    return [_row(projection, held, one) for held in await projection.grants_in(one, "", ())]
 
 
 def _aged(one: GrantSet, chosen: Chosen) -> tuple[str, tuple[int, ...]] | None:
@@ -132,7 +146,7 @@ class _Stream:
     ) -> None:
         self._projection, self._set, self._chosen = projection, one, chosen
         self._order, self._after, self._at_once = order, after, at_once
-        self._by_hand = _by_hand(one) and (chosen.aged or order == "since")
+        self._by_hand = _by_hand(projection, one) and (chosen.aged or order == "since")
         self._age = None if self._by_hand else _aged(one, chosen)
         self._read: Iterator[tuple[Place, Row]] = iter(())
         self.more = self._by_hand or self._age is not None
@@ -165,7 +179,7 @@ class _Stream:
         )
         self.more = len(held) == self._at_once
         self._at_once *= 2
-        return [self._placed(row_of(one, self._set.judgement)) for one in held]
+        return [self._placed(_row(self._projection, one, self._set)) for one in held]
 
     def _placed(self, row: Row) -> tuple[Place, Row]:
         return place_of(self._order, self._set.key, row), row

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from scopefold.auth.core.webhook import Move
 from scopefold.auth.store import rows, standings
-from scopefold.auth.store.database import DUMP, open_database
+from scopefold.auth.store.database import DUMP, discard, open_database
 from scopefold.auth.store.moves import Moves, of_user
 from scopefold.auth.store.rows import NOBODYS, GrantSet, user_grant
 from scopefold.auth.store.standings import USUAL
@@ -26,7 +26,8 @@ from scopefold.consent import idp_scopes
 from scopefold.consent.concerns import grant_concerned, idp_emptied
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reasons import Standing, standing_of
-from scopefold.consent.reconsent import Judgement, UserGrant, fold_grant, grant_key, judge, requirements
+from scopefold.consent.reconsent import Judgement, UserGrant, fold_grant, grant_key, judge
+from scopefold.consent.requirements import requirements
 from scopefold.contracts.recorded import Quarantined, Recorded
 from scopefold.ledger.follow import Checkpoint
 from scopefold.runtime.kept import Kept
@@ -78,8 +79,7 @@ class Projection:
             if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
                 raise
             log.warning("projection discarded, rebuilding from the log", path=str(path), reason=str(error))
-            for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-                file.unlink(missing_ok=True)
+            discard(path)
             await self._open(path)
 
     async def _open(self, path: Path) -> None:
@@ -92,10 +92,9 @@ class Projection:
 
     async def _load(self) -> None:
         self._kept.clear()
-        rows = await self._db.execute_fetchall("SELECT content FROM checkpoint")
-        self.checkpoint = next((msgspec.json.decode(content, type=Checkpoint) for (content,) in rows), None)
-        idps = await self._db.execute_fetchall("SELECT idp, content FROM idps ORDER BY idp")
-        self.scopes = idp_scopes.State({idp: msgspec.json.decode(content, type=Idp) for idp, content in idps})
+        found = await self._db.execute_fetchall("SELECT content FROM checkpoint")
+        self.checkpoint = next((msgspec.json.decode(content, type=Checkpoint) for (content,) in found), None)
+        self.scopes = await rows.scopes(self._db)
         self._sets, self._sets_by_id = {}, {}
         for number, idp, key, content, users, judgement in await self._db.execute_fetchall(
             "SELECT id, idp, key, content, users, judgement FROM grant_sets"
@@ -110,9 +109,7 @@ class Projection:
         kinds = await self._db.execute_fetchall(
             "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM quarantine GROUP BY 1"
         )
-        self.quarantined = Counter()
-        for kind, count in kinds:
-            self.quarantined[kind] = count
+        self.quarantined = Counter({str(kind): int(count) for kind, count in kinds})
 
     async def close(self) -> None:
         """Close the file. What was applied is in it."""
@@ -169,7 +166,7 @@ class Projection:
         for recorded in ours:
             scopes = idp_scopes.fold(scopes, recorded)
             if (key := grant_concerned(recorded)) is not None:
-                profile = (scopes.idps.get(key[0]) or Idp(key[0])).profile
+                profile = scopes.idp(key[0]).profile
                 if (grant := fold_grant(after.get(key), recorded, profile)) is not None:
                     if self.moves.keeps(recorded):
                         turns.append((recorded, after.get(key), grant))
@@ -193,7 +190,7 @@ class Projection:
         idp = recorded.event.idp
         lacked = self.count("missing", idp)
         self.scopes = idp_scopes.fold(self.scopes, recorded)
-        await self._db.execute("DELETE FROM idps WHERE idp = ?", (idp,))
+        await rows.remove_idp(self._db, idp, recorded.cause)
         self._kept.clear()
         async for part in rows.present_at(self._db, idp):
             held = [self.user_grant(idp, *row) for row in part]
@@ -211,7 +208,7 @@ class Projection:
     def _judged(self, grant: UserGrant) -> Judgement:
         """What a grant is worth, which nobody needs to hold."""
         known = self._sets.get((grant.idp, grant_key(grant.grant)))
-        return known.judgement if known else judge(self.scopes.idps.get(grant.idp) or Idp(grant.idp), grant.grant)
+        return known.judgement if known else judge(self.scopes.idp(grant.idp), grant.grant)
 
     def _lacks(self, grant: UserGrant | None) -> bool:
         """Is whoever has this grant on the worklist for it?"""
@@ -310,7 +307,7 @@ class Projection:
 
     def users_with(self, idp: str, scope: str) -> int:
         """How many users' grants at an IdP carry a scope."""
-        profile = (self.scopes.idps.get(idp) or Idp(idp)).profile
+        profile = self.scopes.idp(idp).profile
         sets = (one for one in self._sets.values() if one.idp == idp)
         return sum(one.users for one in sets if carries(profile, one.grant, scope))
 
@@ -359,15 +356,16 @@ class Projection:
 
     async def held(self, idp: str, user: str) -> UserGrant | None:
         """What one user has granted at one IdP, as far as the log is folded; nothing, where either is gone."""
-        held = await self._known(idp, user)
+        held = await self.known(idp, user)
         return held if held is not None and held.present else None
 
     async def generation(self, idp: str, user: str) -> int:
         """How many tokens of a user at an IdP the log knows of: also from before the IdP was removed."""
-        held = await self._known(idp, user)
+        held = await self.known(idp, user)
         return held.generation if held is not None else 0
 
-    async def _known(self, idp: str, user: str) -> UserGrant | None:
+    async def known(self, idp: str, user: str) -> UserGrant | None:
+        """The same, also of who is gone."""
         key = (idp, user)
         if (kept := self._kept.get(key)) is not None:
             return kept[0]

@@ -93,6 +93,10 @@ class Code(Struct, frozen=True):
     """What the tokens are for (RFC 8707); empty: for this server's own resources."""
     dpop_jkt: str | None = None
     """The thumbprint of the key that alone may redeem it (RFC 9449, section 10)."""
+    idp_since: int = 0
+    """The event that had first registered the IdP when the user logged in; 0: it was not noted then."""
+    registration: str = ""
+    """Which registration of the client it was issued to, as `Client` has it."""
 
 
 class Pushed(Struct, frozen=True):
@@ -153,6 +157,8 @@ class Client(Struct, frozen=True):
     require_pushed_authorization_requests: bool = False
     id_token_signed_response_alg: str = "RS256"
     dpop_bound_access_tokens: bool = False
+    registration: str = ""
+    """The random id of this registration, which a change of it keeps; empty where a version made it that gave none."""
 
     @property
     def kind(self) -> ApplicationType:
@@ -167,6 +173,16 @@ class Client(Struct, frozen=True):
             and self.require_pushed_authorization_requests
             and self.dpop_bound_access_tokens
         )
+
+    def had(self, registration: str, at_seconds: float) -> bool:
+        """Was it this client that was given something, then (in seconds since 1970), and as that registration? One that
+        was removed and registered anew under the same id is another.
+
+        The time says it only where one of the two has no registration noted: clocks of replicas differ.
+        """
+        if self.registration and registration:
+            return self.registration == registration
+        return self.registered_at is None or self.registered_at.timestamp() <= at_seconds
 
     @property
     def is_unknown(self) -> bool:
@@ -189,6 +205,29 @@ class Consent(Struct, frozen=True):
     places: tuple[str, ...]
     """Where codes may be sent: a client that changes its addresses is a new question."""
     at: datetime
+    resources: tuple[str, ...] = ()
+    """The connectors that it may use as the user."""
+
+    def is_within(self, other: "Consent") -> bool:
+        """Does the other one allow all of this?"""
+        return all(
+            set(asked) <= set(allowed)
+            for asked, allowed in (
+                (self.scopes, other.scopes),
+                (self.places, other.places),
+                (self.resources, other.resources),
+            )
+        )
+
+    def joined_to(self, before: "Consent | None", at: datetime) -> "Consent":
+        """What is allowed once this is, too."""
+        known = before or Consent((), (), at)
+        return Consent(
+            scopes=tuple(dict.fromkeys((*known.scopes, *self.scopes))),
+            places=tuple(dict.fromkeys((*known.places, *self.places))),
+            resources=tuple(dict.fromkeys((*known.resources, *self.resources))),
+            at=at,
+        )
 
 
 class PendingConsent(Struct, frozen=True):
@@ -196,8 +235,11 @@ class PendingConsent(Struct, frozen=True):
 
     issuer: str
     request: AuthorizeRequest
-    scopes: tuple[str, ...]
+    shown: Consent
+    """What the page said."""
     user: str
     idp: str
     browser: str
     """The hash of the mark of the browser that was asked."""
+    idp_since: int = 0
+    """As in `Code`."""

@@ -2,7 +2,7 @@
 
 import nats.js.errors
 
-from scopefold.auth.store.buckets import _AWAY, Bucket
+from scopefold.auth.store.buckets import _AWAY, Bucket, is_absence
 from scopefold.ledger.log import LogUnavailable
 
 
@@ -26,10 +26,9 @@ async def erase(bucket: Bucket, key: str) -> None:
         found = await js.get_msg(f"KV_{name}", subject=f"$KV.{name}.{key}")
         assert found.seq is not None
         await js.delete_msg(f"KV_{name}", found.seq)
-    except nats.js.errors.NotFoundError:
-        return
-    except nats.js.errors.APIError:  # a bucket that was made before this could be, or another was faster
-        await purge(bucket, key)
+    except nats.js.errors.APIError as error:
+        if not is_absence(error):  # a bucket that was made before this could be, or another was faster
+            await purge(bucket, key)
     except _AWAY as error:
         raise LogUnavailable(f"the bus did not answer: {error!r}") from None
     finally:

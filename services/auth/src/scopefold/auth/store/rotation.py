@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from scopefold.auth.core.rotation import Found, Kind, Rotation, at_end, has_settled, looked_at, wants_replacing
+from scopefold.auth.core.leases import holds
+from scopefold.auth.core.rotation import SETTLE, Found, Kind, Rotation, at_end, has_settled, looked_at, wants_replacing
 from scopefold.auth.core.seal import KEY_BYTES, NONCE_BYTES, CannotOpen, Sealed, key_id, seal, unseal
 from scopefold.auth.store.buckets import Row, Taken
 from scopefold.auth.store.data_keys import OF_OWNERS, ROOT, TRIES, DataKey, DataKeys, Keks, belongs, rows_of
@@ -63,7 +64,7 @@ async def step(keys: DataKeys, now: datetime, *, most: int = STEP_KEYS) -> Rotat
     if found is None:
         return None
     before, revision = found
-    if before.finished_at is not None or (before.resume_at is not None and now < before.resume_at):
+    if before.finished_at is not None or (before.resume_at is not None and holds(before.resume_at, now, SETTLE)):
         return before
     begun = replace(before, began_after=before.began_after or revision)
     after = await _worked(keys, begun, now, most)

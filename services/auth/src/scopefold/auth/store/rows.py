@@ -10,9 +10,10 @@ from msgspec import Struct, field
 
 from scopefold.consent.chosen import NEVER
 from scopefold.consent.deadlines import Deadlines, dies
+from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reasons import Standing
 from scopefold.consent.reconsent import Cleared, Judgement, Report, UserGrant
-from scopefold.consent.ungiven import Ungiven
+from scopefold.consent.ungiven import Declined, Ungiven
 from scopefold.contracts.recorded import Cause, Quarantined
 from scopefold.scopes.coverage import Grant
 
@@ -29,6 +30,8 @@ class Held(Struct, frozen=True, array_like=True):
     deadlines: Deadlines
     erased: Cause | None = None
     removed: Cause | None = None
+    declined: Declined | None = None
+    not_renewed: tuple[str, ...] = ()
 
 
 class GrantSet(Struct):
@@ -127,6 +130,29 @@ async def save_sets(db: aiosqlite.Connection, kept: Iterable[GrantSet], empty: I
     ]
     await db.executemany("INSERT OR REPLACE INTO grant_sets VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     await db.executemany("DELETE FROM grant_sets WHERE id = ?", [(one.id,) for one in empty])
+
+
+async def scopes(db: aiosqlite.Connection) -> State:
+    """What IdPs need."""
+    idps = await db.execute_fetchall("SELECT idp, content FROM idps ORDER BY idp")
+    removed = await db.execute_fetchall("SELECT idp, content FROM removed_idps ORDER BY idp")
+    return State(
+        {idp: msgspec.json.decode(content, type=Idp) for idp, content in idps},
+        {idp: msgspec.json.decode(content, type=Cause) for idp, content in removed},
+    )
+
+
+async def save_scopes(db: aiosqlite.Connection, told: State) -> None:
+    """Store all that IdPs need, where nothing is stored yet."""
+    await db.executemany("INSERT INTO idps VALUES (?, ?)", [(name, _json(idp)) for name, idp in told.idps.items()])
+    removed = [(name, _json(cause)) for name, cause in told.removed.items()]
+    await db.executemany("INSERT INTO removed_idps VALUES (?, ?)", removed)
+
+
+async def remove_idp(db: aiosqlite.Connection, idp: str, cause: Cause) -> None:
+    """Store that an IdP was removed, by which event."""
+    await db.execute("DELETE FROM idps WHERE idp = ?", (idp,))
+    await db.execute("INSERT OR REPLACE INTO removed_idps VALUES (?, ?)", (idp, _json(cause)))
 
 
 async def quarantined(db: aiosqlite.Connection, limit: int) -> list[Quarantined]:

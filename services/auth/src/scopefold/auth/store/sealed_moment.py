@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from scopefold.auth.store.projection import Projection
+from scopefold.auth.store.rows import save_scopes
 from scopefold.consent import idp_scopes
 from scopefold.consent.reconsent import UserGrant
 from scopefold.ledger.follow import Checkpoint
@@ -36,8 +37,7 @@ class _Begun(Projection):
         await self._db.execute("BEGIN IMMEDIATE")
         try:
             self.scopes = scopes
-            told = [(name, _json.encode(idp)) for name, idp in scopes.idps.items()]
-            await self._db.executemany("INSERT INTO idps VALUES (?, ?)", told)
+            await save_scopes(self._db, scopes)
             async for part in users:
                 await self._save_grants([(None, grant) for grant in part], rejudge=())
             await self._db.execute("INSERT INTO checkpoint VALUES (1, ?)", (_json.encode(reached),))

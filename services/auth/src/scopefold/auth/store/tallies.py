@@ -11,7 +11,7 @@ from scopefold.consent.tallies import By, Tally
 
 def reasons_of(projection: Projection) -> Reasons:
     """Why grants lack scopes, as this projection has it."""
-    return Reasons(projection.scopes.idps, users_with=projection.users_with, ungiven=projection.ungiven)
+    return Reasons(projection.scopes, users_with=projection.users_with, ungiven=projection.ungiven)
 
 
 def tallies(projection: Projection, filters: Filters, by: By) -> list[Tally]:

@@ -11,13 +11,15 @@ import msgspec
 from msgspec import Struct
 
 from scopefold.auth.core.keys import Ring
-from scopefold.auth.core.seal import NONCE_BYTES, Sealed, derive, keyed_hash, seal, unseal
-from scopefold.auth.core.stored_token import StoredToken
+from scopefold.auth.core.seal import NONCE_BYTES, CannotOpen, Sealed, UnknownKek, derive, keyed_hash, seal, unseal
+from scopefold.auth.core.stored_token import StoredToken, stand_in
 from scopefold.auth.store.buckets import Bucket, Taken
-from scopefold.auth.store.data_keys import SERVICE, DataKeys, Erasure, belongs, erasure_of, rows_of
+from scopefold.auth.store.data_keys import SERVICE, DataKeys, Erased, Erasure, belongs, erasure_of, rows_of
 from scopefold.auth.store.removal import drop, erase, purge
+from scopefold.runtime.logs import logger
 
 T = TypeVar("T", bound=Struct)
+log = logger(__name__)
 
 
 class Linked(Struct, frozen=True):
@@ -69,9 +71,9 @@ class Vault:
         return await self._bucket.get(f"key.{user}", Sealed) is not None
 
     async def groups(self, user: str) -> tuple[str, ...]:
-        """The groups that an operator put this user into."""
-        found = await self._get(f"groups.{user}", user, "", Groups)
-        return found[0].groups if found else ()
+        """The groups that an operator put this user into; none, where their row does not open."""
+        found = await self._readable(f"groups.{user}", user, "", Groups)
+        return found[0].groups if found and found[0] else ()
 
     async def put_groups(self, user: str, groups: tuple[str, ...]) -> None:
         """Say which groups a user is in. Raises `Taken` if somebody else just did."""
@@ -136,17 +138,22 @@ class Vault:
         return f"identity.{idp}.{keyed_hash(self._subject_key, subject)}"
 
     async def token(self, user: str, idp: str) -> tuple[StoredToken, int] | None:
-        """A user's token at an IdP, with the revision to replace it by."""
-        return await self._get(f"token.{user}.{idp}", user, idp, StoredToken)
+        """A user's token at an IdP, with the revision to replace it by.
+
+        A row that does not open, since it was altered or moved, shows as a token that is gone, of nobody: one such row
+        must not keep its user out for ever, nor whoever goes through all rows from the others.
+        """
+        found = await self._readable(f"token.{user}.{idp}", user, idp, StoredToken)
+        return (found[0] or stand_in("unreadable"), found[1]) if found else None
 
     async def put_token(self, user: str, idp: str, token: StoredToken, *, revision: int) -> int:
         """Store a token where `revision` is still the present one (0: none); its new revision. Raises `Taken`."""
         return await self._put(f"token.{user}.{idp}", user, idp, token, revision)
 
     async def idp_secret(self, idp: str) -> str | None:
-        """The client secret of our app at an IdP."""
-        found = await self._get(f"idp.{idp}", SERVICE, idp, _Text)
-        return found[0].text if found else None
+        """The client secret of our app at an IdP; none, where its row does not open."""
+        found = await self._readable(f"idp.{idp}", SERVICE, idp, _Text)
+        return found[0].text if found and found[0] else None
 
     async def put_idp_secret(self, idp: str, secret: str) -> None:
         """Store, or replace, the client secret of our app at an IdP. Raises `Taken` if somebody else just did."""
@@ -172,13 +179,29 @@ class Vault:
         """Store the signing keys where `revision` is still the present one (0: none). Raises `Taken`."""
         await self._put("signing.ring", SERVICE, "", ring, revision)
 
+    async def _readable(self, name: str, owner: str, idp: str, kind: type[T]) -> tuple[T | None, int] | None:
+        """What is in a row, None where it does not open, and its revision; no row, where its owner is being erased."""
+        if (found := await self._bucket.get(name, Sealed)) is None:
+            return None
+        try:
+            return await self._opened(found[0], owner, idp, kind), found[1]
+        except Erased:
+            return None
+        except UnknownKek:
+            raise  # this process was not given the key: nothing is wrong with the row
+        except CannotOpen as error:
+            log.error("a row of the vault does not open", kind=name.partition(".")[0], owner=owner, reason=str(error))
+            return None, found[1]
+
     async def _get(self, name: str, owner: str, idp: str, kind: type[T]) -> tuple[T, int] | None:
         found = await self._bucket.get(name, Sealed)
         if found is None:
             return None
-        sealed, revision = found
+        return await self._opened(found[0], owner, idp, kind), found[1]
+
+    async def _opened(self, sealed: Sealed, owner: str, idp: str, kind: type[T]) -> T:
         text = unseal(await self.keys.to_open(owner, sealed), self.keys.place(owner, idp), sealed)
-        return msgspec.msgpack.decode(text, type=kind), revision
+        return msgspec.msgpack.decode(text, type=kind)
 
     async def _put(self, name: str, owner: str, idp: str, value: Struct, revision: int) -> int:
         """Write a row where `revision` is still the present one, opened by this process (0: none); its new revision."""

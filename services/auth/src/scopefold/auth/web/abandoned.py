@@ -11,7 +11,6 @@ from scopefold.auth.store.records import Attempt, attempts_of
 from scopefold.auth.web.failures import keep
 from scopefold.auth.web.service import Service
 from scopefold.auth.web.upstream import UpstreamFailed
-from scopefold.consent.idp_scopes import Idp
 
 NO_RETURN_ERROR: Final = "no_return"
 
@@ -20,5 +19,5 @@ async def note_abandoned(service: Service, attempt: Attempt) -> None:
     """Tell the log of the browser's login before this one at the same IdP, if it never came back."""
     before = await service.bus.buckets.flows.last_below(attempts_of(attempt.browser, attempt.idp), Attempt)
     if before is not None and never_came_back(before.began_at, attempt.began_at):
-        idp = service.scopes.idps.get(attempt.idp) or Idp(attempt.idp)
+        idp = service.scopes.idp(attempt.idp)
         await keep(service, idp, before, UpstreamFailed("authorize", NO_RETURN_ERROR))

@@ -46,16 +46,17 @@ async def revoke_session(request: Request) -> Response:
         raise Forged from None
     await end_session(service, session.user, sid)
     if sid != session.sid:
-        return redirect("/account/sessions")
+        return redirect(f"{service.path}/account/sessions")
     response = logged_out()
     take_session(response)
     return response
 
 
-async def forged(_: Request, __: Exception) -> Response:
+async def forged(request: Request, _: Exception) -> Response:
     """Answers a `Forged` form."""
     text = "This page was open for too long, or the click did not come from it. Nothing was changed."
-    return error_page(403, "That did not come from our page", text, code="bad_form", link=("Back", "/account/sessions"))
+    link = ("Back", f"{service_of(request).path}/account/sessions")
+    return error_page(403, "That did not come from our page", text, code="bad_form", link=link)
 
 
 async def _apps(service: Service, session: Session) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from scopefold.auth.core.clearing import ClearTokens
-from scopefold.auth.core.export import Line
 from scopefold.auth.core.idps import RegisterIdp
 from scopefold.auth.core.pruning import Prune
 from scopefold.auth.core.withholding import Restore, Withhold
@@ -29,6 +28,7 @@ from scopefold.auth.web import (
     worklist_export,
 )
 from scopefold.auth.web.service import Service
+from scopefold.consent.export import Line
 from scopefold.runtime.moment import MomentQuery
 from scopefold.runtime.web import Endpoint, Handler, require_bearer
 
@@ -355,7 +355,7 @@ def _log(guard: Guard) -> list[Endpoint]:
             handler=guard(worklist.reconsent),
             query=worklist.WorklistQuery,
             answers={200: worklist.Worklist},
-            problems=(400, 401, 422, 503),
+            problems=(400, 401, 404, 422, 503),
         ),
         Endpoint(
             method="GET",
@@ -364,7 +364,7 @@ def _log(guard: Guard) -> list[Endpoint]:
             handler=guard(worklist.counts),
             query=worklist.CountsQuery,
             answers={200: worklist.Counts},
-            problems=(400, 401, 422, 503),
+            problems=(400, 401, 404, 422, 503),
         ),
         Endpoint(
             method="POST",
@@ -382,7 +382,7 @@ def _log(guard: Guard) -> list[Endpoint]:
             handler=guard(worklist_export.export),
             query=worklist_export.ExportQuery,
             answers={200: Line},
-            problems=(400, 401, 422, 501, 503),
+            problems=(400, 401, 404, 422, 501, 503),
         ),
         Endpoint(
             method="GET",

@@ -31,4 +31,4 @@ def asked_in(service: Service, parameters: Mapping[str, str]) -> Asked:
 
 def refused(parameters: Mapping[str, str], error: str, description: str) -> RedirectedError:
     """The client is told, at its redirect address."""
-    return RedirectedError(parameters["redirect_uri"], error, description, parameters.get("state"))
+    return RedirectedError(parameters["redirect_uri"], error, description, parameters)

@@ -23,15 +23,17 @@ from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import form_parameters, query_parameters
 from scopefold.auth.oauth.resource import resources_of
+from scopefold.auth.store.grants import registered_since
 from scopefold.auth.store.records import Attempt, AuthorizeRequest, Session, attempt_key
 from scopefold.auth.web.abandoned import note_abandoned
 from scopefold.auth.web.asked import asked_in, refused
 from scopefold.auth.web.browser import browser_of, mark_browser, random_texts, session_cookie
-from scopefold.auth.web.consent import answered, unknown_app
+from scopefold.auth.web.consent import answered
 from scopefold.auth.web.login_log import heal
 from scopefold.auth.web.pages import page, redirect
 from scopefold.auth.web.pushed import again, keep_for, resolved
 from scopefold.auth.web.service import Service, now, service_of
+from scopefold.auth.web.unknown_app import unknown_app
 from scopefold.auth.web.way import authorize_url, needs_nonce
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.reconsent import Lack
@@ -101,9 +103,8 @@ async def _go(
     # prompt=consent: whatever was granted, the IdP must ask again (OpenID Connect Core 1.0, section 3.1.2.1).
     if session is not None and "consent" not in asked.prompts:
         found = await service.bus.vault.token(session.user, idp.idp)
-        if found is not None:
-            await heal(service, session.user, idp.idp, found[0])
-        if found is not None and not found[0].cleared and not _must_be_seen(found[0], parameters):
+        counts = found is not None and await heal(service, session.user, idp.idp, found[0])
+        if found is not None and counts and not _must_be_seen(found[0], parameters):
             held = await service.projection.held(idp.idp, session.user)
             every = lacking(idp, grant_of(idp, found[0], held), resources_of(parameters))
             ungiven = held.ungiven if held else ()
@@ -112,7 +113,8 @@ async def _go(
             lacks = due(idp, lacks, resources_of(parameters), now=now(), window=service.consent_window)
             client_id = parameters["client_id"]
             if not lacks and await service.bus.sessions.note_client(session, client_id, service.issuer):
-                user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid)
+                since = registered_since(idp) or 0
+                user = GrantedUser(session.user, idp.idp, session.authenticated_at, session.sid, idp_since=since)
                 return await answered(service, request, parameters, user)
     if asked.silent:
         raise refused(parameters, "interaction_required", "The user must consent at the identity provider.")
@@ -180,7 +182,7 @@ async def _begin(
 async def _chooser(
     service: Service, request: Request, parameters: Mapping[str, str], idps: tuple[str, ...]
 ) -> Response:
-    if parameters.get("prompt") == "none":
+    if "none" in parameters.get("prompt", "").split():
         raise refused(parameters, "interaction_required", "The user must choose an identity provider.")
     titles = {name: service.scopes.idps[name].profile.title for name in idps}
     choices = [(title, name, again(service, parameters, idp_hint=name)) for name, title in titles.items()]

@@ -14,6 +14,7 @@ from scopefold.auth.core.stored_token import Identity, StoredToken, TokenPart
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import RedirectedError, ShownError, query_parameters
 from scopefold.auth.store.buckets import Taken
+from scopefold.auth.store.grants import registered_since
 from scopefold.auth.store.records import Attempt, attempt_key
 from scopefold.auth.web.browser import browser_of, give_session, random_text, session_cookie
 from scopefold.auth.web.consent import answered
@@ -24,7 +25,7 @@ from scopefold.auth.web.pages import error_page
 from scopefold.auth.web.pushed import again
 from scopefold.auth.web.service import Service, callback_address, go_on_as, now, service_of
 from scopefold.auth.web.sites import read_sites
-from scopefold.auth.web.upstream import Brought, UpstreamFailed, exchange, identify
+from scopefold.auth.web.upstream import Brought, UpstreamFailed, code_told, exchange, identify
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import ConsentDeclined, UserLoggedIn
 
@@ -80,7 +81,8 @@ async def callback(request: Request) -> Response:
     )
     if begun.before is not None:  # whoever used this browser before is logged out of it
         await end_session(service, begun.before.user, begun.before.sid)
-    granted_user = GrantedUser(user, idp.idp, authenticated_at, begun.session.sid)
+    since = registered_since(idp) or 0
+    granted_user = GrantedUser(user, idp.idp, authenticated_at, begun.session.sid, idp_since=since)
     response = await answered(service, request, attempt.request.parameters, granted_user)
     give_session(response, begun.cookie)
     return response
@@ -173,7 +175,7 @@ async def _store(
             cause="step-up" if attempt.user is not None else "login",
             generation=known + 1,
             fingerprint=keyed_hash(vault.fingerprint_key, brought.refresh_token or first.access_token),
-            predecessor=before[0].fingerprint if before else None,
+            predecessor=(before[0].fingerprint or None) if before else None,
             access_expires_at=min((at for one in each if (at := one.access_expires_at) is not None), default=None),
             idle_expires_at=each[0].idle_expires_at,
             absolute_expires_at=each[0].absolute_expires_at,
@@ -190,7 +192,7 @@ async def _store(
 
 async def _refused_upstream(service: Service, idp: Idp, attempt: Attempt, told: Mapping[str, str]) -> Exception:
     """The IdP sent the browser back with an error: the user said no, or the IdP did."""
-    error, client = told["error"], attempt.request.parameters["client_id"]
+    error, client = code_told(told["error"]), attempt.request.parameters["client_id"]
     if error == "access_denied":
         declined = ConsentDeclined(
             attempt=attempt.attempt, idp=attempt.idp, client=client, user=attempt.user, requested=attempt.requested
@@ -201,13 +203,17 @@ async def _refused_upstream(service: Service, idp: Idp, attempt: Attempt, told: 
 
 
 async def _failed(service: Service, idp: Idp, attempt: Attempt, failure: UpstreamFailed) -> LoginFailed:
-    return LoginFailed(await keep(service, idp, attempt, failure), idp, attempt)
+    diagnosis = await keep(service, idp, attempt, failure)
+    return LoginFailed(diagnosis, idp, attempt, wait_seconds=failure.wait_seconds)
 
 
 async def _holds_another_account(service: Service, user: str, idp: Idp, identity: Identity) -> bool:
     """A user has one account at an IdP: another one, even if nobody has it yet, is another person's."""
     before = await service.bus.vault.token(user, idp.idp)
-    return before is not None and before[0].identity.subject != identity.subject
+    if before is None or before[0].identity.subject == identity.subject:
+        return False
+    # Where the row does not open, the link alone says whose the account is.
+    return bool(before[0].identity.subject) or await service.bus.vault.linked(idp.idp, identity.subject) != user
 
 
 async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Response:
@@ -225,4 +231,4 @@ async def _another_account(service: Service, attempt: Attempt, idp: Idp) -> Resp
 
 def _failure(attempt: Attempt, error: str, description: str) -> RedirectedError:
     asked = attempt.request.parameters
-    return RedirectedError(asked["redirect_uri"], error, description, asked.get("state"))
+    return RedirectedError(asked["redirect_uri"], error, description, asked)

@@ -24,7 +24,7 @@ from scopefold.auth.store.buckets import Taken
 from scopefold.auth.store.records import Client, Origin
 from scopefold.auth.web.browser import random_text
 from scopefold.auth.web.clients import DYNAMIC_PREFIX
-from scopefold.auth.web.service import Service, service_of
+from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.step_up import ACCOUNT
 from scopefold.contracts.words import ClientId, Scopes
 from scopefold.ledger.log import LogUnavailable
@@ -166,10 +166,9 @@ async def put_client(request: Request) -> Response:
             continue
         before, revision = found
         _check_operators(before)
-        kept = wanted.token_endpoint_auth_method in WITH_SECRET and before.secret_hash is not None
-        client, secret = (
-            (replace(wanted, secret_hash=before.secret_hash), None) if kept else _with_secret(service, wanted)
-        )
+        same = replace(wanted, registered_at=before.registered_at, registration=before.registration)
+        kept = same.token_endpoint_auth_method in WITH_SECRET and before.secret_hash is not None
+        client, secret = (replace(same, secret_hash=before.secret_hash), None) if kept else _with_secret(service, same)
         try:
             if client != before:
                 await service.clients.replace(client, revision)
@@ -251,6 +250,8 @@ def _described(service: Service, client_id: str, asked: DescribeClient) -> Clien
         require_pushed_authorization_requests=asked.require_pushed_authorization_requests,
         id_token_signed_response_alg=asked.id_token_signed_response_alg,
         dpop_bound_access_tokens=asked.dpop_bound_access_tokens,
+        registered_at=now(),
+        registration=random_text()[:22],
     )
     try:
         check(client, service.egress.reachable)

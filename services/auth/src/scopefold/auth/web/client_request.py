@@ -1,7 +1,6 @@
 """What clients send to the token endpoint and its kin: a small form, by POST, with one way of authentication."""
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
@@ -12,20 +11,19 @@ from starlette.responses import Response
 
 from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.private_key_jwt import client_named_by
-from scopefold.auth.oauth.request import ShownError, form_parameters
-from scopefold.auth.oauth.server import NOT_PROVED, authenticate
+from scopefold.auth.oauth.request import ShownError, form_parameters, sayable
+from scopefold.auth.oauth.server import NOT_PROVED, why_unproved
+from scopefold.auth.store.database import is_defect
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.answers import AWAY
 from scopefold.auth.web.client_keys import signing_keys
 from scopefold.auth.web.dpop import HEADER, address_of, is_first_sight, nonce_headers, proof_in
 from scopefold.auth.web.rate import TooManyError
 from scopefold.auth.web.service import Service, service_of
-from scopefold.runtime.logs import logger
 from scopefold.runtime.web import ProblemError, json_response, limited_body
 
 CHALLENGE: Final = 'Basic realm="scopefold"'
 FORM: Final = "application/x-www-form-urlencoded"
-log = logger(__name__)
 
 
 class ClientRequest(Struct):
@@ -66,13 +64,17 @@ def client_endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]
             status, headers = error.status, error.headers
             body = {"error": error.error, "error_description": str(error)}
         except AWAY as error:
-            log.warning("request refused", path=request.url.path, reason=str(error))
+            if is_defect(error):
+                raise
+            service_of(request).tell_refusal(request.url.path, error)
             told = {
                 "error": "temporarily_unavailable",
                 "error_description": "A part of this server is away. Try again.",
             }
             return json_response(told, 503, {"retry-after": "2"})
         headers = {name.lower(): value for name, value in headers.items()}
+        if body and "error_description" in body:
+            body["error_description"] = sayable(body["error_description"])
         if body and body.get("error") == "invalid_client":  # Authlib says 400 where no header authenticated
             status, headers["www-authenticate"] = 401, CHALLENGE
             if asked is not None:
@@ -88,6 +90,8 @@ async def _read(request: Request) -> ClientRequest:
     service = service_of(request)
     service.check_ready()
     parameters = await form_in(request)
+    if len(request.headers.getlist("authorization")) > 1:
+        raise RequestError(400, "invalid_request", "Authenticate in one way, not in two (RFC 6749, section 2.3).")
     sent = {"Authorization": request.headers.get("authorization"), HEADER: proof_in(request)}
     client_id = _client_id(sent["Authorization"], parameters)
     try:
@@ -152,15 +156,16 @@ def _basic_client(authorization: str) -> str | None:
         return None
     try:
         return unquote(base64.b64decode(content, validate=True).decode().partition(":")[0])
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no UTF-8, or a header that is not ASCII
         return None
 
 
 async def check_client(asked: ClientRequest) -> Client:
     """The client, which has proved itself as at the token endpoint. Raises `RequestError`."""
     parameters = {**asked.parameters, "client_id": asked.client_id}
-    if not authenticate(asked.loaded, parameters, asked.headers) or asked.loaded.client is None:
-        raise RequestError(401, "invalid_client", NOT_PROVED)
+    why = why_unproved(asked.loaded, parameters, asked.headers)
+    if why is not None or asked.loaded.client is None:
+        raise RequestError(401, "invalid_client", why or NOT_PROVED)
     await spend_assertion(asked)
     return asked.loaded.client
 

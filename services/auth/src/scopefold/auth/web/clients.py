@@ -46,6 +46,17 @@ class Clients:
         self._kept.keep(client_id, (found[0], time.monotonic()))
         return found[0]
 
+    async def who_had(self, client_id: str, registration: str, at_seconds: float) -> Client | None:
+        """The client of this id, where it is the one that was given something, as `Client.had` says; else None. What is
+        remembered says no to nobody: another replica may know of a later registration.
+        """
+        client = await self.get(client_id)
+        if client is None or client.had(registration, at_seconds):
+            return client
+        self._kept.forget(client_id)
+        client = await self.get(client_id)
+        return client if client is not None and client.had(registration, at_seconds) else None
+
     async def present(self, client_id: str) -> tuple[Client, int] | None:
         """The registered client of this id as it is now, with the revision to replace it by."""
         bucket, key = self._place(client_id)
@@ -60,6 +71,7 @@ class Clients:
             await bucket.create(key, client, keep_seconds=UNUSED_SECONDS if bucket is self._dynamic else None)
         except Taken:  # registered by a parallel request
             return await self.get(client.client_id)
+        self._kept.forget(client.client_id)
         return None
 
     async def replace(self, client: Client, revision: int) -> None:

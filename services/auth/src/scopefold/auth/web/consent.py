@@ -4,23 +4,27 @@ Without it, whoever registers a client could send a logged-in person through a l
 code ("confused deputy"). Clients that an operator registered need no consent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from scopefold.auth.core.redirects import is_loopback, shown_place
+from scopefold.auth.core.authentication import read
+from scopefold.auth.core.redirects import shown_place
+from scopefold.auth.oauth.claims import opening, permitted
 from scopefold.auth.oauth.client import RegisteredClient
 from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import RedirectedError, form_parameters
+from scopefold.auth.oauth.resource import is_connectors, resources_of
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.records import AuthorizeRequest, Client, Consent, PendingConsent
-from scopefold.auth.web.answers import with_code
+from scopefold.auth.web.answers import with_code, with_error
 from scopefold.auth.web.browser import browser_of, mark_browser, random_text
 from scopefold.auth.web.pages import PAGE_HEADERS, error_page, page
 from scopefold.auth.web.service import Service, go_on_as, now, service_of, session_of
+from scopefold.auth.web.unknown_app import app_told, consent_key, place_of
+from scopefold.auth.web.way_back import send_back
 from scopefold.runtime.web import limited_body
 
 MEANING = {
@@ -31,37 +35,22 @@ MEANING = {
 }
 
 
-class UnknownApp(Struct, frozen=True):
-    """What a person is told of an app that nobody here vouches for: its own name for itself, and what is certain."""
-
-    name: str
-    place: str
-
-
-async def unknown_app(service: Service, parameters: Mapping[str, str]) -> UnknownApp | None:
-    """The app that asks, where nobody here vouches for it."""
-    client = await service.clients.get(parameters.get("client_id", ""))
-    if client is None or not client.is_unknown:
-        return None
-    return _told(client, parameters["redirect_uri"])
-
-
 async def answered(service: Service, request: Request, parameters: Mapping[str, str], user: GrantedUser) -> Response:
     """Back to the client with a code, or the question whether the person wants that. Raises `RedirectedError`."""
     client = await service.clients.get(parameters.get("client_id", ""))
     if client is None or not client.is_unknown:
-        return await with_code(service, parameters, user)
+        return await with_code(service, client, parameters, user)
     wanted = _wanted(service, client, parameters)
     prompt = parameters.get("prompt", "").split()
-    found = await service.bus.buckets.consents.get(_key(user.user, client), Consent)
-    known = found is not None and set(wanted.scopes) <= set(found[0].scopes) and wanted.places[0] in found[0].places
+    found = await service.bus.buckets.consents.get(consent_key(user.user, client.client_id), Consent)
+    known = found is not None and wanted.is_within(found[0])
     if known and "consent" not in prompt:
         await service.clients.seen(client, now())
-        return await with_code(service, parameters, user)
+        return await with_code(service, client, parameters, user)
     if "none" in prompt:
         description = "The user has not allowed this app yet."
-        raise RedirectedError(parameters["redirect_uri"], "consent_required", description, parameters.get("state"))
-    return await _question(service, request, parameters, user, wanted.scopes)
+        raise RedirectedError(parameters["redirect_uri"], "consent_required", description, parameters)
+    return await _question(service, request, parameters, user, client)
 
 
 async def consent(request: Request) -> Response:
@@ -78,26 +67,29 @@ async def consent(request: Request) -> Response:
     client = await service.clients.get(parameters["client_id"])
     if fields.get("decision") != "allow" or client is None:
         description = "The user did not allow this app."
-        raise RedirectedError(parameters["redirect_uri"], "access_denied", description, parameters.get("state"))
+        refused = RedirectedError(parameters["redirect_uri"], "access_denied", description, parameters)
+        return send_back(with_error(service, refused))  # the page said where to
+    user = GrantedUser(session.user, pending.idp, session.authenticated_at, session.sid, idp_since=pending.idp_since)
+    wanted = _wanted(service, client, parameters)
+    if not wanted.is_within(pending.shown):  # the app has changed since the page was shown
+        return await _question(service, request, parameters, user, client)
     await _remember(service, client, pending)
     await service.clients.seen(client, now())
-    user = GrantedUser(session.user, pending.idp, session.authenticated_at, session.sid)
-    return await with_code(service, parameters, user)
+    return await with_code(service, client, parameters, user)
 
 
 async def _question(
-    service: Service, request: Request, parameters: Mapping[str, str], user: GrantedUser, scopes: tuple[str, ...]
+    service: Service, request: Request, parameters: Mapping[str, str], user: GrantedUser, client: Client
 ) -> Response:
-    client = await service.clients.get(parameters["client_id"])
-    if client is None:  # removed at this moment: the grammar says so
-        return await with_code(service, parameters, user)
+    wanted = _wanted(service, client, parameters)
     ticket, address = random_text(), parameters["redirect_uri"]
     response = page(
         "consent",
         title="An app asks to log you in",
-        app=_told(client, address),
+        app=app_told(client, address),
         leads_to=shown_place(address),
-        meanings=[MEANING.get(scope, scope) for scope in scopes],
+        meanings=[MEANING.get(scope, scope) for scope in wanted.scopes],
+        connectors=_titles(service, wanted.resources),
         action=f"{service.path}/consent",
         ticket=ticket,
     )
@@ -109,10 +101,11 @@ async def _question(
     pending = PendingConsent(
         issuer=service.issuer,
         request=AuthorizeRequest(dict(parameters)),
-        scopes=scopes,
+        shown=wanted,
         user=user.user,
         idp=user.idp,
         browser=mark_browser(request, response),
+        idp_since=user.idp_since,
     )
     await service.bus.buckets.flows.create(f"consent.{hashed(ticket)}", pending)
     return response
@@ -133,15 +126,9 @@ async def _claim(service: Service, request: Request, ticket: str) -> PendingCons
 
 async def _remember(service: Service, client: Client, pending: PendingConsent) -> None:
     """Add what was allowed to what was before. Where a parallel answer was faster, the person is asked once more."""
-    consents, key = service.bus.buckets.consents, _key(pending.user, client)
-    place = _place(pending.request.parameters["redirect_uri"])
+    consents, key = service.bus.buckets.consents, consent_key(pending.user, client.client_id)
     found = await consents.get(key, Consent)
-    scopes, places = (found[0].scopes, found[0].places) if found else ((), ())
-    allowed = Consent(
-        scopes=tuple(dict.fromkeys((*scopes, *pending.scopes))),
-        places=tuple(dict.fromkeys((*places, place))),
-        at=now(),
-    )
+    allowed = pending.shown.joined_to(found[0] if found else None, now())
     try:
         await consents.update(key, allowed, revision=found[1] if found else 0)
     except Taken:
@@ -149,26 +136,24 @@ async def _remember(service: Service, client: Client, pending: PendingConsent) -
 
 
 def _wanted(service: Service, client: Client, parameters: Mapping[str, str]) -> Consent:
+    """All that the code would be good for: also what is asked for by the name of a claim, and what it may be used for
+    beyond this server.
+    """
     known = RegisteredClient(client, service.bus.vault.client_secret_key)
     scopes = known.get_allowed_scope(parameters.get("scope")).split()
-    return Consent(scopes=tuple(scopes), places=(_place(parameters["redirect_uri"]),), at=now())
+    named = opening(permitted(read(parameters).claims, client.scopes), client.scopes)
+    return Consent(
+        scopes=tuple(dict.fromkeys((*scopes, *named))),
+        places=(place_of(parameters["redirect_uri"]),),
+        resources=tuple(one for one in resources_of(parameters) if is_connectors(one)),
+        at=now(),
+    )
 
 
-def _key(user: str, client: Client) -> str:
-    return f"{user}.{hashed(client.client_id)}"
-
-
-def _told(client: Client, redirect_uri: str) -> UnknownApp:
-    """A document stands at an address of its app's; who registers a client can give it any name."""
-    if client.origin == "document":
-        return UnknownApp(client.client_name, urlsplit(client.client_id).hostname or "")
-    return UnknownApp(client.client_name, shown_place(redirect_uri))
-
-
-def _place(address: str) -> str:
-    """Where an address leads, less what may differ from login to login: a loopback port, a path."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.hostname or ''}" if is_loopback(address) else f"{parts.scheme}://{parts.netloc}"
+def _titles(service: Service, resources: Iterable[str]) -> list[str]:
+    """The names of connectors, as people know them."""
+    found = {one: idp.connectors[one].title for idp in service.scopes.idps.values() for one in idp.connectors}
+    return [found.get(one, one) for one in resources]
 
 
 def _source(address: str) -> str:

@@ -8,7 +8,6 @@ may send credentials of its own along.
 from collections.abc import Sequence
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,6 +25,8 @@ EVERY_SITE: Final = {
 """They are on every answer, to whomever: a cache may give the answer to one who did not say where it is from to one
 who did. A nonce must be readable (RFC 9449, section 8), and so must what a refusal asks for.
 """
+
+_EVERY_SITE: Final = [(name.encode(), value.encode()) for name, value in EVERY_SITE.items()]
 
 HEADERS_TAKEN: Final = "Authorization, Content-Type, DPoP, MCP-Protocol-Version"
 
@@ -45,7 +46,7 @@ class CrossOrigin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_leave(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(EVERY_SITE)
+                message["headers"] = [*message["headers"], *_EVERY_SITE]
             await send(message)
 
         if scope["method"] == "OPTIONS":

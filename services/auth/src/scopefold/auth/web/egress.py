@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import httpx
 import msgspec
@@ -21,6 +22,10 @@ from scopefold.runtime.kept import Kept
 SECONDS: Final = 5.0
 MAX_BYTES: Final = 64 * 1024
 AT_ONCE: Final = 16
+ADDRESS_AT_ONCE: Final = 4
+"""Of those, so that one place that is slow does not keep the others waiting."""
+LOOKUPS_AT_ONCE: Final = 2
+"""Fewer than the process has threads for names: who is slow to tell of his own must not keep logins from IdPs."""
 KEPT: Final = 500
 KEPT_SECONDS: Final = 300.0
 FAILURE_SECONDS: Final = 30.0
@@ -63,6 +68,8 @@ class Egress:
             limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        self._each: WeakValueDictionary[Address, asyncio.Semaphore] = WeakValueDictionary()
         self._documents: Kept[str, _Found] = Kept(KEPT)
         self._under_way: dict[str, asyncio.Task[_Found]] = {}
 
@@ -80,9 +87,10 @@ class Egress:
         """Send one request. Raises `NotFetched`."""
         try:
             wanted = target(address, self.reachable)
-            async with asyncio.timeout(SECONDS), self._turns:
+            async with asyncio.timeout(SECONDS):
                 found = await self._resolve(wanted)
-                return await self._ask(method, wanted, found, dict(headers or {}), content)
+                async with self._turns_at(found), self._turns:
+                    return await self._ask(method, wanted, found, dict(headers or {}), content)
         except BadTarget as error:
             raise NotFetched(f"the address is refused: {error}") from None
         except TimeoutError:
@@ -128,14 +136,31 @@ class Egress:
 
     async def _resolve(self, wanted: Target) -> Address:
         """The address to connect to. All that a name resolves to must be allowed: one that is not is an attempt."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(wanted.host, wanted.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        found = await self._looked_up(wanted.host, wanted.port)
         addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
         for address in addresses:
             check(address, self.reachable)
         if not addresses:
             raise BadTarget("its host is not known")
         return next((one for one in addresses if one.version == IPV4), addresses[0])
+
+    def _turns_at(self, address: Address) -> asyncio.Semaphore:
+        """The turns of one address, under whatever names, forgotten when nobody uses or awaits one."""
+        turns = self._each.get(address) or asyncio.Semaphore(ADDRESS_AT_ONCE)
+        return self._each.setdefault(address, turns)
+
+    async def _looked_up(self, host: str, port: int) -> list[Any]:
+        """What a host resolves to. A lookup cannot be broken off, so it has its turn until it ends."""
+        loop = asyncio.get_running_loop()
+        await self._lookups.acquire()
+        lookup = asyncio.ensure_future(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP))
+        lookup.add_done_callback(self._has_ended)
+        return await asyncio.shield(lookup)
+
+    def _has_ended(self, lookup: asyncio.Future[Any]) -> None:
+        self._lookups.release()
+        if not lookup.cancelled():
+            lookup.exception()  # told to who waits, if anybody still does
 
     async def _ask(
         self, method: str, wanted: Target, found: Address, headers: dict[str, str], content: bytes | None

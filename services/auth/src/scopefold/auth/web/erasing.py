@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.login import user_erased_id
-from scopefold.auth.core.seal import CannotOpen
-from scopefold.auth.store.data_keys import Erased, Erasure
+from scopefold.auth.store.data_keys import Erasure
 from scopefold.auth.store.removal import drop
 from scopefold.auth.web.ending import end_sessions
 from scopefold.auth.web.login_log import write
@@ -99,10 +98,7 @@ async def _upstream(service: Service, user: str, erasure: Erasure) -> dict[str, 
     """Give tokens back, and forget whose the accounts are. Where the data key has gone, this was done before."""
     vault, outcomes = service.bus.vault, dict[str, Outcome]()
     for idp in erasure.idps:
-        try:
-            found = await vault.token(user, idp)
-        except (Erased, CannotOpen):
-            break
+        found = await vault.token(user, idp)
         if found is None:
             continue
         row = found[0]

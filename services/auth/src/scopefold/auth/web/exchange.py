@@ -5,6 +5,7 @@ from typing import Any
 
 from scopefold.auth.core.handout import BadWish
 from scopefold.auth.oauth.loaded import Exchange
+from scopefold.auth.oauth.request import sayable
 from scopefold.auth.oauth.resource import is_connectors
 from scopefold.auth.web.client_request import Answer
 from scopefold.auth.web.handout import Call, Handed, Insufficient, NoSession, NotHanded, SiteNotGranted, hand_out
@@ -52,7 +53,7 @@ def site_of(handed: Handed) -> dict[str, Any]:
 
 def refusal(service: Service, call: Call, refused: NotHanded) -> tuple[dict[str, Any], str]:
     """Why there is no token: the members of an error answer, and the challenge that says the same (RFC 6750, 9470)."""
-    told: dict[str, Any] = {"error_description": _quotable(str(refused)), "resource": call.resource_type}
+    told: dict[str, Any] = {"error_description": sayable(refused), "resource": call.resource_type}
     match refused:
         case Insufficient():
             told |= {"error": "insufficient_scope", "scope": " ".join(refused.missing), "idp": refused.idp}
@@ -63,11 +64,6 @@ def refusal(service: Service, call: Call, refused: NotHanded) -> tuple[dict[str,
     if "idp" in told:
         told["step_up_uri"] = step_up_address(service, call.resource_type, choose=isinstance(refused, SiteNotGranted))
     return told, f"Bearer {_parameters(told)}"
-
-
-def _quotable(text: str) -> str:
-    """Without what cannot stand in a quoted string of a challenge: a site's name is the caller's text."""
-    return "".join(one if " " <= one <= "~" and one not in '"\\' else "?" for one in text)
 
 
 def _parameters(told: Mapping[str, Any]) -> str:

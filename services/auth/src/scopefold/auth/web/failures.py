@@ -1,15 +1,17 @@
 """Logins that failed at the IdP: kept in the log, and told to the person in front of it, who can mend it and how."""
 
-from authlib.common.urls import add_params_to_uri
+import math
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.doctor import WHERE, facts_of
 from scopefold.auth.oauth.request import RedirectedError
 from scopefold.auth.store.records import Attempt
-from scopefold.auth.web.answers import error_address
+from scopefold.auth.web.answers import with_error
 from scopefold.auth.web.login_log import of_attempt, write
 from scopefold.auth.web.pages import page, wants_problem
+from scopefold.auth.web.pushed import again
 from scopefold.auth.web.service import Service, callback_address, service_of
 from scopefold.auth.web.upstream import UpstreamFailed, error_code
 from scopefold.consent.idp_scopes import Idp
@@ -24,8 +26,9 @@ log = logger(__name__)
 class LoginFailed(Exception):
     """The IdP refused or failed. It is in the log; this is for the person, and through them for the client."""
 
-    def __init__(self, diagnosis: Diagnosis, idp: Idp, attempt: Attempt) -> None:
+    def __init__(self, diagnosis: Diagnosis, idp: Idp, attempt: Attempt, *, wait_seconds: float = 0.0) -> None:
         super().__init__(diagnosis.id)
+        self.headers = {"retry-after": str(math.ceil(wait_seconds))} if wait_seconds else {}
         self.diagnosis = diagnosis
         self.idp = idp
         self.attempt = attempt
@@ -59,14 +62,20 @@ async def told(request: Request, error: Exception) -> Response:
     title = f"You could not be logged in at {error.idp.profile.title}"
     if wants_problem(request):
         said = f"{diagnosis.what} {diagnosis.cause} {diagnosis.how}"
-        return problem_response(ProblemError(502, "login-failed", title, said, diagnosis=diagnosis))
+        return problem_response(
+            ProblemError(502, "login-failed", title, said, headers=error.headers, diagnosis=diagnosis)
+        )
     code = "temporarily_unavailable" if diagnosis.who == "nobody" else "server_error"
-    back = RedirectedError(asked["redirect_uri"], code, f"{diagnosis.what} ({diagnosis.id})", asked.get("state"))
-    return page(
+    refused = RedirectedError(asked["redirect_uri"], code, f"{diagnosis.what} ({diagnosis.id})", asked)
+    back = with_error(service, refused)
+    response = page(
         "failed",
         502,
         title=title,
         diagnosis=diagnosis,
-        again=add_params_to_uri(f"{service.path}/authorize", list(asked.items())),
-        back=error_address(service, back),
+        again=again(service, asked),
+        back=back,
+        posts_to=back.posts_to,
     )
+    response.headers.update(error.headers)
+    return response

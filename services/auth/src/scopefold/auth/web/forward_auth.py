@@ -6,7 +6,6 @@ A gateway asks before it lets a user's request through (Caddy `forward_auth`, ng
 """
 
 import base64
-import binascii
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -29,7 +28,7 @@ from scopefold.auth.web.renewal import NotRenewed
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.step_up import step_up_address
 from scopefold.auth.web.token_status import told_of_late
-from scopefold.runtime.web import ProblemError, problem_response, query
+from scopefold.runtime.web import ProblemError, problem_response, query, sent_once
 
 GATEWAY: Final = "x-gateway-authorization"
 NO_STORE: Final = {"cache-control": "no-store"}
@@ -67,6 +66,8 @@ async def forward_auth(request: Request) -> Response:
     """`/forward-auth`, by any method; and `/forward-auth/...` for gateways that put the path of the request there"""
     service = service_of(request)
     service.check_ready()
+    for name in [name for name in request.headers if name.startswith("x-gateway-")]:
+        sent_once(request, name)
     asked = _asked(request)
     gateway = await _gateway(service, request)
     if asked.resource not in gateway.exchange_resources:
@@ -154,7 +155,7 @@ async def _gateway(service: Service, request: Request) -> Client:
     scheme, _, content = request.headers.get(GATEWAY, "").partition(" ")
     try:
         client_id, _, secret = base64.b64decode(content, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no UTF-8, or a header that is not ASCII
         client_id = secret = ""
     try:
         service.limits.check_client(request, client_id)
@@ -176,10 +177,11 @@ def _proves(service: Service, client: Client, secret: str) -> bool:
 
 async def _subject(service: Service, request: Request, gateway: Client, asked: ForwardAuthQuery) -> str:
     """The user whose access token the request carries, and whose login will do. Raises `AccessRefused`."""
-    scheme, token = presented(request.headers.get("authorization"))
+    scheme, token = presented(sent_once(request, "authorization"))
     told = await told_of_late(service, token, asked.resource)
     claims = told.claims if told is not None and told.live else None
-    if claims is None or claims.grant_id is None or not may_present(service.issuer, gateway, claims, asked.resource):
+    meant = told is not None and may_present(service.issuer, gateway, told, asked.resource)
+    if claims is None or claims.grant_id is None or not meant:
         description = "The token is none of ours, is not for this gateway, is no user's, or has ended."
         raise AccessRefused(401, scheme, error="invalid_token", error_description=description)
     if is_bound(claims, scheme):
@@ -193,7 +195,10 @@ async def _subject(service: Service, request: Request, gateway: Client, asked: F
 
 def _forwarded(request: Request) -> tuple[str, str]:
     """The address and the method of the user's own request, as the gateway, which has proved itself, tells them."""
-    told = request.headers
-    path = urlsplit(told.get("x-forwarded-uri") or told.get("x-original-uri") or "/").path
-    address = f"{told.get('x-forwarded-proto', 'https')}://{told.get('x-forwarded-host', '')}{path}"
-    return address, told.get("x-forwarded-method") or told.get("x-original-method") or "GET"
+
+    def told(name: str) -> str | None:
+        return sent_once(request, name)
+
+    path = urlsplit(told("x-forwarded-uri") or told("x-original-uri") or "/").path
+    address = f"{told('x-forwarded-proto') or 'https'}://{told('x-forwarded-host') or ''}{path}"
+    return address, told("x-forwarded-method") or told("x-original-method") or "GET"

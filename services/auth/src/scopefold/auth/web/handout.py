@@ -12,6 +12,7 @@ from msgspec import Struct
 from scopefold.auth.core.handout import missing_scopes, must_renew, part_for, wanted_scopes
 from scopefold.auth.core.login import EVENT_IDS
 from scopefold.auth.core.stored_token import Piece, StoredToken
+from scopefold.auth.web.clearing import put_aside
 from scopefold.auth.web.login_log import heal, write
 from scopefold.auth.web.renewal import NotRenewed, WantsUser, fresh
 from scopefold.auth.web.service import Service, now
@@ -109,6 +110,7 @@ async def hand_out(service: Service, call: Call) -> Handed:
     found = await service.bus.recent.vault.token(call.user, idp.idp)
     token = found[0] if found is not None else None
     if token is None:
+        await put_aside(service, call.user, idp.idp)
         raise NoSession(idp.idp, idp.profile.title)
     await _check(service, idp, call, scopes, token)
     if (piece := token.piece(part)) is None:
@@ -131,8 +133,9 @@ def _idp_of(service: Service, resource_type: str) -> Idp:
 
 async def _check(service: Service, idp: Idp, call: Call, scopes: tuple[str, ...], token: StoredToken) -> None:
     """Raises `NoSession`, and `Insufficient`, which the log hears of."""
-    await heal(service, call.user, idp.idp, token)
-    if token.cleared:
+    if not token.opens:
+        await put_aside(service, call.user, idp.idp)
+    if not await heal(service, call.user, idp.idp, token):
         raise NoSession(idp.idp, idp.profile.title)
     held = await service.projection.held(idp.idp, call.user)
     missing = missing_scopes(idp, call.resource_type, scopes, token, held)

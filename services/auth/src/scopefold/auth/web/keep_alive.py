@@ -70,6 +70,8 @@ async def one_pass(service: Service, ahead: timedelta, after: Idle = BEGINNING) 
             except (LogUnavailable, LogFull) as error:
                 log.warning("tokens are not kept alive now", reason=str(error))
                 return after
+            except Exception as error:  # one row that cannot be worked with must not let all behind it die
+                log.error("a token cannot be kept alive", idp=idp_id, error=type(error).__name__, exc_info=error)
         if len(page) < AT_ONCE:
             after = BEGINNING
             break

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from scopefold.auth.store.history import BackwardsError
 from scopefold.auth.web.service import service_of
 from scopefold.consent.difference import Diff
+from scopefold.consent.named import NotThere
 from scopefold.consent.story import Explained, explained, tell
 from scopefold.contracts.words import IdpId, UserId
 from scopefold.ledger.events import events_of_user
@@ -46,7 +47,7 @@ def endpoints(guard: Callable[[Handler], Handler]) -> list[Endpoint]:
             handler=guard(diff),
             query=DiffQuery,
             answers={200: Diff},
-            problems=(400, 401, 503),
+            problems=(400, 401, 404, 503),
         ),
         Endpoint(
             method="GET",
@@ -69,6 +70,8 @@ async def diff(request: Request) -> Response:
             found = await service.history.difference(
                 service.bus.log, parse(asked.first), second, idp=asked.idp, limit=asked.limit
             )
+    except NotThere as error:
+        raise ProblemError(404, error.kind, error.title, error.detail) from None
     except BackwardsError as error:
         raise ProblemError(400, "invalid-query", "The second moment is before the first", str(error)) from None
     return json_response(found)

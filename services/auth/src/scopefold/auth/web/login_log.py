@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from scopefold.auth.core.handout import has_ended
 from scopefold.auth.core.login import attempt_event_id, token_cleared_id, token_stored_id
 from scopefold.auth.core.stored_token import StoredToken
 from scopefold.auth.web.service import Service, now
@@ -36,17 +37,23 @@ def stored_event(service: Service, user: str, idp: str, token: StoredToken) -> N
     return NewEvent(token_stored_id(service.settings.tenant, event), event)
 
 
-async def heal(service: Service, user: str, idp: str, token: StoredToken) -> None:
+async def heal(service: Service, user: str, idp: str, token: StoredToken) -> bool:
     """Append the event of a vault row that the log does not know of. Costs nothing where it does, and where the log
-    knows of no token, and this is none any more.
+    knows of no token, and this is none any more. False: the token is gone.
+
+    By the log, too: it may know more than a row that was brought back, as from a backup.
     """
-    held = await service.projection.held(idp, user)
+    known = await service.projection.known(idp, user)
+    if not token.opens or (known is not None and has_ended(known, token.generation) and not token.cleared):
+        return False
+    held = known if known is not None and known.present else None
     if held is None and token.cleared:
-        return
+        return False
     is_told = held is not None and (held.cleared is not None or not token.cleared)
     if held is None or held.generation < token.generation or not is_told:
         event = cleared_event if token.cleared else stored_event
         await write(service, event(service, user, idp, token))
+    return not token.cleared
 
 
 def cleared_event(service: Service, user: str, idp: str, token: StoredToken) -> NewEvent:

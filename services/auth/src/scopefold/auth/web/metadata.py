@@ -14,6 +14,7 @@ from scopefold.auth.oauth.client import AUTH_METHODS, CONFIDENTIAL_METHODS
 from scopefold.auth.oauth.client_keys import ALGORITHMS
 from scopefold.auth.oauth.dpop_proof import ALGORITHMS as DPOP_ALGORITHMS
 from scopefold.auth.oauth.exchange import EXCHANGE
+from scopefold.auth.oauth.plain_request import RESPONSE_MODES
 from scopefold.auth.settings import Settings
 from scopefold.auth.web.pages import page
 from scopefold.auth.web.service import Service, issuer_of, service_of
@@ -48,7 +49,7 @@ def document(issuer: str, settings: Settings) -> dict[str, Any]:
         "jwks_uri": f"{issuer}/oauth2/jwks",
         "scopes_supported": [*SCOPES, OFFLINE],
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", EXCHANGE],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(SIGNING_ALGORITHMS),

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.metrics import CONTENT_TYPE, Metric, text_of
+from scopefold.auth.store.bus_log import BusLogs
 from scopefold.auth.web.service import Service, service_of
 from scopefold.auth.web.turns import Came
 from scopefold.contracts.recorded import KINDS
@@ -51,6 +52,19 @@ def _counted(service: Service) -> tuple[Metric, ...]:
             service.limits.refused(),
             "limit",
         ),
+        *_refused(service.bus_logs),
+    )
+
+
+def _refused(logs: BusLogs) -> tuple[Metric, ...]:
+    """Nothing where this replica was told of no log: a counter that never rises would say that all is well."""
+    if not logs.are_told:
+        return ()
+    told = "What the bus refused, by kind, as its servers' logs say since this replica began."
+    read = "1 while every log of the bus that this replica was told of is read."
+    return (
+        Metric("bus_refused_total", told, "counter", logs.refused, "kind"),
+        Metric("bus_log_read", read, "gauge", {"": int(not logs.unread)}),
     )
 
 

@@ -24,6 +24,9 @@ ANSWER_SECONDS: Final = 10.0
 MAX_HEADER_BYTES: Final = 32 * 1024
 """For one field of it: content security policies are long."""
 
+MOST_OF_ONE_HOST: Final = 100
+"""Connections at once."""
+
 DOCUMENT_SECONDS: Final = 3600.0
 MAX_DOCUMENTS: Final = 200
 
@@ -42,6 +45,8 @@ class Answer(Struct, frozen=True):
 
     status: int
     body: bytes
+    retry_after: str = ""
+    """Its Retry-After as it came; empty where it has none, or several."""
 
     def members(self) -> dict[str, Any]:
         """The body as a JSON object. Raises `NoAnswer`."""
@@ -65,7 +70,10 @@ class Http:
         """Opened at the first request: it belongs to a running loop."""
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=httpx.create_ssl_context()),
+                # Each IdP has its own share: one that does not answer keeps nobody from the others.
+                connector=aiohttp.TCPConnector(
+                    ssl=httpx.create_ssl_context(), limit=0, limit_per_host=MOST_OF_ONE_HOST
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"user-agent": "scopefold"},
                 max_field_size=MAX_HEADER_BYTES,
@@ -105,7 +113,8 @@ class Http:
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NoAnswer(_code(error)) from None
-        return Answer(response.status, bytes(body))
+        waits = response.headers.getall("retry-after", [])
+        return Answer(response.status, bytes(body), waits[0] if len(waits) == 1 else "")
 
     def _proxy_for(self, address: str) -> str | None:
         if not self._proxies:

@@ -1,8 +1,11 @@
-"""What people see: pages without a script, without anything from elsewhere, that no site can frame."""
+"""What people see: pages without a script (but for one, of `way_back.py`), without anything from elsewhere, that no
+site can frame.
+"""
 
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
@@ -42,13 +45,17 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def page(template: str, status: int = 200, *, forms: bool = False, **values: Any) -> Response:
-    """A page from its template. Only one that says so may send forms, and only to us."""
+def page(
+    template: str, status: int = 200, *, forms: bool = False, posts_to: str | None = None, **values: Any
+) -> Response:
+    """A page from its template. Only one that says so may send forms, and only to us; or, by the one form that it has,
+    to an address of a client. Wherever that leads on to is held to the same policy, so this names the scheme alone.
+    """
     html = _templates.get_template(f"{template}.html").render(**values)
     headers = dict(PAGE_HEADERS)
-    if forms:
-        policy = headers["content-security-policy"]
-        headers["content-security-policy"] = policy.replace("form-action 'none'", "form-action 'self'")
+    if forms or posts_to is not None:
+        policy, source = headers["content-security-policy"], f"{urlsplit(posts_to).scheme}:" if posts_to else "'self'"
+        headers["content-security-policy"] = policy.replace("form-action 'none'", f"form-action {source}")
     return Response(html, status, headers, media_type="text/html")
 
 
@@ -69,6 +76,12 @@ def wants_problem(request: Request) -> bool:
     """Does the caller ask for JSON, as programs do, and not for a page, as browsers do?"""
     accepted = request.headers.get("accept", "")
     return "json" in accepted and "html" not in accepted
+
+
+def wants_page(request: Request) -> bool:
+    """Does the caller name HTML before anything else, as browsers do (RFC 9110, section 12.5.1)?"""
+    first = request.headers.get("accept", "").partition(",")[0].partition(";")[0]
+    return first.strip().lower() == "text/html"
 
 
 def redirect(address: str) -> RedirectResponse:

@@ -12,7 +12,7 @@ from scopefold.auth.web.dpop import address_of, is_first_sight, nonce_headers, p
 from scopefold.auth.web.metadata import issuer_at
 from scopefold.auth.web.service import Service, service_of
 from scopefold.auth.web.token_status import is_live
-from scopefold.runtime.web import json_response
+from scopefold.runtime.web import json_response, sent_once
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -52,7 +52,7 @@ async def access_of(
     access = check_access(
         loaded,
         method=request.method,
-        authorization=authorization or request.headers.get("authorization"),
+        authorization=authorization or sent_once(request, "authorization"),
         proof=proof_in(request),
         needs=needs,
     )

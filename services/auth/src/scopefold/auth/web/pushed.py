@@ -80,8 +80,7 @@ async def use_up(service: Service, parameters: Mapping[str, str]) -> None:
         await service.bus.buckets.flows.take(key, found[1])
     except Taken:
         description = "The request_uri was used already, or took too long."
-        state = parameters.get("state")
-        raise RedirectedError(parameters["redirect_uri"], "invalid_request_uri", description, state) from None
+        raise RedirectedError(parameters["redirect_uri"], "invalid_request_uri", description, parameters) from None
 
 
 def again(service: Service, parameters: Mapping[str, str], **changed: str) -> str:

@@ -13,6 +13,10 @@ from scopefold.auth.web.pages import error_page
 from scopefold.runtime.kept import Kept
 
 MOST_KEYS: Final = 20_000
+MOST_CHARACTERS: Final = 256
+"""Of a client's id, which anybody can make as long as a request: those that exist are shorter."""
+MOST_HOPS: Final = 20
+MOST_OF_A_HOP: Final = 64
 ADDRESS_FACTOR: Final = 10
 """One address may fail so many times more often than one client from there: many apps share an office."""
 
@@ -70,21 +74,26 @@ class Limits:
         """Who a request is from, as far as limits go."""
         forwarded = ",".join(request.headers.getlist("x-forwarded-for")) if self._trusted else ""
         peer = request.client.host if request.client else ""
-        return client_address(peer, tuple(forwarded.split(",")) if forwarded else (), self._trusted)
+        hops = forwarded.split(",")[-MOST_HOPS:] if forwarded else []  # what is before them, anybody can have written
+        return client_address(peer, tuple(hop.strip()[:MOST_OF_A_HOP] for hop in hops), self._trusted)
 
     def check_client(self, request: Request, client_id: str) -> None:
         """Before a client's proof is looked at. Raises `TooManyError` where it failed too often from this address, and
         only from there: nobody can lock a client out everywhere.
         """
         address = self.address(request)
-        self._failures.check(f"{address} {client_id}")
+        self._failures.check(_key(address, client_id))
         self._failures_from.check(address)
 
     def client_failed(self, request: Request, client_id: str) -> None:
         """A client did not prove itself."""
         address = self.address(request)
-        self._failures.count(f"{address} {client_id}")
+        self._failures.count(_key(address, client_id))
         self._failures_from.count(address)
+
+
+def _key(address: str, client_id: str) -> str:
+    return f"{address} {client_id[:MOST_CHARACTERS]}"
 
 
 async def too_many(request: Request, error: Exception) -> Response:

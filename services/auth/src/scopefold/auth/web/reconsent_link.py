@@ -93,13 +93,14 @@ async def make_links(request: Request) -> Response:
 
 async def open_link(request: Request) -> Response:
     """`GET /account/reconsent`"""
-    service, asked = service_of(request), query(request, LinkQuery)
+    service = service_of(request)
     service.limits.logins.take(service.limits.address(request))
     try:
-        link = read(service.bus.vault.reconsent_link_key, service.issuer, asked.link)
-    except BadLink:
+        link = read(service.bus.vault.reconsent_link_key, service.issuer, query(request, LinkQuery).link)
+    except (BadLink, ProblemError) as error:  # also of a link that was cut off before it began
+        status = error.status if isinstance(error, ProblemError) else 404
         text = "It is not complete, or was not made here. Ask whoever sent it to you for a new one."
-        return error_page(404, "This link does not work", text, code="unknown_link")
+        return error_page(status, "This link does not work", text, code="unknown_link")
     if link.expired(now()):
         text = "It was good for some days only. Ask whoever sent it to you for a new one, or log in to your app."
         return error_page(410, "This link is too old", text, code="expired_link")

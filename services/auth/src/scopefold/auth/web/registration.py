@@ -22,7 +22,7 @@ from scopefold.auth.web.clients import DYNAMIC_PREFIX
 from scopefold.auth.web.protected import resource_metadata_address
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.ledger.log import LogUnavailable
-from scopefold.runtime.web import ProblemError, json_body, json_response, limited_body
+from scopefold.runtime.web import ProblemError, json_body, json_response, limited_body, sent_once
 
 TRIES: Final = 3
 ONE_OBJECT: Final = "Send one JSON object, each name in it once: content-type application/json."
@@ -90,8 +90,9 @@ async def configure(request: Request) -> Response:
         return _error(400, "invalid_client_metadata", ONE_OBJECT)
     found = await service.clients.present(client_id) if client_id.startswith(DYNAMIC_PREFIX) else None
     work = _work(service, found[0] if found else None)
-    credential = {"Authorization": request.headers.get("authorization", "")}
-    status, body, headers = answer(work, request.method, members, credential)
+    credential = {"Authorization": (sent_once(request, "authorization") or "")}
+    method = "GET" if request.method == "HEAD" else request.method  # which differ in nothing but the body
+    status, body, headers = answer(work, method, members, credential)
     try:
         if work.delete and found is not None:
             await service.clients.remove(client_id, found[1])
@@ -159,7 +160,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _bearer(request: Request) -> str:
-    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    scheme, _, presented = (sent_once(request, "authorization") or "").partition(" ")
     return presented.strip() if scheme.lower() == "bearer" else ""
 
 

@@ -18,8 +18,6 @@ from starlette.responses import Response
 from scopefold.auth.core.clearing import Wanted
 from scopefold.auth.core.idps import is_idp_id
 from scopefold.auth.core.removing import RemoveIdp, remove
-from scopefold.auth.core.seal import CannotOpen
-from scopefold.auth.store.data_keys import Erased
 from scopefold.auth.store.holders import counted
 from scopefold.auth.web.admin import registered_idp
 from scopefold.auth.web.clearing import AT_ONCE, clear_present
@@ -151,11 +149,8 @@ async def _emptied(service: Service, idp: str, after: int, *, give_back: bool) -
 
 async def _taken(service: Service, user: str, idp: str, *, give_back: bool) -> _Taken:
     """A user's token leaves the vault, and sessions end that nothing but this IdP vouches for."""
-    try:
-        found = await service.bus.vault.token(user, idp)
-    except (Erased, CannotOpen):
-        return _Taken()  # of who is being erased: nobody can read it any more
-    if found is None:
+    found = await service.bus.vault.token(user, idp)
+    if found is None:  # or of who is being erased: nobody can read it any more
         return _Taken()
     before = None
     if found[0].cleared:

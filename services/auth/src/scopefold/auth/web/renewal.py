@@ -7,8 +7,9 @@ a thief's, and end both.
 """
 
 import asyncio
+import math
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -26,6 +27,7 @@ from scopefold.auth.core.stored_token import (
     stalled,
 )
 from scopefold.auth.core.tokens import token_of
+from scopefold.auth.core.waiting import next_try
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.web.browser import random_text
 from scopefold.auth.web.clearing import clear
@@ -44,7 +46,10 @@ PATIENCE: Final = 2.0
 LOOK_AGAIN_SECONDS: Final = 0.25
 TRIES: Final = 3
 FIRST_PAUSE_SECONDS: Final = 0.5
-STORE_TRIES: Final = 5
+STORE_SECONDS: Final = 60.0
+"""So long is storing tried while the bus is away. Nobody else begins a renewal in that time: what a replica does not
+see of a lease counts for nothing, and a minute passes after its end."""
+LONGEST_PAUSE_SECONDS: Final = 4.0
 TOO_MANY: Final = 429
 log = logger(__name__)
 
@@ -66,7 +71,7 @@ class NotRenewed(Exception):
     def __init__(self, error: str, retry_after: float) -> None:
         super().__init__(f"the identity provider gave no token: {error}")
         self.error = error
-        self.retry_after = max(1, round(retry_after))
+        self.retry_after = max(1, math.ceil(retry_after))
 
 
 class WantsUser(NotRenewed):
@@ -101,31 +106,45 @@ async def _renew(service: Service, user: str, idp: Idp, part: str, idle_before: 
                     return row
                 if piece.refresh_token is None:
                     return row if piece.lives(now()) else await clear(service, user, idp.idp, found, "expired")
-                if (mine := begun(row, by, now(), service.settings.renewal_seconds)) is None:
+                watched = service.renewals.watched(user, idp.idp, row.renewing)
+                ends = asyncio.get_running_loop().time() + service.settings.renewal_seconds
+                mine = begun(row, by, now(), service.settings.renewal_seconds, watched_seconds=watched)
+                if mine is None:
                     await asyncio.sleep(about(LOOK_AGAIN_SECONDS))
                     continue
                 if left := row.wants_user(now(), piece.part):
                     raise WantsUser("it wants to see the user", left)
-                if left := service.renewals.rest(user, idp.idp):
+                if left := max(service.renewals.rest(user, idp.idp), row.rests(now())):
                     raise NotRenewed("it did not a moment ago", left)
                 try:
                     held = await service.bus.vault.put_token(user, idp.idp, mine, revision=revision)
                 except Taken:
                     continue
                 waiting.reschedule(None)  # what the IdP is asked has bounds of its own, and its answer must be kept
-                return await _ask(service, user, idp, (mine, held), piece, begun_before=row.renewing is not None)
+                begun_before = row.renewing is not None
+                return await _ask(service, user, idp, (mine, held), piece, ends=ends, begun_before=begun_before)
     except TimeoutError:
         raise NotRenewed("another renewal of this token takes too long", RESTS[0]) from None
 
 
 async def _ask(
-    service: Service, user: str, idp: Idp, mine: tuple[StoredToken, int], piece: Piece, *, begun_before: bool
+    service: Service,
+    user: str,
+    idp: Idp,
+    mine: tuple[StoredToken, int],
+    piece: Piece,
+    *,
+    ends: float,
+    begun_before: bool,
 ) -> StoredToken | None:
-    """Ask the IdP, and store what came of it. Whatever happens, the lease is given back or runs out."""
+    """Ask the IdP, and store what came of it. Whatever happens, the lease is given back or runs out.
+
+    From `ends` on, by the event loop's clock, the IdP is not asked any more.
+    """
     row, revision = mine
     crash_point("renewal.begun")
     try:
-        came = await _answer(service, idp, row, piece)
+        came = await _answer(service, idp, row, piece, ends)
     except _NotBrought as nothing:
         failure, unsure = nothing.failure, nothing.unsure or begun_before
         if needs_user(idp.profile, failure.error, failure.description):
@@ -141,15 +160,15 @@ async def _ask(
             known = held.generation if held is not None else 0
             why = why_ended(row, logged_generation=known, begun_before=unsure, now=now())
             return await clear(service, user, idp.idp, mine, why)
-        pause = service.renewals.failed(user, idp.idp)
+        pause = service.renewals.failed(user, idp.idp, at_least_seconds=failure.wait_seconds)
         log.warning("a token was not renewed", idp=idp.idp, error=failure.error, again_in_seconds=round(pause))
         with suppress(Taken):  # somebody logged in anew meanwhile: so much the better
-            back = given_back(row, answered=not unsure, now=now())
+            back = given_back(row, answered=not unsure, now=now(), wait_seconds=failure.wait_seconds)
             await service.bus.vault.put_token(user, idp.idp, back, revision=revision)
         raise NotRenewed(failure.error, pause) from None
     crash_point("renewal.answered")
-    service.renewals.succeeded(user, idp.idp)
     after = renewed(idp.profile, row, came)
+    _note(service, user, idp, after.piece(piece.part))
     stored = await _keep(service, user, idp.idp, after, revision)
     crash_point("renewal.stored")
     if stored == after:
@@ -157,12 +176,28 @@ async def _ask(
     return stored
 
 
+def _note(service: Service, user: str, idp: Idp, brought: Piece | None) -> None:
+    """How soon the next renewal may begin. A token that is at its end when it comes must not be renewed at every call,
+    each of which the log would keep: it serves for half of what it lives, and one that lives no more is a failure.
+    """
+    if brought is None or not must_renew(idp.profile, brought, now()):
+        service.renewals.succeeded(user, idp.idp)
+    elif brought.expires_at is None or not brought.lives(now() + timedelta(seconds=2 * RESTS[0])):
+        service.renewals.failed(user, idp.idp)
+    else:
+        left = (brought.expires_at - now()).total_seconds()
+        service.renewals.succeeded(user, idp.idp, rest_seconds=left / 2)
+
+
 async def _keep(service: Service, user: str, idp: str, after: StoredToken, revision: int) -> StoredToken | None:
     """Store what the IdP gave: again, where the bus does not answer, for its refresh token is nowhere else."""
-    for turn in range(1, STORE_TRIES):
+    clock, pause = asyncio.get_running_loop().time, FIRST_PAUSE_SECONDS
+    ends = clock() + STORE_SECONDS
+    while clock() < ends:
         with suppress(LogUnavailable):
             return await _store(service, user, idp, after, revision)
-        await asyncio.sleep(about(FIRST_PAUSE_SECONDS * 2**turn))
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(about(pause))
     return await _store(service, user, idp, after, revision)
 
 
@@ -176,7 +211,7 @@ async def _store(service: Service, user: str, idp: str, after: StoredToken, revi
     return after
 
 
-async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece) -> Renewal:
+async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece, ends: float) -> Renewal:
     """What the IdP gives for the refresh token. Raises `_NotBrought`."""
     vault = service.bus.vault  # now: the bus may be away when the answer comes
     secret = await vault.idp_secret(idp.idp)
@@ -184,8 +219,8 @@ async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece) ->
     if secret is None:
         raise _NotBrought(UpstreamFailed("token", "no_client_secret"), unsure=False)
     scopes = partition(idp.profile, row.requested).get(piece.part, row.requested)
-    brought = await _patiently(service, idp, secret, piece.refresh_token, scopes)
-    told = brought.id_token.get("sub") if idp.profile.identity.source == "id_token" else None
+    brought = await _patiently(service, idp, secret, piece.refresh_token, scopes, ends=ends)
+    told = brought.id_token.get("sub") if idp.profile.identity.subject == "sub" else None
     if told is not None and str(told) != row.identity.subject:
         # OpenID Connect Core 1.0, section 12.2: the same user
         raise _NotBrought(UpstreamFailed("token", "invalid_grant"), unsure=False)
@@ -201,15 +236,28 @@ async def _answer(service: Service, idp: Idp, row: StoredToken, piece: Piece) ->
     )
 
 
-async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str, scopes: tuple[str, ...]) -> Brought:
-    """Ask for a renewal, and again where the answer may be another then. Raises `_NotBrought`."""
+async def _patiently(
+    service: Service, idp: Idp, secret: str, refresh_token: str, scopes: tuple[str, ...], *, ends: float
+) -> Brought:
+    """Ask for a renewal, and again where the answer may be another then: as late as the IdP says, or not at all where
+    that is too late for this renewal. Raises `_NotBrought`.
+
+    `ends` is counted from before the lease was taken: where the bus was slow since then, or this process was, the lease
+    may be over sooner than a renewal that began only now.
+    """
     failure, unsure = UpstreamFailed("token", "timeout"), False
+    clock = asyncio.get_running_loop().time
     try:
         # shorter than the lease, so that nobody else has begun one meanwhile
-        async with asyncio.timeout(service.settings.renewal_seconds):
+        async with asyncio.timeout_at(ends):
             for turn in range(TRIES):
                 if turn:
-                    await asyncio.sleep(about(FIRST_PAUSE_SECONDS * 2**turn))
+                    pause = next_try(about(FIRST_PAUSE_SECONDS * 2**turn), failure.wait_seconds, ends - clock())
+                    if pause is None:
+                        break
+                    await asyncio.sleep(pause)
+                if clock() >= ends:
+                    break  # a request may be sent before a timeout that has passed already is noticed
                 unsure_before, unsure = unsure, True
                 try:
                     return await renew(
@@ -221,7 +269,7 @@ async def _patiently(service: Service, idp: Idp, secret: str, refresh_token: str
                         scopes=scopes,
                     )
                 except UpstreamFailed as error:
-                    failure, unsure = error, unsure_before or error.status is None
+                    failure, unsure = error, unsure_before or error.status is None or error.unread
                     if is_dead(idp.profile, error.error, error.description) or not _may_pass(error):
                         break
     except TimeoutError:

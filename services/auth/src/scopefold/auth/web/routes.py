@@ -6,13 +6,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 
 from scopefold.auth.core.seal import UnknownKek
 from scopefold.auth.oauth.protected import AccessRefused
 from scopefold.auth.oauth.request import RedirectedError, ShownError
+from scopefold.auth.store.database import is_defect
 from scopefold.auth.web import (
     account,
     answers,
@@ -80,17 +82,21 @@ def build(service: Service) -> Starlette:
         *(route(endpoint) for endpoint in guarded),
     ]
     path = urlsplit(service.settings.issuer).path
+    # Of an issuer with a path, both ways of a proxy in front: it takes the path off, or leaves it.
+    below = [Mount(path, Router(routes, redirect_slashes=False)), Route(path, metadata.home)] if path else []
     app = application(
-        # Of an issuer with a path, both ways of a proxy in front: it takes the path off, or leaves it.
-        [*([Mount(path, routes=routes)] if path else []), *routes, *_well_known()],
+        [*below, *routes, *_well_known()],
         exception_handlers={
             RedirectedError: answers.redirected,
             ShownError: answers.shown,
+            ProblemError: answers.refused,
+            HTTPException: answers.refused,
             failures.LoginFailed: failures.told,
             Forged: account.forged,
             AccessRefused: protected.access_refused,
             TooManyError: too_many,
             UnknownKek: _away,
+            Exception: answers.failed,
             **dict.fromkeys(answers.AWAY, _away),
         },
     )
@@ -156,6 +162,8 @@ def openapi_document(endpoints: list[Endpoint]) -> dict[str, Any]:
 
 async def _away(request: Request, error: Exception) -> Response:
     """The bus is away: a page for people, problem+json for programs."""
+    if is_defect(error):
+        return await answers.failed(request, error)
     path = request.url.path
     if path.endswith(FOR_PEOPLE) or "/oauth2/callback" in path or "/account/" in path:
         return await answers.away(request, error)

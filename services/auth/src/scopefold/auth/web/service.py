@@ -1,7 +1,7 @@
 """What every handler works with: the parts of this service, wired once in `app`."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.valid_requests import ValidRequests
 from scopefold.auth.settings import Settings
 from scopefold.auth.store.buckets import Buckets
+from scopefold.auth.store.bus_log import BusLogs
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.history import History
 from scopefold.auth.store.projection import Projection
@@ -63,6 +64,7 @@ class Connected:
         vault: Vault,
         keys: Keys,
         *,
+        made: Mapping[str, datetime | None],
         recent: AsOfLate,
         described: ClientDocuments | None = None,
     ) -> None:
@@ -74,12 +76,15 @@ class Connected:
         self.vault = vault
         self.keys = keys
         self.recent = recent
+        self.made = made
+        """When each bucket on file was made that this was opened from."""
 
 
 class Service:
     """The auth service. `connected` is None until the bus has been reached for the first time.
 
-    `waiting_for` says what keeps it from serving, and passes by itself; `broken` does not.
+    `waiting_for` says what keeps it from serving, and passes by itself; `broken` does not. `lacking` says which buckets
+    are not there.
     """
 
     def __init__(self, settings: Settings, projection: Projection, http: httpx.AsyncClient) -> None:
@@ -87,6 +92,7 @@ class Service:
         self.projection = projection
         self.upstream = Http()
         self.limits = Limits(settings)
+        self.bus_logs = BusLogs(settings.bus_logs)
         self.documents = Documents(self.upstream)
         self.egress = Egress(networks(settings.egress_networks))
         self.backchannel = Backchannel(http, self.egress)
@@ -102,6 +108,7 @@ class Service:
         self.history = History(settings.tenant, settings.data_dir, settings.segments, settings.projection)
         self.connected: Connected | None = None
         self.waiting_for: str | None = "the bus has not been reached yet"
+        self.lacking: str | None = None
         self.broken: str | None = None
         self._ways: dict[str, Way] = {}
         self._told_in_vain: set[tuple[str, str]] = set()
@@ -144,6 +151,13 @@ class Service:
                     what_to_do=f"scopefold idp doctor {idp.idp}",
                 )
 
+    def tell_refusal(self, path: str, error: Exception) -> None:
+        """Say once a minute why requests are refused: there may be thousands."""
+        told = f"{int(now().timestamp()) // 60}: {error}"
+        if not self.told.has(told):
+            self.told.note(told)
+            log.warning("requests are refused", path=path, reason=str(error))
+
     @property
     def bus(self) -> Connected:
         """What the bus holds. Raises `LogUnavailable` while this service is not ready to serve."""
@@ -155,8 +169,8 @@ class Service:
         """Raises `LogUnavailable` while this service has not read the log, or may not trust it."""
         if self.broken is not None:
             raise LogUnavailable(self.broken)
-        if self.waiting_for is not None:
-            raise LogUnavailable(self.waiting_for)
+        if (why := self.waiting_for or self.lacking) is not None:
+            raise LogUnavailable(why)
         if self.connected is None or not self.connected.log.nc.is_connected:
             raise LogUnavailable("the connection to the bus is lost")
 

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Final
 
-from scopefold.auth.core.families import Ended, family_id, handle_of, read_refresh_token
+from scopefold.auth.core.families import Ended, Family, family_id, handle_of, read_refresh_token
 from scopefold.auth.oauth import exchange
 from scopefold.auth.oauth.server import redeem
 from scopefold.auth.store.buckets import Taken, hashed
 from scopefold.auth.store.grants import ends, has_ended, registered_since
-from scopefold.auth.store.records import Code
+from scopefold.auth.store.records import Client, Code
 from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion, spend_proof
 from scopefold.auth.web.ending import end_family
 from scopefold.auth.web.exchange import exchanged
@@ -82,6 +82,7 @@ async def _load_code(asked: ClientRequest, code: str) -> int:
         user_end, session_ended = await ends(bus.grants, found[0].user, found[0].sid)
         loaded.user_ends = user_end.count if user_end else 0
         loaded.over = session_ended or (user_end is not None and user_end.at >= found[0].issued_at)
+        loaded.over |= not _had(loaded.client, found[0])
     return 0
 
 
@@ -95,7 +96,12 @@ async def _load_family(asked: ClientRequest, text: str) -> int:
     loaded.handle, loaded.presented, loaded.family = presented.handle, presented, family
     await _load_user(asked, family.user, family.idp)
     loaded.over = await has_ended(grants, family, asked.service.scopes.idps)
+    loaded.over |= not _had(loaded.client, family)
     return found[1]
+
+
+def _had(client: Client | None, given: Code | Family) -> bool:
+    return client is None or client.had(given.registration, given.issued_at.timestamp())
 
 
 async def _load_user(asked: ClientRequest, user: str, idp: str) -> None:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Final
 
-from scopefold.auth.core.families import family_id, judge, read_refresh_token
+from scopefold.auth.core.families import Family, family_id, judge, read_refresh_token
 from scopefold.auth.oauth.access_claims import AccessClaims, read_access_token
 from scopefold.auth.oauth.loaded import Told
 from scopefold.auth.oauth.server import introspect, revoke
 from scopefold.auth.store.grants import Grants, ends, has_ended
+from scopefold.auth.store.records import Client
 from scopefold.auth.web.client_request import Answer, ClientRequest, client_endpoint, spend_assertion
 from scopefold.auth.web.ending import end_family
 from scopefold.auth.web.service import Service, now
@@ -42,21 +43,31 @@ introspection = client_endpoint(answer_introspection)
 revocation = client_endpoint(answer_revocation)
 
 
-async def is_live(service: Service, claims: AccessClaims, grants: Grants | None = None) -> bool:
-    """Is an access token of ours still good: did nothing end it, its family, its user's grants or its session?
+async def is_live(service: Service, claims: AccessClaims) -> bool:
+    """Is an access token of ours still good: did nothing end it, its family, its user's grants or its session?"""
+    return await _holder(service, claims, service.bus.grants) is not None
 
-    `grants`: where to look; as they are now, if none is given.
-    """
-    grants = grants or service.bus.grants
-    if await service.clients.get(claims.client_id) is None or await grants.token_ended(claims.jti):
-        return False
+
+async def _holder(service: Service, claims: AccessClaims, grants: Grants) -> Client | None:
+    """The client that an access token was issued to; None where the token is not good any more."""
+    # A token tells its time in whole seconds, rounded down.
+    client = await service.clients.who_had(claims.client_id, claims.client_registration, claims.iat + 1)
+    if client is None or await grants.token_ended(claims.jti):
+        return None
     if claims.grant_id is None:
-        return True
+        return client
     found = await grants.family(claims.grant_id)
     if found is None or await has_ended(grants, found[0], service.scopes.idps):
-        return False
-    whose = found[0].client_id  # of an exchanged token: whose grant it was
-    return whose == claims.client_id or await service.clients.get(whose) is not None
+        return None
+    return client if await _began(service, found[0], client) else None
+
+
+async def _began(service: Service, family: Family, holder: Client | None = None) -> bool:
+    """Is there still the client that began this family? Of an exchanged token it is another than the token's holder."""
+    at_seconds = family.issued_at.timestamp()
+    if holder is not None and holder.client_id == family.client_id:
+        return holder.had(family.registration, at_seconds)
+    return await service.clients.who_had(family.client_id, family.registration, at_seconds) is not None
 
 
 async def _look_up(service: Service, text: str) -> Told | None:
@@ -96,7 +107,9 @@ async def _read_at_once(service: Service, claims: AccessClaims, resource_type: s
 
 
 async def _told(service: Service, claims: AccessClaims, grants: Grants) -> Told:
-    return Told(claims.client_id, await is_live(service, claims, grants), claims.grant_id, claims, None)
+    holder = await _holder(service, claims, grants)
+    unknown = holder is not None and holder.is_unknown
+    return Told(claims.client_id, holder is not None, claims.grant_id, claims, None, unknown)
 
 
 async def _refresh_token(service: Service, text: str) -> Told | None:
@@ -106,6 +119,9 @@ async def _refresh_token(service: Service, text: str) -> Told | None:
     if presented is None or found is None:
         return None
     family = found[0]
+    if family.issuer not in ("", service.issuer):  # nobody's here (RFC 7009, section 2.1; RFC 7662, section 2.2)
+        return None
     over = await has_ended(service.bus.grants, family, service.scopes.idps)
+    over |= not await _began(service, family)
     live = not over and judge(family, presented, family.client_id, now()) == "good"
     return Told(family.client_id, live, name, None, family)

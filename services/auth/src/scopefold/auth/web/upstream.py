@@ -17,7 +17,8 @@ from scopefold.auth.core.id_token import BadIdToken, Expected, UnknownKey, verif
 from scopefold.auth.core.idps import discovery_address, known_issuer
 from scopefold.auth.core.login import Granted, read_grant
 from scopefold.auth.core.stored_token import Identity
-from scopefold.auth.core.tokens import BadTokenAnswer, Token, joined, request_scope, requests, tokens_in
+from scopefold.auth.core.tokens import BadTokenAnswer, Token, joined, request_scope, requests, tokens_in, without_scopes
+from scopefold.auth.core.waiting import asked_wait
 from scopefold.auth.web.outgoing import Answer, Documents, Http, NoAnswer
 from scopefold.auth.web.way import endpoint
 from scopefold.consent.idp_scopes import Idp
@@ -33,6 +34,7 @@ MAX_TIME: Final = 2**33
 MAX_SID_LENGTH: Final = 255
 MAX_GROUPS: Final = 200
 MAX_GROUP_LENGTH: Final = 200
+_CODE_TOLD: Final = re.compile(r"(?!(?:\D*\d){7})(?:[a-z][a-z0-9_.-]{0,63}|[A-Z][A-Z0-9_]{0,63})", re.ASCII)
 _ERROR_CODE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 
 
@@ -40,15 +42,27 @@ class UpstreamFailed(Exception):
     """The IdP refused or did not answer. `error` is fit for the log: a code, never what the IdP sent along.
 
     `description` and `status` are what the IdP said in words and its HTTP status: for a diagnosis in memory only.
-    They may name people, so they go into no log and no log line, nor into the text of this error.
+    They may name people, so they go into no log and no log line, nor into the text of this error. `unread`: the IdP did
+    what it was asked for, and nobody knows with what outcome. `wait_seconds`: it wants to be left alone for so long.
     """
 
-    def __init__(self, stage: Stage, error: str, description: str = "", status: int | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        error: str,
+        description: str = "",
+        status: int | None = None,
+        *,
+        unread: bool = False,
+        wait_seconds: float = 0.0,
+    ) -> None:
         super().__init__(f"{stage}: {error}")
         self.stage = stage
         self.error = error_code(error)
         self.description = description
         self.status = status
+        self.unread = unread
+        self.wait_seconds = wait_seconds
 
 
 class Brought(Struct, frozen=True):
@@ -89,6 +103,13 @@ class Brought(Struct, frozen=True):
         """
         said = self.id_token.get("sid")
         return said if isinstance(said, str) and 0 < len(said) <= MAX_SID_LENGTH else None
+
+
+def code_told(error: object) -> str:
+    """The error code that somebody else says, where it is one by its looks. The log keeps it for ever, so what may be a
+    sentence, an address or a token does not go there.
+    """
+    return error if isinstance(error, str) and _CODE_TOLD.fullmatch(error) else "unreadable_error"
 
 
 def error_code(text: str) -> str:
@@ -152,12 +173,17 @@ async def renew(
 ) -> Brought:
     """Swap a refresh token for the next access token (RFC 6749, section 6). `scopes` are those that one token carries.
 
-    What it brings has the old refresh token where the IdP gave no new one. Raises `UpstreamFailed`.
+    What it brings has the old refresh token where the IdP gave no new one. What it says of scopes in a way that cannot
+    be read it has not said: the tokens beside it are nowhere else. Raises `UpstreamFailed`.
     """
     scope = request_scope(idp.profile, scopes)
     repeated = {"redirect_uri": redirect_uri} if idp.profile.refresh.repeats_redirect_uri else {}
     body = prepare_token_request("refresh_token", refresh_token=refresh_token, scope=scope, **repeated)
-    answer, found, granted = await _tokens(http, idp, client_secret, body, scopes)
+    answer = await _ask_token(http, idp, client_secret, body)
+    try:
+        found, granted = _read(idp, scopes, answer)
+    except UpstreamFailed:
+        found, granted = _read(idp, scopes, without_scopes(idp.profile, answer))
     return Brought(found, found[0].refresh_token or refresh_token, granted, answer)
 
 
@@ -165,12 +191,16 @@ async def _tokens(
     http: Http, idp: Idp, client_secret: str, body: str, scopes: tuple[str, ...]
 ) -> tuple[Mapping[str, object], tuple[Token, ...], Granted]:
     answer = await _ask_token(http, idp, client_secret, body)
+    return answer, *_read(idp, scopes, answer)
+
+
+def _read(idp: Idp, scopes: tuple[str, ...], answer: Mapping[str, object]) -> tuple[tuple[Token, ...], Granted]:
     try:
-        return answer, tokens_in(idp.profile, scopes, answer), read_grant(idp.profile, answer)
+        return tokens_in(idp.profile, scopes, answer), read_grant(idp.profile, answer)
     except BadTokenAnswer:
-        raise UpstreamFailed("token", "malformed_token_answer") from None
+        raise UpstreamFailed("token", "malformed_token_answer", status=HTTPStatus.OK, unread=True) from None
     except BadScope:
-        raise UpstreamFailed("token", "malformed_scope") from None
+        raise UpstreamFailed("token", "malformed_scope", status=HTTPStatus.OK, unread=True) from None
 
 
 class _App(Struct):
@@ -196,14 +226,16 @@ async def _ask_token(http: Http, idp: Idp, client_secret: str, body: str) -> Any
         headers.pop("Content-Length", None)
         content = msgspec.json.encode(dict(parse_qsl(body, keep_blank_values=True)))
     came = await _ask(http, "POST", address, headers, content, stage="token")
-    answer = _members(came, "token")
+    wait_seconds = asked_wait(came.status, came.retry_after, datetime.now(UTC))
+    answer = _members(came, "token", wait_seconds=wait_seconds)
     if came.status != HTTPStatus.OK or "error" in answer:
         description = answer.get("error_description")
         raise UpstreamFailed(
             "token",
-            str(answer.get("error") or f"http_{came.status}"),
+            code_told(answer["error"]) if answer.get("error") else f"http_{came.status}",
             description if isinstance(description, str) else "",
             came.status,
+            wait_seconds=wait_seconds,
         )
     return answer
 
@@ -347,8 +379,9 @@ async def _ask(
         raise UpstreamFailed(stage, error.code, status=error.status) from None
 
 
-def _members(answer: Answer, stage: Stage) -> dict[str, Any]:
+def _members(answer: Answer, stage: Stage, *, wait_seconds: float = 0.0) -> dict[str, Any]:
     try:
         return answer.members()
     except NoAnswer as error:
-        raise UpstreamFailed(stage, error.code, status=error.status) from None
+        unread = answer.status == HTTPStatus.OK
+        raise UpstreamFailed(stage, error.code, status=error.status, unread=unread, wait_seconds=wait_seconds) from None

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.rotation import Kind, Rotation
-from scopefold.auth.core.seal import UnknownKek
+from scopefold.auth.core.seal import CannotOpen, UnknownKek
 from scopefold.auth.store import rotation
 from scopefold.auth.store.buckets import Taken
 from scopefold.auth.web.service import Service, now, service_of
@@ -106,6 +106,8 @@ async def keep_vault_readable(service: Service) -> None:
             return
         except (LogUnavailable, Taken):
             continue  # it is told elsewhere
+        except CannotOpen as error:  # whoever seals a new user's key meets it, too; it may be put right
+            log.error("which keys seal the vault cannot be read", reason=str(error))
 
 
 def endpoints(guard: Callable[[Handler], Handler]) -> list[Endpoint]:

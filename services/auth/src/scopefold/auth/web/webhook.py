@@ -8,12 +8,14 @@ move is told at least once, and a receiver knows by the id what it has had.
 import asyncio
 import random
 import sqlite3
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from scopefold.auth.core.leases import is_over
 from scopefold.auth.core.webhook import (
     MOST_USERS,
     Message,
@@ -33,6 +35,7 @@ STATE: Final = "state"
 DEAD: Final = "dead"
 TURN: Final = timedelta(seconds=30)
 """Longer than one attempt takes; it is prolonged before each."""
+GIVE_BACK_SECONDS: Final = 2.0
 MOVE_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 5.0
 MOST_AT_ONCE: Final = 1000
@@ -67,7 +70,8 @@ async def one_pass(service: Service, sender: Sender) -> bool:
         if found is None:
             return True  # somebody removed it: `begin` makes it at the next start
         state, revision = found
-        if state.holder not in ("", sender.me) and state.until > now():
+        watched = timedelta(seconds=sender.turns.look(STATE, state, asyncio.get_running_loop().time()))
+        if state.holder not in ("", sender.me) and not is_over(state.until, TURN, now(), watched):
             return False
         try:
             if not await _one_message(service, sender, state, revision):
@@ -91,12 +95,27 @@ async def _one_message(service: Service, sender: Sender, state: Sending, revisio
     elif not await projection.reached(state.through, AGAIN_SECONDS):
         return False  # what another began to tell of is not folded here yet
     turn = _Turn(service.bus.buckets.webhook, replace(state, holder=sender.me), revision)
-    await turn.hold()
-    moves = [] if state.resync else await projection.moves.after(state.told, until=state.through, limit=MOST_AT_ONCE)
-    message = message_of(moves, after=state.told, through=state.through, at=now())
-    await _delivered(service, sender, message, turn)
-    await turn.hold(told=state.through, holder="")
+    try:
+        await turn.hold()
+        moves = (
+            [] if state.resync else await projection.moves.after(state.told, until=state.through, limit=MOST_AT_ONCE)
+        )
+        message = message_of(moves, after=state.told, through=state.through, at=now())
+        await _delivered(service, sender, message, turn)
+        await turn.hold(told=state.through, holder="")
+    except asyncio.CancelledError:  # an orderly stop: the others need not wait for the end of this turn
+        await _give_back(service.bus.buckets.webhook, sender.me)
+        raise
     return True
+
+
+async def _give_back(bucket: Bucket, me: str) -> None:
+    """End a turn in the middle. What stands there is read anew: a write of it may have been under way."""
+    with suppress(Taken, LogUnavailable, TimeoutError):
+        async with asyncio.timeout(GIVE_BACK_SECONDS):
+            found = await bucket.get(STATE, Sending)
+            if found is not None and found[0].holder == me:
+                await bucket.update(STATE, replace(found[0], holder="", until=now()), revision=found[1])
 
 
 class _Turn:
@@ -171,5 +190,9 @@ async def keep_telling(service: Service) -> None:
                 seen = 0  # look again, though nothing may have been folded meanwhile
         except (LogUnavailable, sqlite3.Error) as error:
             log.warning("the webhook is not told now", reason=str(error))
+            await asyncio.sleep(AGAIN_SECONDS)
+            seen = 0
+        except Exception as error:  # who stopped without a word would never tell anybody anything again
+            log.error("the webhook cannot be told", error=type(error).__name__, reason=str(error))
             await asyncio.sleep(AGAIN_SECONDS)
             seen = 0

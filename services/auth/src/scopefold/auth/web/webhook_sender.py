@@ -5,9 +5,14 @@ The address is the operator's own, like an IdP's: it is asked by the same bounde
 
 import secrets
 from datetime import datetime
+from typing import Final
 
 from scopefold.auth.core.webhook import headers, read_secret
 from scopefold.auth.web.outgoing import Http, NoAnswer
+from scopefold.auth.web.turns import Watched
+
+GAP_SECONDS: Final = 11.0
+"""Who has not the turn looks every five seconds, and the bus may take as long to answer."""
 
 
 class Sender:
@@ -17,6 +22,7 @@ class Sender:
         self.me = secrets.token_hex(8)
         self.attempts = attempts
         self.known_since = 0
+        self.turns = Watched(GAP_SECONDS)
         self._http = http
         self._address = address
         self._key = read_secret(secret)

@@ -13,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
-from scopefold.auth.store.listing import TooMany, count, page, rows_of
+from scopefold.auth.store.listing import TooMany, count, count_unclear, page, rows_of
 from scopefold.auth.store.members import TooManyMembers, groups_of_all
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.tallies import reasons_of, tallies
 from scopefold.auth.web.moment import standing
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.chosen import Chosen, Filters, Order
-from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.named import NotThere, look_up
 from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reconsent import Row
 from scopefold.consent.tallies import Tally
@@ -79,6 +79,7 @@ class ListedRow(Row, frozen=True, kw_only=True):
         Meta(
             description="never-asked: another consent brings it. not-allowed: the user was asked and did not allow it. "
             "not-given: the provider gives it to nobody, so its app lacks it. "
+            "not-renewed: granted, and left out when the provider renewed the token. "
             "disproved: granted, as the provider says, but a call has met a token without it. "
             "cleared: the token is gone."
         ),
@@ -102,7 +103,13 @@ class Worklist(Struct, frozen=True, kw_only=True):
 
     as_of: AsOf
     total: Annotated[int, Meta(description="How many rows there are on all pages.")]
-    unknown: Annotated[int, Meta(description="How many users hold a grant of which the IdP did not say enough.")]
+    unknown: Annotated[
+        int,
+        Meta(
+            description="How many more hold a grant of which the IdP did not say enough: whether they lack what is "
+            "asked about is not known."
+        ),
+    ]
     items: tuple[ListedRow, ...]
     next: Annotated[str | None, Meta(description="The cursor of the next part.")]
 
@@ -128,7 +135,7 @@ class Moment(Struct, frozen=True):
         reasons, when, found = reasons_of(self.projection), self.as_of.at or now(), []
         for row in rows:
             why = reasons.of(row)
-            idp = self.projection.scopes.idps.get(row.idp) or Idp(row.idp)
+            idp = self.projection.scopes.idp(row.idp)
             told: dict[str, Any] = {name: getattr(row, name) for name in Row.__struct_fields__}
             asked_from = waiting_until(idp, row.missing, self.window, when)
             next_step = next_steps(idp, row, why, when)
@@ -142,13 +149,14 @@ async def reconsent(request: Request) -> Response:
     with_filters = asked.filters
     async with moment_of(service, asked.at) as moment:
         after = read_cursor(asked.cursor, asked.sort, with_filters) if asked.cursor else None
+        look_up(moment.projection.scopes, moment.as_of, idp=asked.idp, connector=asked.connector)
         chosen = await chosen_by(service, asked)
         found = await page(moment.projection, chosen, asked.sort, after=after, limit=asked.limit)
         return json_response(
             Worklist(
                 as_of=moment.as_of,
                 total=await count(moment.projection, chosen),
-                unknown=moment.projection.count("unknown", asked.idp),
+                unknown=await count_unclear(moment.projection, chosen),
                 items=moment.listed(found.rows),
                 next=write_cursor(found.next, asked.sort, with_filters) if found.next else None,
             )
@@ -161,6 +169,7 @@ async def counts(request: Request) -> Response:
     filters = Filters(idp=asked.idp, connector=asked.connector, scope=asked.scope)
     async with moment_of(service, asked.at) as moment:
         projection = moment.projection
+        look_up(projection.scopes, moment.as_of, idp=asked.idp, connector=asked.connector)
         if asked.by == "group":
             items = await _by_group(service, projection, filters)
         else:
@@ -180,6 +189,8 @@ async def moment_of(service: Service, at: str | None) -> AsyncIterator[Moment]:
             yield Moment(projection, as_of, service.consent_window)
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
+    except NotThere as error:
+        raise ProblemError(404, error.kind, error.title, error.detail) from None
     except (TooMany, TooManyMembers) as error:
         raise ProblemError(422, "too-many", "Too many users would have to be looked at", str(error)) from None
 

@@ -4,7 +4,7 @@ Pages are read one after the other, each of one moment: while the log moves on, 
 twice or not at all. Who wants one moment asks with `at`.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -12,15 +12,21 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from scopefold.auth.core.export import MEDIA_TYPES, Format, Line, csv_head, csv_of, format_in, jsonl_of, lines
 from scopefold.auth.store.listing import page
-from scopefold.auth.web.parquet import NoParquet, ParquetStream
 from scopefold.auth.web.service import Service, service_of
 from scopefold.auth.web.worklist import Narrowed, chosen_by, moment_of
 from scopefold.consent.chosen import Chosen, Place
+from scopefold.consent.export import Format, Line, lines
+from scopefold.consent.export_stream import NoParquet, ParquetStream, TextStream, stream_of
+from scopefold.consent.named import look_up
 from scopefold.runtime.web import JSON_HEADERS, ProblemError, query
 
 AT_ONCE: Final = 1000
+MEDIA_TYPES: Final[Mapping[Format, str]] = {
+    "csv": "text/csv; charset=utf-8; header=present",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 
 class ExportQuery(Narrowed, frozen=True, kw_only=True):
@@ -34,17 +40,19 @@ async def export(request: Request) -> Response:
     service, asked = service_of(request), query(request, ExportQuery)
     wanted: Format = asked.format or format_in(request.headers.get("accept", "")) or "jsonl"
     try:
-        parquet = ParquetStream() if wanted == "parquet" else None
+        stream = stream_of(wanted)
     except NoParquet as error:
-        raise ProblemError(501, "no-parquet", "This service cannot write Parquet", str(error)) from None
+        told = f"{error}: install scopefold-auth[parquet], or ask for jsonl"
+        raise ProblemError(501, "no-parquet", "This service cannot write Parquet", told) from None
     async with moment_of(service, asked.at) as moment:
+        look_up(moment.projection.scopes, moment.as_of, idp=asked.idp, connector=asked.connector)
         if asked.at is not None:  # a time is one place in the log, however long this takes
             asked = replace(asked, at=str(moment.as_of.seq))
         chosen = await chosen_by(service, asked)
     first, place = await _page(service, asked, chosen, None)
     headers = {**JSON_HEADERS, "content-disposition": f'attachment; filename="reconsent.{wanted}"'}
     found = _pages(service, asked, chosen, (first, place))
-    return StreamingResponse(_encoded(found, wanted, parquet), headers=headers, media_type=MEDIA_TYPES[wanted])
+    return StreamingResponse(_encoded(found, stream), headers=headers, media_type=MEDIA_TYPES[wanted])
 
 
 async def _page(
@@ -67,13 +75,18 @@ async def _pages(
         yield found
 
 
-async def _encoded(
-    pages: AsyncIterator[list[Line]], wanted: Format, parquet: ParquetStream | None
-) -> AsyncIterator[bytes]:
-    encode: Callable[[Iterable[Line]], bytes] = csv_of if wanted == "csv" else jsonl_of
-    if wanted == "csv":
-        yield csv_head()
+async def _encoded(pages: AsyncIterator[list[Line]], stream: TextStream | ParquetStream) -> AsyncIterator[bytes]:
+    yield stream.begin()
     async for found in pages:
-        yield parquet.of(found) if parquet is not None else encode(found)
-    if parquet is not None:
-        yield parquet.end()
+        yield stream.of(found)
+    yield stream.end()
+
+
+def format_in(accept: str) -> Format | None:
+    """The format that an `Accept` header asks for first; None where it names none of them."""
+    for named in accept.split(","):
+        wanted = named.partition(";")[0].strip().lower()
+        for known, media_type in MEDIA_TYPES.items():
+            if wanted == media_type.partition(";")[0] or (wanted, known) == ("application/jsonl", "jsonl"):
+                return known
+    return None

@@ -10,10 +10,11 @@ from scopefold.consent.attribution import asks
 from scopefold.consent.idp_scopes import Registration
 from scopefold.contracts.commands import DeprovisionConnector, ManagedResource, ProvisionConnector
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
-from scopefold.contracts.words import resource_type_of
+from scopefold.contracts.words import MAX_SCOPES, resource_type_of
 from scopefold.provisioner.core.installed import State
 from scopefold.provisioner.core.manifest import Manifest, fitting_profiles
 from scopefold.scopes.lint import lint
+from scopefold.scopes.union import to_request, union
 
 Command = ProvisionConnector | DeprovisionConnector
 COMMANDS: Final = UUID("6d1f7a52-0f6e-5b0c-9d0e-3c6f2f3b8a41")
@@ -164,6 +165,24 @@ def _scopes_clash(case: _Case) -> Refused | None:
     return None
 
 
+def _too_many_scopes(case: _Case) -> Refused | None:
+    """What no login can ask for brings nobody anything. Alternatives are never asked for."""
+    idp = case.state.scopes.idps.get(case.command.idp)
+    if case.manifest is None or case.manifest.auth.idp_passthrough is None or idp is None:
+        return None
+    asked = to_request(idp.profile, union(idp.union, case.manifest.auth.idp_passthrough.asked))
+    if len(asked) <= MAX_SCOPES or set(asked) <= set(to_request(idp.profile, idp.union)):
+        return None
+    return Refused(
+        status=409,
+        kind="too-many-scopes",
+        title="No login can ask for so many scopes",
+        detail=f"With {case.command.connector}, every login at {case.command.idp} would ask for {len(asked)} scopes, "
+        f"and {MAX_SCOPES} is the most. See what nobody needs any more: scopefold idp scopes {case.command.idp}. Or "
+        "register another IdP for it.",
+    )
+
+
 PROVISION_CHECKS: Final[tuple[Callable[[_Case], Refused | None], ...]] = (
     _unknown_connector,
     _unsupported_auth_mode,
@@ -171,6 +190,7 @@ PROVISION_CHECKS: Final[tuple[Callable[[_Case], Refused | None], ...]] = (
     _profile_differs,
     _routed_elsewhere,
     _scopes_clash,
+    _too_many_scopes,
 )
 """What may speak against a provisioning. Each check stands alone; the first that speaks is the one told."""
 

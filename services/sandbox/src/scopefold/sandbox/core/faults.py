@@ -9,6 +9,7 @@ from msgspec.structs import replace
 Place = Literal["pages", "token", "api"]
 Trouble = Literal["hang", "server_error"]
 MOST_LATENCY_MS: Final = 30_000
+MOST_RETRY_AFTER_SECONDS: Final = 86_400
 HANG_SECONDS: Final = 30.0
 """How long a call that gets no answer is held before its connection is cut; a caller that gives up ends it at once."""
 
@@ -30,8 +31,17 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
         Calls, Meta(title="Failures", description="So many next calls are answered with the status below.")
     ] = 0
     server_error_status: Annotated[
-        Literal[500, 502, 503, 504], Meta(title="Failure's status", description="What a failing call is answered.")
+        Literal[429, 500, 502, 503, 504], Meta(title="Failure's status", description="What a failing call is answered.")
     ] = 503
+    retry_after_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MOST_RETRY_AFTER_SECONDS,
+            title="Retry-After, seconds",
+            description="What a failing call is told of when to come back; 0: nothing.",
+        ),
+    ] = 0
     hangs: Annotated[
         Calls,
         Meta(title="Silences", description="So many next calls get no answer: their connection is cut in 30 seconds."),

@@ -51,7 +51,9 @@ def guarded(state: State[S], place: core.Place, handler: Handler) -> Handler:
             case "server_error":
                 log.warning("fault: failing", path=request.url.path)
                 text = f"<html><body><h1>{state.faults.server_error_status}</h1>A fault by switch.</body></html>"
-                return Response(text, state.faults.server_error_status, media_type="text/html")
+                after = state.faults.retry_after_seconds
+                headers = {"retry-after": str(after)} if after else None
+                return Response(text, state.faults.server_error_status, headers, media_type="text/html")
 
     return struck
 

@@ -9,18 +9,12 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from scopefold.consent.cells import harmless
 from scopefold.consent.next_step import Step
 from scopefold.consent.reconsent import Row
 from scopefold.consent.ungiven import Why
 
 Format = Literal["csv", "jsonl", "parquet"]
-MEDIA_TYPES: Final[Mapping[Format, str]] = {
-    "csv": "text/csv; charset=utf-8; header=present",
-    "jsonl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-}
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""With what a cell begins that spreadsheets take for a formula, the full-width forms among them."""
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -76,16 +70,6 @@ def lines(row: Row, why: Mapping[str, Why], steps: Mapping[str, Step]) -> Iterat
             )
 
 
-def format_in(accept: str) -> Format | None:
-    """The format that an `Accept` header asks for first; None where it names none of them."""
-    for named in accept.split(","):
-        wanted = named.partition(";")[0].strip().lower()
-        for known, media_type in MEDIA_TYPES.items():
-            if wanted == media_type.partition(";")[0] or (wanted, known) == ("application/jsonl", "jsonl"):
-                return known
-    return None
-
-
 def csv_head() -> bytes:
     """The names of the columns (RFC 4180)."""
     return _csv([COLUMNS])
@@ -100,9 +84,9 @@ def cell(value: str | int | datetime | None) -> str:
     """A cell that stays what it is when a spreadsheet opens it: what would be a formula begins with an apostrophe."""
     if isinstance(value, datetime):
         return value.isoformat()
-    text = "" if value is None else str(value)
-    shown = "".join(char if char.isprintable() else "?" for char in text)
-    return f"'{shown}" if isinstance(value, str) and text.lstrip(" ").startswith(FORMULA) else shown
+    if isinstance(value, str):
+        return harmless(value)
+    return "" if value is None else str(value)
 
 
 def jsonl_of(found: Iterable[Line]) -> bytes:

@@ -1,12 +1,16 @@
-"""Lines of the worklist as Parquet. Whoever asks for it needs pyarrow (`scopefold-auth[parquet]`); nobody else does."""
+"""Lines of the worklist as a file that is made part by part, in any format.
+
+Whoever asks for Parquet needs pyarrow; nobody else does.
+"""
 
 import io
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
+from msgspec import Struct
 
-from scopefold.auth.core.export import Line
+from scopefold.consent.export import Format, Line, csv_head, csv_of, jsonl_of
 
 TEXT: Final = ("user", "idp", "scope", "why", "next_step", "known_by")
 TEXT_OR_NOTHING: Final = ("connector", "version", "resource_type", "reported_by", "cleared", "dies_by")
@@ -18,6 +22,29 @@ class NoParquet(RuntimeError):
     """pyarrow is not installed here."""
 
 
+def stream_of(wanted: Format) -> "TextStream | ParquetStream":
+    """What makes a file of this format. Raises `NoParquet`."""
+    return ParquetStream() if wanted == "parquet" else TextStream(wanted)
+
+
+class TextStream(Struct, frozen=True):
+    """CSV, or JSON Lines. What it gives, joined, is the file."""
+
+    wanted: Literal["csv", "jsonl"]
+
+    def begin(self) -> bytes:
+        """With what the file begins."""
+        return csv_head() if self.wanted == "csv" else b""
+
+    def of(self, found: Iterable[Line]) -> bytes:
+        """What these lines add to the file."""
+        return csv_of(found) if self.wanted == "csv" else jsonl_of(found)
+
+    def end(self) -> bytes:
+        """What ends the file."""
+        return b""
+
+
 class ParquetStream:
     """Writes one file, a row group for each batch of lines; what is written is taken as it comes."""
 
@@ -26,7 +53,7 @@ class ParquetStream:
             import pyarrow
             from pyarrow import parquet
         except ImportError:
-            raise NoParquet("pyarrow is not installed: install scopefold-auth[parquet], or ask for jsonl") from None
+            raise NoParquet("pyarrow is not installed") from None
         text, number, time = pyarrow.string(), pyarrow.int64(), pyarrow.timestamp("us", tz="UTC")
         kinds = {
             **{name: pyarrow.field(name, text, nullable=False) for name in TEXT},
@@ -39,6 +66,10 @@ class ParquetStream:
         self._table: Any = pyarrow.Table
         self._buffer = _Taken()
         self._writer: Any = parquet.ParquetWriter(pyarrow.PythonFile(self._buffer, mode="w"), self._schema)
+
+    def begin(self) -> bytes:
+        """With what the file begins."""
+        return self._buffer.take()
 
     def of(self, found: Iterable[Line]) -> bytes:
         """What these lines add to the file."""

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scopefold.auth.core.export import COLUMNS, FORMULA, Line, cell, csv_of
+from scopefold.consent.cells import FORMULA
+from scopefold.consent.export import COLUMNS, Line, cell, csv_of
 
 LINE = Line(
     user="u_alice001",
