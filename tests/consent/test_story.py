@@ -287,6 +287,15 @@ ENDS: list[tuple[tuple[Event, ...], str]] = [
 ]
 
 
+def test_a_renewal_that_is_the_first_to_tell_tells_what_came_of_the_login() -> None:
+    silent = stored(ALICE, None, requested=JIRA)
+    told = stored(ALICE, ["read:me"], generation=2, cause="refresh")
+    again = stored(ALICE, ["read:me"], generation=3, cause="refresh")
+    story = tell(ALICE, "atlassian", log_of(registered(), provisioned("jira-user", JIRA), silent, told, again))
+    in_vain = " So the login at event 3 asked in vain for read:jira-user read:jira-work write:jira-work."
+    assert (True, False) == tuple(line.says.endswith(in_vain) for line in story.lines[-2:])
+
+
 @pytest.mark.parametrize(("events", "expected"), ENDS)
 def test_it_ends_with_what_is_so_now(events: tuple[Event, ...], expected: str) -> None:
     assert expected == tell(ALICE, "atlassian", log_of(*events)).present.says

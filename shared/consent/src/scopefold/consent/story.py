@@ -236,7 +236,8 @@ def _stored(event: TokenStored, recorded: Recorded, before: _Standing, now: _Sta
         return f"Token {event.generation} came late: {why}."
     if event.cause == "refresh":
         same = before.held is not None and before.held.grant == now.held.grant
-        return "The token was renewed." if same else f"The token was renewed{_extent(before.held, now.held)}."
+        told = "The token was renewed." if same else f"The token was renewed{_extent(before.held, now.held)}."
+        return told + _first_told(before.held, now.held)
     how = "logged in" if event.cause == "login" else "consented in a step-up"
     told = f"The user {how}, was asked for {_list(event.requested)} and granted "
     if now.held.grant.scopes is None:
@@ -250,6 +251,14 @@ def _stored(event: TokenStored, recorded: Recorded, before: _Standing, now: _Sta
         again = f", {times} times in a row" if times > 1 else ""
         told += f" Asked for in vain{again}: {_list([one.scope for one in ungiven])}."
     return told
+
+
+def _first_told(before: UserGrant | None, now: UserGrant) -> str:
+    """What a renewal is the first to tell of the login before it."""
+    if before is None or before.not_told is None or now.not_told is not None:
+        return ""
+    lacks = [one.scope for one in now.ungiven if one.last == before.not_told.cause]
+    return f" So the login at event {before.not_told.cause.seq} asked in vain for {_list(lacks)}." if lacks else ""
 
 
 def _extent(before: UserGrant | None, now: UserGrant) -> str:
