@@ -260,7 +260,10 @@ def test_renewals_in_a_row_are_one_line_and_one_that_changed_the_grant_is_its_ow
 
 
 ENDS: list[tuple[tuple[Event, ...], str]] = [
-    ((), f"The log knows no token of {ALICE} at atlassian."),
+    ((), f"The log knows no token of {ALICE} at atlassian: there is no such identity provider."),
+    ((registered("ms"),), f"The log knows no token of {ALICE} at atlassian: there is no such identity provider."),
+    ((registered(),), f"The log knows no token of {ALICE} at atlassian."),
+    ((registered(), removed()), f"The log knows no token of {ALICE} at atlassian."),
     (BEGUN, f"{ALICE} has granted at atlassian everything that is needed there."),
     ((*BEGUN, cleared(BOB)), f"{ALICE} has granted at atlassian everything that is needed there."),
     (

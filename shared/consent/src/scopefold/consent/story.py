@@ -110,7 +110,12 @@ def tell(user: str, idp: str, events: Iterable[Recorded]) -> Story:
         now = _Standing(at_idp, held)
         if says := _says(recorded, user, before, now):
             _add(lines, _line(recorded, says, _then(before, now)))
-    return Story(user=user, idp=idp, lines=tuple(lines), present=_present(user, now))
+    return Story(
+        user=user,
+        idp=idp,
+        lines=tuple(lines),
+        present=_present(user, now, there=idp in scopes.idps or idp in scopes.removed),
+    )
 
 
 def explained(story: Story, as_of: AsOf, limit: int) -> Explained:
@@ -312,14 +317,15 @@ def _then(before: _Standing, now: _Standing) -> str:
     return "Whether the grant covers what is needed is not known."
 
 
-def _present(user: str, now: _Standing) -> Present:
+def _present(user: str, now: _Standing, *, there: bool) -> Present:
     idp, held, judged = now.idp.idp, now.held, now.judgement
     if held is not None and held.erased is not None:
         return Present(status="none", says=f"{user} was erased: nobody is known by that name any more.")
     if held is not None and held.removed is not None:
         return Present(status="none", says=f"{idp} was removed, and {user} has granted nothing there since.")
     if held is None or judged is None:
-        return Present(status="none", says=f"The log knows no token of {user} at {idp}.")
+        nor = "" if there else ": there is no such identity provider"
+        return Present(status="none", says=f"The log knows no token of {user} at {idp}{nor}.")
     if judged.status == "covered":
         return Present(status="covered", says=f"{user} has granted at {idp} everything that is needed there.")
     if judged.status == "unknown":
