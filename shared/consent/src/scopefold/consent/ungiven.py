@@ -39,7 +39,7 @@ class Ungiven(Struct, frozen=True):
     last: Cause
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, gc=False):
     """What a user was asked for at a login or a step-up, by canonical names, and which event says so."""
 
     scopes: tuple[str, ...]
