@@ -97,6 +97,7 @@ async def test_by_connector_by_idp_and_by_a_scope_that_is_missing(world: World) 
         ({}, "clears-everything"),
         ({"idp": "nowhere"}, "unknown-idp"),
         ({"connector": "identos.nothing"}, "unknown-connector"),
+        ({"missing_scope": "read:jira-wrok"}, "unknown-scope"),  # which everybody lacks
         ({"idp": "nowhere", "reason": "two\nlines"}, "invalid-body"),
         ({"users": []}, "invalid-body"),
         ({"users": ["u_7Jt0m1mX2bq4nV9c"], "after": "nonsense"}, "invalid-body"),

@@ -79,7 +79,7 @@ async def test_each_filter_leaves_whom_it_means(company: Company) -> None:
     assert both == await company.rows(sort="user", scope=NEW[0])
     assert [company.bob] == await company.rows(scope="read:jira-work")
     assert [company.bob] == await company.rows(connector=f"urn:connector:identos:jira-{company.idp}")
-    assert [] == await company.rows(scope="read:nothing")
+    assert [] == await company.rows(scope="read:me"), "which both have"
     assert [company.alice] == await company.rows(user=company.alice)
     assert both == await company.rows(sort="user", since_before=str(last))
     assert [] == await company.rows(since_after=str(last))
@@ -142,10 +142,10 @@ def as_json(value: Any) -> str:
 async def test_an_export_may_be_of_nobody_and_of_an_earlier_moment(company: Company) -> None:
     last = str((await company.world.worklist())["as_of"]["seq"])
     for kind in ("csv", "jsonl", "parquet"):
-        nothing = await company.exported(kind, scope="read:nothing")
+        nothing = await company.exported(kind, scope="read:me")
         assert {"csv": 1, "jsonl": 0}.get(kind, len(nothing.splitlines())) == len(nothing.splitlines())
         assert await company.exported(kind, at=last) == await company.exported(kind)
-    empty = pyarrow.parquet.read_table(io.BytesIO(await company.exported("parquet", scope="read:nothing")))
+    empty = pyarrow.parquet.read_table(io.BytesIO(await company.exported("parquet", scope="read:me")))
     assert (0, 18) == (empty.num_rows, empty.num_columns)
     early = await company.world.admin("GET", "/v1/reconsent/export", params={"idp": company.idp, "at": "1"})
     assert (404, True) == (early.status_code, "As of event 1 there are" in early.text), "it was not there yet"

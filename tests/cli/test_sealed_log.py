@@ -16,7 +16,7 @@ from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.log import Log, status
 from scopefold.ledger.moments import time_of
 from tests.auth.world import declare_all
-from tests.cli.test_segments import refused, run
+from tests.cli.test_segments import called, refused, run
 from tests.support.append_log import append_log
 from tests.support.logs import START, USERS, logged_in, random_log
 
@@ -137,7 +137,7 @@ READ: Final[list[Line]] = [
     ("--type", "scopes-pruned"),
     ("--user", "USER"),
     ("--user", "USER", "--idp", "atlassian", "--type", "token-cleared"),
-    ("--idp", "nowhere"),
+    ("--idp", "atlassian", "--from", "9999"),
 ]
 
 
@@ -145,6 +145,24 @@ READ: Final[list[Line]] = [
 async def test_the_events_are_those_of_the_bus(two: Two, narrowed: Line) -> None:
     theirs, ours = await two.answers("log", "read", "--json", *narrowed)
     assert theirs == ours
+
+
+NOBODY: Final[list[tuple[Line, str]]] = [
+    (("--idp", "nowhere"), "There is no such identity provider: nowhere. As of event {} there are: atlassian, "),
+    (("--idp", "nowhere", "--user", "USER"), "There is no such identity provider: nowhere. As of event {} there are: "),
+    (("--idp", "nowhere", "--to", "3", "--from", "4"), "There is no such identity provider: nowhere. "),
+    (("--user", "u_nobody00000"), "No event that was read concerns the user u_nobody00000."),
+]
+
+
+@pytest.mark.parametrize(("narrowed", "says"), NOBODY, ids=lambda one: " ".join(one) if isinstance(one, tuple) else "")
+async def test_whoever_finds_nothing_of_what_is_named_is_told_beside_it(two: Two, narrowed: Line, says: str) -> None:
+    """Else a name that is mistyped would read as if nothing had ever happened. What is printed stays a stream."""
+    words = [two.words.get(word, word) for word in narrowed]
+    for place in (two.bus, ("--segments", str(two.place), *NO_BUS)):
+        code, printed, complaint = await asyncio.to_thread(called, ("log", "read", "--json", *words, *place))
+        assert (0, "", 1) == (code, printed, len(complaint.splitlines())), complaint
+        assert complaint.startswith(says.format(two.words["END"]))
 
 
 async def test_people_read_the_same_events(two: Two) -> None:

@@ -104,6 +104,11 @@ NARROWED: Final[list[Line]] = [
         (("--idp", "nowhere"), "There is no such identity provider: nowhere. As of event END there are: atlassian, "),
         (("--idp", "nowhere", "--at", "0"), "nowhere. As of event 0 there are: none."),
         (("--connector", "identos.nothing"), "No such connector is provisioned: identos.nothing. As of event END "),
+        (
+            ("--scope", "read:jira-wrok"),
+            "Nobody needs or holds such a scope: read:jira-wrok. As of event END there are: ",
+        ),
+        (("--scope", "read:me", "--at", "0"), "such a scope: read:me. As of event 0 there are: none."),
     ],
 )
 async def test_a_name_that_is_not_there_is_refused_alike_whatever_is_asked(

@@ -2,11 +2,12 @@
 
 import pytest
 
-from scopefold.consent.named import NotThere, look_up, look_up_in_either
+from scopefold.consent.named import NotThere, look_up, look_up_in_either, look_up_scope
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import AsOf
-from tests.support.logs import deprovisioned, log_of, provisioned, registered, removed
+from scopefold.scopes.coverage import carries
+from tests.support.logs import deprovisioned, log_of, provisioned, pruned, registered, removed, stored
 
 LOG: list[Event] = [
     registered(),  # 1
@@ -69,3 +70,51 @@ def test_of_many_names_some_are_told() -> None:
     scopes = replay(log_of(*(registered(f"idp{n:02}") for n in range(30)))).scopes
     with pytest.raises(NotThere, match=r"idp18, idp19 and 10 more\.$"):
         look_up(scopes, AsOf(30), idp="typo")
+
+
+NEEDED: list[Event] = [
+    registered(base=["read:me"]),  # 1
+    provisioned("jira-user", ["read:jira-work"], alternatives=[["read:issue:jira"]]),  # 2
+    registered("ms", "microsoft", []),  # 3
+    provisioned("mail", ["Mail.Read"], "ms"),  # 4
+    stored("u_alice001", ["Files.Read"], idp="ms"),  # 5
+    deprovisioned("jira-user"),  # 6: logins ask for it still
+    pruned("read:jira-work"),  # 7
+    stored("u_alice001", ["Mail.Read"], idp="ms", generation=2),  # 8
+]
+NO_SCOPE = "Nobody needs or holds such a scope: {}. As of event {} there are: {}."
+HERE = "read:issue:jira, read:jira-work, read:me"
+
+
+@pytest.mark.parametrize(
+    ("seq", "scope", "idp", "says"),
+    [
+        (2, None, None, None),
+        (2, "read:me", None, None),  # the IdP's own
+        (2, "read:issue:jira", "atlassian", None),  # on one of several lists
+        (2, "read:jira-wrok", "atlassian", NO_SCOPE.format("read:jira-wrok at atlassian", 2, HERE)),
+        (1, "read:jira-work", None, NO_SCOPE.format("read:jira-work", 1, "read:me")),  # not yet
+        (6, "read:jira-work", None, None),
+        (7, "read:jira-work", None, NO_SCOPE.format("read:jira-work", 7, "{MAIL}, read:me")),
+        (4, "MAIL.READ", None, None),  # in any spelling
+        (4, "Mail.Read", "atlassian", NO_SCOPE.format("Mail.Read at atlassian", 4, HERE)),
+        (5, "files.read", "ms", None),  # held
+        (5, "files.read", "atlassian", NO_SCOPE.format("files.read at atlassian", 5, HERE)),
+        (8, "files.read", "ms", NO_SCOPE.format("files.read at ms", 8, "{MAIL}")),  # held no more
+    ],
+)
+def test_a_scope_is_there_where_somebody_needs_it_or_holds_it(
+    seq: int, scope: str | None, idp: str | None, says: str | None
+) -> None:
+    state = replay(log_of(*NEEDED[:seq]))
+
+    def users_with(idp: str, name: str) -> int:
+        profile = state.scopes.idp(idp).profile
+        return sum(held.idp == idp and carries(profile, held.grant, name) for held in state.present())
+
+    if says is None:
+        look_up_scope(state.scopes, AsOf(seq), scope, idp=idp, users_with=users_with)
+        return
+    with pytest.raises(NotThere) as told:
+        look_up_scope(state.scopes, AsOf(seq), scope, idp=idp, users_with=users_with)
+    assert says.format(MAIL="https://graph.microsoft.com/mail.read") == str(told.value)

@@ -57,7 +57,7 @@ def row_of(*events: Event) -> tuple[Row, dict[str, Why]]:
         ([FIRST, insufficient(ALICE, MAIL, idp="ms"), token(2, [MAIL])], {MAIL: "disproved", FILES: "not-renewed"}),
         ([FIRST, token(2, [FILES]), cleared(ALICE, generation=2, idp="ms")], {MAIL: "cleared", FILES: "cleared"}),
         ([FIRST, token(2, [FILES]), removed("ms"), *STORY, token(3, [FILES])], {MAIL: "never-asked"}),
-        ([token(1, None, "login"), token(2, [FILES])], {MAIL: "never-asked"}),  # nobody knows what was there before
+        ([token(1, None, "login"), token(2, [FILES])], {MAIL: "not-given"}),  # asked for, and never there
     ],
 )
 def test_why_a_scope_is_missing_after_renewals(events: Sequence[Event], expected: dict[str, Why]) -> None:

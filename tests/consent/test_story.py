@@ -260,7 +260,10 @@ def test_renewals_in_a_row_are_one_line_and_one_that_changed_the_grant_is_its_ow
 
 
 ENDS: list[tuple[tuple[Event, ...], str]] = [
-    ((), f"The log knows no token of {ALICE} at atlassian."),
+    ((), f"The log knows no token of {ALICE} at atlassian: there is no such identity provider."),
+    ((registered("ms"),), f"The log knows no token of {ALICE} at atlassian: there is no such identity provider."),
+    ((registered(),), f"The log knows no token of {ALICE} at atlassian."),
+    ((registered(), removed()), f"The log knows no token of {ALICE} at atlassian."),
     (BEGUN, f"{ALICE} has granted at atlassian everything that is needed there."),
     ((*BEGUN, cleared(BOB)), f"{ALICE} has granted at atlassian everything that is needed there."),
     (
@@ -285,6 +288,15 @@ ENDS: list[tuple[tuple[Event, ...], str]] = [
         f" 2026-01-01 00:00:06Z. Asking did not bring {READ}: it was tried twice.",
     ),
 ]
+
+
+def test_a_renewal_that_is_the_first_to_tell_tells_what_came_of_the_login() -> None:
+    silent = stored(ALICE, None, requested=JIRA)
+    told = stored(ALICE, ["read:me"], generation=2, cause="refresh")
+    again = stored(ALICE, ["read:me"], generation=3, cause="refresh")
+    story = tell(ALICE, "atlassian", log_of(registered(), provisioned("jira-user", JIRA), silent, told, again))
+    in_vain = " So the login at event 3 asked in vain for read:jira-user read:jira-work write:jira-work."
+    assert (True, False) == tuple(line.says.endswith(in_vain) for line in story.lines[-2:])
 
 
 @pytest.mark.parametrize(("events", "expected"), ENDS)

@@ -9,7 +9,7 @@ from scopefold.consent.ungiven import Ungiven, Why, given_up, why
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.shipped import profile_named
-from tests.support.logs import START, log_of, provisioned, registered, restored, stored
+from tests.support.logs import START, cleared, insufficient, log_of, provisioned, registered, restored, stored
 
 BOB = "u_bob00001"
 MAIL, DRIVE = "https://www.googleapis.com/auth/gmail.modify", "https://www.googleapis.com/auth/drive"
@@ -57,6 +57,46 @@ def test_a_refresh_asks_nobody() -> None:
 def test_what_the_provider_did_not_say_counts_as_nothing() -> None:
     assert counted(came(None, 1)) == {}
     assert counted(came((MAIL,), 1), came(None, 2)) == {DRIVE: 1}
+
+
+def test_the_first_renewal_that_tells_says_what_came_of_a_login_that_did_not() -> None:
+    silent = (came(None, 1), came(None, 2, "refresh"))
+    told = held(*silent, came((MAIL,), 3, "refresh"), came((MAIL,), 4, "refresh"))
+    assert [(DRIVE, 1, 3)] == [(one.scope, one.times, one.last.seq) for one in told.ungiven], "asked at the login, once"
+    assert counted(*silent, came((MAIL, DRIVE), 3, "refresh")) == {}
+    assert counted(*silent, came((MAIL, DRIVE), 3, "refresh"), came((MAIL,), 4, "refresh")) == {}, "given, and left out"
+    assert counted(came((MAIL,), 1), *(came(None, n) for n in (2, 3)), came((MAIL,), 4, "refresh")) == {DRIVE: 2}
+    assert counted(*silent, came((), 3), came((), 4, "refresh")) == {MAIL: 1, DRIVE: 1}, "the next login told"
+
+
+def test_of_a_token_that_was_cleared_before_it_told_anything_nothing_is_told_later() -> None:
+    gone = cleared(BOB, generation=1, idp="google")
+    assert counted(came(None, 1), gone, came((MAIL,), 2, "refresh")) == {}
+
+
+def test_what_a_call_disproved_while_nobody_knew_the_grant_was_given_if_a_renewal_says_so() -> None:
+    reported = insufficient(BOB, DRIVE, idp="google")
+    assert counted(came(None, 1), reported, came((MAIL, DRIVE), 2, "refresh")) == {}
+    assert counted(came(None, 1), reported, came((MAIL,), 2, "refresh")) == {DRIVE: 1}
+
+
+def test_what_proves_itself_was_asked_for_in_vain_where_the_provider_says_nothing_else() -> None:
+    """Who is asked for `offline_access` and brings no refresh token was asked, whatever else is not known."""
+
+    begun = (registered(), provisioned("jira-user", ["read:me", "offline_access"]))
+
+    def silent(generation: int, *evidence: Literal["identity", "refresh_token"]) -> Event:
+        asked = ("read:me", "offline_access")
+        return stored(BOB, None, generation=generation, evidence=evidence, requested=asked)
+
+    def times(*events: Event) -> dict[str, int]:
+        grants = replay(log_of(*begun, *events)).grants
+        return {one.scope: one.times for one in grants["atlassian", BOB].ungiven}
+
+    assert times(silent(1, "identity", "refresh_token")) == {}
+    assert times(silent(1, "identity"), silent(2, "identity")) == {"offline_access": 2}
+    told = stored(BOB, ["read:me"], generation=2, cause="refresh", evidence=("identity",))
+    assert times(silent(1, "identity"), told) == {"offline_access": 1}, "not once more by the renewal"
 
 
 def test_a_token_said_twice_counts_once() -> None:

@@ -15,6 +15,7 @@ from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import refused, usage
 from scopefold.cli.log_diff import diff
 from scopefold.cli.log_explain import explain
+from scopefold.cli.names import never_there
 from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.sealed import chain_at, moment_of, segments_option, store_at, told_plainly
 from scopefold.cli.sealed import now as the_time
@@ -23,8 +24,9 @@ from scopefold.cli.sql import sql
 from scopefold.cli.table import instant, plain, show_table, table
 from scopefold.cli.where import Where, as_json, located
 from scopefold.contracts.events import Event, name_of, tag_of
-from scopefold.contracts.recorded import PUBLISHERS, Quarantined, Recorded, examine
+from scopefold.contracts.recorded import PUBLISHERS, AsOf, Quarantined, Recorded, examine
 from scopefold.contracts.subjects import LEDGER, shard_of
+from scopefold.ledger.events import events_of_idps
 from scopefold.ledger.follow import GENESIS, Checkpoint, LogReplaced, catch_up, follow
 from scopefold.ledger.log import Log, status
 from scopefold.ledger.moments import Moment, resolve
@@ -128,7 +130,10 @@ def read_(
     place: str | None,
     json_wanted: bool,
 ) -> None:
-    """Print events, oldest first. With --json: JSON Lines."""
+    """Print events, oldest first. With --json: JSON Lines.
+
+    Where there are none, and the log knows no such identity provider or user, standard error says so.
+    """
     wanted = Wanted(type=kind, user=user, idp=idp)
     begin, end = moment_of(since), moment_of(until)
 
@@ -137,27 +142,36 @@ def read_(
         ends = [last] if end is None else [last, await resolved(end)]
         return begun, min([one for one in ends if one is not None], default=None)
 
-    async def reading(pages: Pages) -> None:
+    async def reading(pages: Pages) -> bool:
+        """Was there any?"""
+        met = False
         async for page in pages:
-            show([one for one in page if wanted.has(one)], json_wanted)
+            shown = [one for one in page if wanted.has(one)]
+            show(shown, json_wanted)
+            met = met or bool(shown)
+        return met
 
     async def from_bus() -> None:
         with told_plainly():
             async with connected(where.bus(ANALYST)) as handle:
                 begun, ended = await bounds(lambda moment: resolve(handle, moment, the_time()))
-                if ended is None or begun <= ended:
-                    await reading(_pages(handle, begun, ended, where.tenant, user))
+                within = ended is None or begun <= ended
+                if not (within and await reading(_pages(handle, begun, ended, where.tenant, user))):
+                    end = (await status(handle)).last_seq
+                    _nothing(wanted, end, [] if idp is None else await events_of_idps(handle, where.tenant, until=end))
 
     async def from_segments(place: str) -> None:
         async with chain_at(place, where) as chain:
             begun, ended = await bounds(lambda moment: resolve_in(chain, moment, the_time()))
-            await reading(messages_in(chain, sought, after=begun - 1, until=ended))
+            if not await reading(messages_in(chain, sought, after=begun - 1, until=ended)):
+                end = chain.last_seq
+                _nothing(wanted, end, [] if idp is None else await events_of_idps_in(chain, until=end))
 
     if place is None:
         asyncio.run(from_bus())
         return
     with analysis_part():
-        from scopefold.ledger.segment_events import Sought, messages_in
+        from scopefold.ledger.segment_events import Sought, events_of_idps_in, messages_in
         from scopefold.ledger.segment_moments import resolve_in
     sought = Sought(user=user, idp=idp, types=frozenset({kind}) if kind is not None else None)
     asyncio.run(from_segments(place))
@@ -237,6 +251,15 @@ def verify(where: Where, place: str | None, json_wanted: bool) -> None:
     click.echo(f"{few}; every fold sets aside what is none:\n")
     rows = [[str(one.seq), instant(one.at), one.subject, one.reason] for one in found.quarantined]
     show_table(["seq", "at", "subject", "reason"], rows, empty="")
+
+
+def _nothing(wanted: Wanted, end: int, of_idps: Sequence[Recorded]) -> None:
+    """Say so where nothing was found because nothing is named so. What is printed stays what was read."""
+    told = None if wanted.idp is None else never_there(wanted.idp, of_idps, AsOf(end))
+    if told is None and wanted.user is not None and wanted.type is None and wanted.idp is None:
+        told = f"No event that was read concerns the user {wanted.user[:80]}."
+    if told is not None:
+        click.echo(plain(told), err=True)
 
 
 async def _verified(reach: Reach) -> Verified:

@@ -16,7 +16,7 @@ from scopefold.cli.where import Where
 from scopefold.consent.chosen import Chosen, Filters, Order
 from scopefold.consent.export import Format, lines
 from scopefold.consent.export_stream import stream_of
-from scopefold.consent.named import look_up
+from scopefold.consent.named import look_up, look_up_scope
 from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reasons import Reasons
 from scopefold.consent.reconsent import Row
@@ -126,7 +126,9 @@ async def _at(place: str, where: Where, asked: Mapping[str, str]) -> AsyncIterat
         # As the service does: it tells the time of a moment only where one was asked for.
         as_of = AsOf(upto) if moment is None else await as_of_in(chain, upto)
         with names_told():
-            look_up(past.bulk.scopes, as_of, idp=asked.get("idp"), connector=asked.get("connector"))
+            scopes, idp = past.bulk.scopes, asked.get("idp")
+            look_up(scopes, as_of, idp=idp, connector=asked.get("connector"))
+            look_up_scope(scopes, as_of, asked.get("scope"), idp=idp, users_with=past.worklist.users_with)
         chosen = Chosen(
             filters=Filters(**{name: text for name, text in asked.items() if name != "at"}),
             after=since.get("since_after"),

@@ -34,6 +34,9 @@ from scopefold.scopes.profile import PLAIN, Profile
 from scopefold.scopes.shipped import UnknownProfile, profile_named
 from scopefold.scopes.union import union
 
+MOST_TAKEN_AWAY: Final = 64
+"""Lists that a connector is remembered to have had. Without a bound, the state would grow with each version."""
+
 
 class Need(Struct, frozen=True):
     """A scope is needed, under whatever spelling, without interruption since `cause`: by a connector, provisioned then
@@ -43,6 +46,14 @@ class Need(Struct, frozen=True):
     scope: str
     cause: Cause
     version: str = ""
+
+
+class TakenAway(Struct, frozen=True):
+    """A list of scopes that served a connector until `cause`, when it was provisioned in this version without it."""
+
+    scopes: tuple[str, ...]
+    cause: Cause
+    version: str
 
 
 class Connector(Struct, frozen=True):
@@ -59,11 +70,20 @@ class Connector(Struct, frozen=True):
     """Lists of scopes, each of which serves in place of all that it needs."""
     others: tuple[Need, ...] = ()
     """What of these lists it does not need, each since when it has been in one."""
+    taken_away: tuple[TakenAway, ...] = ()
+    """Lists that were among several of which one serves, and are not any more, the latest last. Whoever holds one has
+    been served by it until then.
+    """
 
     @property
     def upstream_scopes(self) -> tuple[str, ...]:
         """What the connector needs, in its manifest's order."""
         return tuple(need.scope for need in self.needs)
+
+    @property
+    def clauses(self) -> tuple[tuple[str, ...], ...]:
+        """The lists of scopes of which any one serves, what it needs first."""
+        return (self.upstream_scopes, *self.alternatives)
 
 
 class Registration(Struct, frozen=True):
@@ -281,7 +301,7 @@ def _needed(
 def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: Cause, profile: Profile) -> Connector:
     version, needs, others = event.connector_version, *((before.needs, before.others) if before else ((), ()))
     listed = union(*event.alternatives)
-    return Connector(
+    after = Connector(
         resource_type=event.resource_type,
         connector=event.connector,
         version=event.connector_version,
@@ -294,6 +314,18 @@ def _provisioned(before: Connector | None, event: ConnectorProvisioned, cause: C
             (*needs, *others), tuple(s for s in listed if s not in event.upstream_scopes), profile, cause, version
         ),
     )
+    return after if before is None else replace(after, taken_away=_taken_away(before, after, profile))
+
+
+def _taken_away(before: Connector, after: Connector, profile: Profile) -> tuple[TakenAway, ...]:
+    """The lists that served once and do not now. Where there was but one, the needs that came after it have dates of
+    their own, all of them later than it.
+    """
+    serve = {frozenset(canonical(profile, clause)) for clause in after.clauses}
+    gone = before.clauses if before.alternatives else ()
+    found = (*before.taken_away, *(TakenAway(clause, after.cause, after.version) for clause in gone))
+    latest = {frozenset(canonical(profile, one.scopes)): one for one in found}
+    return tuple(one for names, one in latest.items() if names not in serve)[-MOST_TAKEN_AWAY:]
 
 
 def _with(state: State, idp: Idp) -> State:

@@ -1,20 +1,23 @@
 """Is there what a question names? What is mistyped must not read as if nobody had to consent."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC
 from typing import Final, Literal
 
-from scopefold.consent.idp_scopes import State
+from scopefold.consent.idp_scopes import Idp, State
 from scopefold.contracts.recorded import AsOf
+from scopefold.scopes.canonical import canonical, canonical_name
 
 MOST_TOLD: Final = 20
 LONGEST: Final = 80
 
 
 class NotThere(LookupError):
-    """A question names an IdP, or a connector, that is not there at the moment that is asked about."""
+    """A question names an IdP, a connector or a scope that is not there at the moment that is asked about."""
 
-    def __init__(self, kind: Literal["unknown-idp", "unknown-connector"], title: str, detail: str) -> None:
+    def __init__(
+        self, kind: Literal["unknown-idp", "unknown-connector", "unknown-scope"], title: str, detail: str
+    ) -> None:
         super().__init__(f"{title}: {detail}")
         self.kind: Final = kind
         self.title: Final = title
@@ -38,6 +41,29 @@ def look_up(scopes: State, as_of: AsOf, *, idp: str | None = None, connector: st
                 f"{_shown(connector)}{f' at {idp}' if idp else ''}. {_there({one.connector for one in there}, as_of)}"
             )
             raise NotThere("unknown-connector", "No such connector is provisioned", told)
+
+
+def is_asked_for(idp: Idp, scope: str) -> bool:
+    """Does somebody need a scope at an IdP, however it is spelled, or do logins ask for it?"""
+    name = canonical_name(idp.profile, scope)
+    return name in idp.wants or name in canonical(idp.profile, idp.union)
+
+
+def look_up_scope(
+    scopes: State, as_of: AsOf, scope: str | None, *, idp: str | None, users_with: Callable[[str, str], int]
+) -> None:
+    """Look whether a scope that is named, however it is spelled, is there at the IdP that is named too, or at any:
+    whether somebody needs it, logins ask for it, or somebody holds it. `users_with` counts who does, by IdP and
+    canonical name. Raises `NotThere`.
+    """
+    if scope is None:
+        return
+    some = [at for name, at in scopes.idps.items() if idp in (None, name)]
+    for at in some:
+        if is_asked_for(at, scope) or users_with(at.idp, canonical_name(at.profile, scope)):
+            return
+    told = f"{_shown(scope)}{f' at {idp}' if idp else ''}. {_there({one for at in some for one in at.wants}, as_of)}"
+    raise NotThere("unknown-scope", "Nobody needs or holds such a scope", told)
 
 
 def look_up_in_either(before: State, after: State, as_of: AsOf, idp: str | None) -> None:

@@ -18,7 +18,7 @@ from scopefold.consent.concerns import grants_concerned
 from scopefold.consent.deadlines import Deadlines, Dies, dies
 from scopefold.consent.idp_scopes import Idp
 from scopefold.consent.requirements import Because, Choice, Requirements, requirements
-from scopefold.consent.ungiven import Declined, Ungiven, asked_again, left_out, said_no
+from scopefold.consent.ungiven import Asked, Declined, Ungiven, came_of_asking, left_out, said_no
 from scopefold.contracts.events import (
     ConsentDeclined,
     IdpRemoved,
@@ -30,7 +30,7 @@ from scopefold.contracts.events import (
 from scopefold.contracts.recorded import Cause, Recorded
 from scopefold.contracts.words import MAX_SCOPES
 from scopefold.scopes.canonical import canonical, canonical_name
-from scopefold.scopes.coverage import Coverage, Grant, Missing, Unknown, canonical_grant, covers
+from scopefold.scopes.coverage import COVERED, Coverage, Grant, Missing, Unknown, canonical_grant, covers
 from scopefold.scopes.profile import Profile
 from scopefold.scopes.union import union
 from scopefold.scopes.update import refreshed, taken_as_told
@@ -80,6 +80,8 @@ class UserGrant(Struct, frozen=True, gc=False):
     """What the user said no to since the last consent. Nothing is judged by it."""
     not_renewed: tuple[str, ...] = ()
     """What was granted, by canonical names, and left out when the token was renewed. Nothing is judged by it."""
+    not_told: Asked | None = None
+    """What was asked for at the last consent, while nobody knows what came of it. Nothing is judged by it."""
 
     @property
     def disproved(self) -> tuple[str, ...]:
@@ -200,6 +202,14 @@ def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile:
     else:
         answer = refreshed(profile, again.grant, Grant(event.granted, event.evidence))
     grant = canonical_grant(profile, answer)
+    ungiven, not_told = came_of_asking(
+        profile,
+        event,
+        grant,
+        cause,
+        before=before.ungiven if before else (),
+        not_told=again.not_told if again else None,
+    )
     return UserGrant(
         user=event.user,
         idp=event.idp,
@@ -209,9 +219,10 @@ def _stored(before: UserGrant | None, event: TokenStored, cause: Cause, profile:
         stored=again.stored if again and again.grant == grant else cause,
         reports=again.reports if again else (),
         deadlines=Deadlines(event.access_expires_at, event.idle_expires_at, event.absolute_expires_at),
-        ungiven=asked_again(before.ungiven if before else (), profile, event, grant, cause),
+        ungiven=ungiven,
         declined=again.declined if again else None,
         not_renewed=left_out(profile, again.not_renewed, again.grant, grant) if again else (),
+        not_told=not_told,
     )
 
 
@@ -254,6 +265,7 @@ def _cleared(before: UserGrant | None, event: TokenCleared, cause: Cause) -> Use
         reports=(),
         deadlines=Deadlines(),
         not_renewed=(),
+        not_told=None,
         cleared=Cleared(event.reason, cause),
     )
 
@@ -290,8 +302,33 @@ def judge(idp: Idp, grant: Grant, needs: Requirements | None = None) -> Judgemen
             scope = spelled.setdefault(canonical_name(idp.profile, told), told)
             lacks[scope] = (*lacks.get(scope, needs.scopes.get(scope, ())), because)
     if lacks:
+        lacks = _dated(idp, grant, lacks, needs)
         return Judgement("missing", tuple(Lack(scope, because) for scope, because in lacks.items()))
     return Judgement("unknown" if any(isinstance(one, Unknown) for one in judged) else "covered")
+
+
+def _dated(
+    idp: Idp, grant: Grant, lacks: dict[str, tuple[Because, ...]], needs: Requirements
+) -> dict[str, tuple[Because, ...]]:
+    """What is lacking, because of whom. A connector that a list served which the grant carries has needed nothing else
+    of it until that list was taken away; what calls have disproved since, it carried then.
+    """
+    carried = Grant(grant.scopes, grant.evidence)
+    served = {
+        kind: max(had, key=lambda one: one.cause)
+        for kind, lists in needs.taken_away.items()
+        if (had := [one for one in lists if covers(idp.profile, carried, one.scopes) == COVERED])
+    }
+
+    def dated(because: Because) -> Because:
+        until = served.get(because.resource_type or "")
+        if until is None or until.cause <= because.cause:
+            return because
+        return replace(because, cause=until.cause, version=until.version)
+
+    if not served:
+        return lacks
+    return {scope: tuple([dated(one) for one in because]) for scope, because in lacks.items()}
 
 
 def _serves(idp: Idp, grant: Grant, choice: Choice) -> Coverage:

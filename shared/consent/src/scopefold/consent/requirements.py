@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from scopefold.consent.idp_scopes import Connector, Idp, Need
+from scopefold.consent.idp_scopes import Connector, Idp, Need, TakenAway
 from scopefold.contracts.recorded import Cause
 from scopefold.scopes.canonical import canonical, canonical_name
 from scopefold.scopes.coverage import AnyOf
@@ -37,6 +37,8 @@ class Requirements(Struct, frozen=True):
 
     scopes: dict[str, tuple[Because, ...]]
     choices: tuple[Choice, ...] = ()
+    taken_away: dict[str, tuple[TakenAway, ...]] = {}
+    """By resource type, lists that served in place of what is needed, and do not any more."""
 
 
 def requirements(idp: Idp, resource_type: str | None = None) -> Requirements:
@@ -69,12 +71,13 @@ def requirements(idp: Idp, resource_type: str | None = None) -> Requirements:
         listed = () if wanted.alternatives else wanted.upstream_scopes
         own = {canonical_name(profile, scope): scope for scope in reversed(listed)}
         needs = {own[name]: needs[scope] for name, scope in spelled.items() if name in own}
-    return Requirements(needs, tuple(choices))
+    taken_away = {kind: one.taken_away for kind, one in idp.connectors.items() if one.taken_away}
+    return Requirements(needs, tuple(choices), taken_away)
 
 
 def _choice(idp: Idp, connector: Connector) -> Choice:
     """A list of which the IdP is asked for nothing can serve, but a login will not bring it: it is not `asked`."""
-    clauses = (connector.upstream_scopes, *connector.alternatives)
+    clauses = connector.clauses
     union = set(canonical(idp.profile, idp.union))
     asked = tuple(clause for clause in clauses if union.issuperset(canonical(idp.profile, clause)))
     return Choice(

@@ -110,7 +110,12 @@ def tell(user: str, idp: str, events: Iterable[Recorded]) -> Story:
         now = _Standing(at_idp, held)
         if says := _says(recorded, user, before, now):
             _add(lines, _line(recorded, says, _then(before, now)))
-    return Story(user=user, idp=idp, lines=tuple(lines), present=_present(user, now))
+    return Story(
+        user=user,
+        idp=idp,
+        lines=tuple(lines),
+        present=_present(user, now, there=idp in scopes.idps or idp in scopes.removed),
+    )
 
 
 def explained(story: Story, as_of: AsOf, limit: int) -> Explained:
@@ -236,7 +241,8 @@ def _stored(event: TokenStored, recorded: Recorded, before: _Standing, now: _Sta
         return f"Token {event.generation} came late: {why}."
     if event.cause == "refresh":
         same = before.held is not None and before.held.grant == now.held.grant
-        return "The token was renewed." if same else f"The token was renewed{_extent(before.held, now.held)}."
+        told = "The token was renewed." if same else f"The token was renewed{_extent(before.held, now.held)}."
+        return told + _first_told(before.held, now.held)
     how = "logged in" if event.cause == "login" else "consented in a step-up"
     told = f"The user {how}, was asked for {_list(event.requested)} and granted "
     if now.held.grant.scopes is None:
@@ -250,6 +256,14 @@ def _stored(event: TokenStored, recorded: Recorded, before: _Standing, now: _Sta
         again = f", {times} times in a row" if times > 1 else ""
         told += f" Asked for in vain{again}: {_list([one.scope for one in ungiven])}."
     return told
+
+
+def _first_told(before: UserGrant | None, now: UserGrant) -> str:
+    """What a renewal is the first to tell of the login before it."""
+    if before is None or before.not_told is None or now.not_told is not None:
+        return ""
+    lacks = [one.scope for one in now.ungiven if one.last == before.not_told.cause]
+    return f" So the login at event {before.not_told.cause.seq} asked in vain for {_list(lacks)}." if lacks else ""
 
 
 def _extent(before: UserGrant | None, now: UserGrant) -> str:
@@ -303,14 +317,15 @@ def _then(before: _Standing, now: _Standing) -> str:
     return "Whether the grant covers what is needed is not known."
 
 
-def _present(user: str, now: _Standing) -> Present:
+def _present(user: str, now: _Standing, *, there: bool) -> Present:
     idp, held, judged = now.idp.idp, now.held, now.judgement
     if held is not None and held.erased is not None:
         return Present(status="none", says=f"{user} was erased: nobody is known by that name any more.")
     if held is not None and held.removed is not None:
         return Present(status="none", says=f"{idp} was removed, and {user} has granted nothing there since.")
     if held is None or judged is None:
-        return Present(status="none", says=f"The log knows no token of {user} at {idp}.")
+        nor = "" if there else ": there is no such identity provider"
+        return Present(status="none", says=f"The log knows no token of {user} at {idp}{nor}.")
     if judged.status == "covered":
         return Present(status="covered", says=f"{user} has granted at {idp} everything that is needed there.")
     if judged.status == "unknown":

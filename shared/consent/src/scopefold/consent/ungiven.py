@@ -14,7 +14,7 @@ from msgspec import Struct
 from scopefold.consent.idp_scopes import Idp
 from scopefold.contracts.events import ConsentDeclined, TokenStored
 from scopefold.contracts.recorded import Cause
-from scopefold.scopes.canonical import canonical, canonical_name, closure
+from scopefold.scopes.canonical import canonical, canonical_name, closure, tables
 from scopefold.scopes.classify import kind_of
 from scopefold.scopes.coverage import Grant, held
 from scopefold.scopes.profile import Profile
@@ -25,7 +25,10 @@ MANY_USERS: Final = 3
 Why = Literal["never-asked", "not-allowed", "not-given", "not-renewed", "disproved", "cleared"]
 """Never asked for; asked for, and this user did not allow it; asked for, and the provider gives it to nobody; granted,
 and left out by the provider when the token was renewed; granted, as the provider says, but a call has met a token
-without it; granted, but the token is gone."""
+without it; granted, but the token is gone.
+
+Where a login was not told what it granted, the first renewal that tells speaks for it: a renewal carries what was
+granted (RFC 6749, section 6), so what it lacks of what was asked was not given."""
 
 
 class Ungiven(Struct, frozen=True):
@@ -34,6 +37,13 @@ class Ungiven(Struct, frozen=True):
     scope: str
     times: int
     last: Cause
+
+
+class Asked(Struct, frozen=True, gc=False):
+    """What a user was asked for at a login or a step-up, by canonical names, and which event says so."""
+
+    scopes: tuple[str, ...]
+    cause: Cause
 
 
 class Declined(Struct, frozen=True):
@@ -54,22 +64,46 @@ def said_no(
     return Declined(tuple(sorted(asked)), cause) if asked else before
 
 
-def asked_again(
-    before: tuple[Ungiven, ...], profile: Profile, event: TokenStored, grant: Grant, cause: Cause
-) -> tuple[Ungiven, ...]:
-    """What was asked for in vain after one more token, whose canonical grant is `grant`.
+def came_of_asking(
+    profile: Profile,
+    event: TokenStored,
+    grant: Grant,
+    cause: Cause,
+    *,
+    before: tuple[Ungiven, ...],
+    not_told: Asked | None,
+) -> tuple[tuple[Ungiven, ...], Asked | None]:
+    """What was asked for in vain after one more token, whose canonical grant is `grant`; and what was asked for, but
+    nobody knows yet what came of it, as `not_told` was before.
 
-    A refresh asks nobody, and a grant of which nothing is known says nothing.
+    Where an answer does not say what it grants, only what proves itself is known. A refresh asks nobody, but it may be
+    the first to say.
     """
-    if event.cause == "refresh" or grant.scopes is None:
-        return before
-    carried = held(profile, grant).carried
-    asked = _names(profile, event.requested)
-    if not before and asked <= carried:
+    if event.cause == "refresh":
+        if grant.scopes is None or not_told is None:
+            return before, not_told
+        return _in_vain(before, profile, not_told, grant), None
+    names = _names(profile, event.requested)
+    if grant.scopes is not None:
+        return _in_vain(before, profile, Asked(_in_order(names), cause), grant), None
+    proved = names.intersection(tables(profile).virtual)
+    known, rest = (Asked(_in_order(some), cause) for some in (proved, names - proved))
+    return _in_vain(before, profile, known, grant), rest
+
+
+def _in_vain(before: tuple[Ungiven, ...], profile: Profile, asked: Asked, grant: Grant) -> tuple[Ungiven, ...]:
+    """What was asked for in vain, once it is known of one more asking that the canonical grant `grant` came of it.
+
+    What calls have disproved since was given, as the provider says.
+    """
+    have = held(profile, grant)
+    given = have.carried | have.disproved
+    if not before and given.issuperset(asked.scopes):
         return ()
-    times = {one.scope: one for one in before if one.scope not in carried}
-    for name in asked - carried:
-        times[name] = Ungiven(name, times[name].times + 1 if name in times else 1, cause)
+    times = {one.scope: one for one in before if one.scope not in given}
+    for name in asked.scopes:
+        if name not in given:
+            times[name] = Ungiven(name, times[name].times + 1 if name in times else 1, asked.cause)
     return tuple(times[name] for name in sorted(times))
 
 
@@ -132,6 +166,12 @@ def nobody_gets(profile: Profile, *, users_with: int, users_without: int) -> boo
     Where a provider asks for all or nothing, what it left out was not the user's to leave out.
     """
     return users_with == 0 and (profile.consent == "whole" or users_without >= MANY_USERS)
+
+
+@lru_cache(maxsize=1024)
+def _in_order(names: frozenset[str]) -> tuple[str, ...]:
+    """The same tuple for all who were asked for the same."""
+    return tuple(sorted(names))
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from scopefold.auth.core.idps import Refused
 from scopefold.auth.core.stored_token import StoredToken
 from scopefold.consent.idp_scopes import Idp
+from scopefold.consent.named import is_asked_for
 from scopefold.contracts.words import IdpId, Scope, UserId
 from scopefold.scopes.coverage import Grant, canonical_grant, carries
 from scopefold.scopes.update import taken_as_told
@@ -70,6 +71,11 @@ def wanted(idps: Mapping[str, Idp], asked: ClearTokens) -> Wanted | Refused:
             detail = f"Provisioned are: {_list(known)}."
             return Refused("unknown-connector", "No identity provider serves this connector", detail)
         there = serving if there is None else there & serving
+    looked_at = [idp for name, idp in idps.items() if there is None or name in there]
+    if asked.missing_scope is not None and not any(is_asked_for(idp, asked.missing_scope) for idp in looked_at):
+        known = sorted({scope for idp in looked_at for scope in idp.wants})
+        detail = f"Everybody lacks what nobody is asked for. Needed are: {_list(known)}."
+        return Refused("unknown-scope", "Nobody needs such a scope", detail)
     return Wanted(asked.users, None if there is None else tuple(sorted(there)), asked.missing_scope)
 
 

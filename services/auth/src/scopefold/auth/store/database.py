@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-SCHEMA_VERSION: Final = 11
+SCHEMA_VERSION: Final = 12
 PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = NORMAL",  # a power cut may undo the last batches, checkpoint and all: the log has them

@@ -13,7 +13,7 @@ from scopefold.consent.deadlines import Deadlines, dies
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reasons import Standing
 from scopefold.consent.reconsent import Cleared, Judgement, Report, UserGrant
-from scopefold.consent.ungiven import Declined, Ungiven
+from scopefold.consent.ungiven import Asked, Declined, Ungiven
 from scopefold.contracts.recorded import Cause, Quarantined
 from scopefold.scopes.coverage import Grant
 
@@ -32,6 +32,7 @@ class Held(Struct, frozen=True, array_like=True):
     removed: Cause | None = None
     declined: Declined | None = None
     not_renewed: tuple[str, ...] = ()
+    not_told: Asked | None = None
 
 
 class GrantSet(Struct):

@@ -20,7 +20,7 @@ from scopefold.auth.store.tallies import reasons_of, tallies
 from scopefold.auth.web.moment import standing
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.chosen import Chosen, Filters, Order
-from scopefold.consent.named import NotThere, look_up
+from scopefold.consent.named import NotThere, look_up, look_up_scope
 from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reconsent import Row
 from scopefold.consent.tallies import Tally
@@ -130,6 +130,12 @@ class Moment(Struct, frozen=True):
     window: timedelta
     """For how long installs are gathered into one prompt."""
 
+    def look_up(self, filters: Filters) -> None:
+        """Look whether what is named is there. Raises `NotThere`."""
+        scopes, users_with = self.projection.scopes, self.projection.users_with
+        look_up(scopes, self.as_of, idp=filters.idp, connector=filters.connector)
+        look_up_scope(scopes, self.as_of, filters.scope, idp=filters.idp, users_with=users_with)
+
     def listed(self, rows: tuple[Row, ...]) -> tuple[ListedRow, ...]:
         """The rows, explained."""
         reasons, when, found = reasons_of(self.projection), self.as_of.at or now(), []
@@ -149,7 +155,7 @@ async def reconsent(request: Request) -> Response:
     with_filters = asked.filters
     async with moment_of(service, asked.at) as moment:
         after = read_cursor(asked.cursor, asked.sort, with_filters) if asked.cursor else None
-        look_up(moment.projection.scopes, moment.as_of, idp=asked.idp, connector=asked.connector)
+        moment.look_up(asked.filters)
         chosen = await chosen_by(service, asked)
         found = await page(moment.projection, chosen, asked.sort, after=after, limit=asked.limit)
         return json_response(
@@ -169,7 +175,7 @@ async def counts(request: Request) -> Response:
     filters = Filters(idp=asked.idp, connector=asked.connector, scope=asked.scope)
     async with moment_of(service, asked.at) as moment:
         projection = moment.projection
-        look_up(projection.scopes, moment.as_of, idp=asked.idp, connector=asked.connector)
+        moment.look_up(filters)
         if asked.by == "group":
             items = await _by_group(service, projection, filters)
         else:

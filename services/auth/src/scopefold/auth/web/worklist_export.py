@@ -18,7 +18,6 @@ from scopefold.auth.web.worklist import Narrowed, chosen_by, moment_of
 from scopefold.consent.chosen import Chosen, Place
 from scopefold.consent.export import Format, Line, lines
 from scopefold.consent.export_stream import NoParquet, ParquetStream, TextStream, stream_of
-from scopefold.consent.named import look_up
 from scopefold.runtime.web import JSON_HEADERS, ProblemError, query
 
 AT_ONCE: Final = 1000
@@ -45,7 +44,7 @@ async def export(request: Request) -> Response:
         told = f"{error}: install scopefold-auth[parquet], or ask for jsonl"
         raise ProblemError(501, "no-parquet", "This service cannot write Parquet", told) from None
     async with moment_of(service, asked.at) as moment:
-        look_up(moment.projection.scopes, moment.as_of, idp=asked.idp, connector=asked.connector)
+        moment.look_up(asked.filters)
         if asked.at is not None:  # a time is one place in the log, however long this takes
             asked = replace(asked, at=str(moment.as_of.seq))
         chosen = await chosen_by(service, asked)
