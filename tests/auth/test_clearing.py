@@ -91,6 +91,18 @@ async def test_by_connector_by_idp_and_by_a_scope_that_is_missing(world: World) 
     assert {users["alice"]: "operator"} == await cleared(world, idp)
 
 
+async def test_a_scope_that_is_missing_clears_nothing_where_nobody_is_asked_for_it(world: World) -> None:
+    """Everybody lacks it there, and another consent would not bring it."""
+    asking, other = await world.idp_with_jira(), await world.idp_with_jira()
+    _, lacks, _ = await people(world, asking, "alice")
+    _, lacks_as_well, _ = await people(world, other, "bob")
+    new = "read:servicedesk-request"
+    await world.publish(provisioned(f"desk-{asking}", [new], asking), by="provisioner")
+    told = (await clear(world, missing_scope=new, dry_run=True)).json()
+    found = {(one["user"], one["idp"]) for one in told["items"]}
+    assert ((lacks["alice"], asking) in found, (lacks_as_well["bob"], other) in found) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("which", "kind"),
     [

@@ -47,7 +47,7 @@ def token() -> None:
     help="Of the users in this file, one a line.",
 )
 @click.option("--connector", help="At the identity provider of this connector: its id, or its resource type.")
-@click.option("--missing-scope", help="Those that do not carry this scope.")
+@click.option("--missing-scope", help="Those that do not carry this scope, where it is asked for.")
 @click.option("--idp", help="At this identity provider.")
 @click.option("--reason", required=True, help="For the service's log lines.")
 @click.option("--revoke", is_flag=True, help="Ask the identity provider to end each token, too, where it has a way.")

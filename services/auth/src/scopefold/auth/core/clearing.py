@@ -28,7 +28,9 @@ class ClearTokens(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ]
         | None
     ) = None
-    missing_scope: Annotated[Scope, Meta(description="Those that do not carry this scope.")] | None = None
+    missing_scope: (
+        Annotated[Scope, Meta(description="Those that do not carry this scope, at IdPs where it is asked for.")] | None
+    ) = None
     reason: Annotated[
         str,
         Meta(
@@ -71,11 +73,14 @@ def wanted(idps: Mapping[str, Idp], asked: ClearTokens) -> Wanted | Refused:
             detail = f"Provisioned are: {_list(known)}."
             return Refused("unknown-connector", "No identity provider serves this connector", detail)
         there = serving if there is None else there & serving
-    looked_at = [idp for name, idp in idps.items() if there is None or name in there]
-    if asked.missing_scope is not None and not any(is_asked_for(idp, asked.missing_scope) for idp in looked_at):
-        known = sorted({scope for idp in looked_at for scope in idp.wants})
-        detail = f"Everybody lacks what nobody is asked for. Needed are: {_list(known)}."
-        return Refused("unknown-scope", "Nobody needs such a scope", detail)
+    if asked.missing_scope is not None:
+        looked_at = [idp for name, idp in idps.items() if there is None or name in there]
+        # Everybody lacks what nobody is asked for: no token goes for a scope that means nothing at its IdP.
+        there = {idp.idp for idp in looked_at if is_asked_for(idp, asked.missing_scope)}
+        if not there:
+            known = sorted({scope for idp in looked_at for scope in idp.wants})
+            detail = f"Everybody lacks what nobody is asked for. Needed are: {_list(known)}."
+            return Refused("unknown-scope", "Nobody needs such a scope", detail)
     return Wanted(asked.users, None if there is None else tuple(sorted(there)), asked.missing_scope)
 
 
