@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from scopefold.auth.store import listing
 from scopefold.auth.store import projection as module
+from scopefold.auth.store.database import StoreAway
 from scopefold.auth.store.projection import Idle, Projection
 from scopefold.auth.store.rows import TOGETHER
 from scopefold.consent.chosen import Chosen, Filters
@@ -199,6 +200,25 @@ async def test_an_apply_that_fails_leaves_everything_as_it_was(tmp_path: Path, m
         assert list(worklist(replay(LONG))) == await rows_by(projection, 7)
 
 
+async def test_what_could_not_be_read_again_after_an_apply_that_failed_is_read_before_the_next(tmp_path: Path) -> None:
+    async with opened(tmp_path / "p.db") as projection:
+        await feed(projection, LONG[:300], 50)
+        file, before = projection._db, {one.key: one.users for one in projection.grant_sets()}
+        await file.set_progress_handler(lambda: 1, 200)  # a disk that fails in the middle of whatever is longer
+        with pytest.raises(StoreAway, match="interrupted"):
+            await feed(projection, LONG[300:], 300)
+        assert before != {one.key: one.users for one in projection.grant_sets()}, "nor could it be read again"
+        with pytest.raises(StoreAway, match="interrupted"):
+            await projection.mend()
+        await file.set_progress_handler(lambda: 0, 200)
+        await projection.mend()
+        await feed(projection, LONG[300:], 50)
+        assert list(worklist(replay(LONG))) == await rows_by(projection, 7)
+    async with opened(tmp_path / "whole.db") as whole, opened(tmp_path / "p.db") as projection:
+        await feed(whole, LONG, 50)
+        assert await dumped(whole) == await dumped(projection)
+
+
 async def _failing(_: object) -> None:
     raise sqlite3.OperationalError("disk is full")
 
@@ -297,7 +317,7 @@ async def test_a_removed_idp_is_gone_from_the_file_with_all_its_users_however_ma
 
 
 async def test_a_folder_where_the_file_cannot_be_is_told(tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+    with pytest.raises(StoreAway, match="unable to open"):
         async with opened(tmp_path / "missing" / "p.db"):
             pass
 
