@@ -58,6 +58,8 @@ async def main(settings: Settings) -> None:
         asyncio.create_task(keep_telling(service)),
         asyncio.create_task(service.bus_logs.keep_reading()),
     ]
+    for task in background:
+        task.add_done_callback(_tell)
     async with AsyncExitStack() as ending:  # the last of them first, and each whatever the one before met
         ending.push_async_callback(projection.close)
         ending.callback(service.bus_logs.close)
@@ -76,9 +78,16 @@ async def _end(background: Collection[asyncio.Task[Any]]) -> None:
     """Cancel what runs in the background; one of them may have something to give back."""
     for task in background:
         task.cancel()
-    done, left = await asyncio.wait(background, timeout=STOP_SECONDS)
+    _, left = await asyncio.wait(background, timeout=STOP_SECONDS)
     for task in left:
-        log.error("a part of the service does not end", part=str(task.get_coro()))
-    for task in done:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a part of the service had ended", error=type(error).__name__, exc_info=error)
+        log.error("a part of the service does not end", part=_named(task))
+
+
+def _tell(ended: asyncio.Task[Any]) -> None:
+    """Each is for ever, or says why it ends. Who watches nothing any more without a word is missed by nobody."""
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        log.critical("a part of the service ended", part=_named(ended), exc_info=error)
+
+
+def _named(task: asyncio.Task[Any]) -> str:
+    return getattr(task.get_coro(), "__qualname__", "")

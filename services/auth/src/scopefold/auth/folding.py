@@ -49,6 +49,8 @@ async def keep_folding(service: Service, bus: Bus, keks: Sequence[bytes], wake: 
             raise LogUnavailable("a bucket was made anew; all are opened again")
         if not service.settings.projection.exists():  # what is open still would be gone with this process
             raise StoreAway("it was deleted", damaged=True)
+        if (damage := service.projection.damage) is not None:
+            raise damage
         if mistrusted is not None and service.broken == mistrusted:  # not where the vault cannot be opened
             log.warning("the log can be trusted again")
             service.broken = mistrusted = None

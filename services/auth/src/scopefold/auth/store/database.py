@@ -97,8 +97,11 @@ def _what_passes() -> Iterator[None]:
         raise StoreAway(str(error), damaged=type(error) is sqlite3.DatabaseError) from error
 
 
-class _Connection(aiosqlite.Connection):
-    """All that is asked of a file goes through these two, cursors' questions too."""
+class Connection(aiosqlite.Connection):
+    """A file that is open. All that is asked of it goes through these two, cursors' questions too."""
+
+    damage: StoreAway | None = None
+    """What somebody met who asked, since it was opened. It does not pass before the file is made anew."""
 
     @property
     def _conn(self) -> sqlite3.Connection:
@@ -108,12 +111,16 @@ class _Connection(aiosqlite.Connection):
 
     async def _execute(self, fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         _ = self._conn  # whatever is asked of a file that is closed
-        with _what_passes():
-            answer: _T = await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        try:
+            with _what_passes():
+                answer: _T = await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        except StoreAway as error:
+            self.damage = error if error.damaged else self.damage
+            raise
         return answer
 
 
-async def open_database(path: Path) -> aiosqlite.Connection:
+async def open_database(path: Path) -> Connection:
     """Open the file, with its tables. Raises `StoreAway`, `sqlite3.Error` and `LookupError` where it is damaged or of
     another version, and leaves nothing open then.
     """
@@ -163,9 +170,13 @@ async def copied(path: Path, into: Path) -> None:
         await database.execute("VACUUM INTO ?", (str(into),))
 
 
-async def _connected(connect: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
+async def _connected(connect: Callable[[], sqlite3.Connection]) -> Connection:
+    database = Connection(connect, _ROWS_AT_ONCE)
     with _what_passes():
-        return await _Connection(connect, _ROWS_AT_ONCE)
+        # aiosqlite leaves a thread behind where a file cannot be opened, so that is found out before it is asked.
+        connect().close()
+        await database
+    return database
 
 
 async def _told(database: aiosqlite.Connection, sql: str) -> object:

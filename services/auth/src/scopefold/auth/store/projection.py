@@ -12,13 +12,12 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import aiosqlite
 import msgspec
 from msgspec.structs import replace
 
 from scopefold.auth.core.webhook import Move
 from scopefold.auth.store import rows, standings
-from scopefold.auth.store.database import DUMP, StoreAway, discard, open_database
+from scopefold.auth.store.database import DUMP, Connection, StoreAway, discard, open_database
 from scopefold.auth.store.moves import Moves, of_user
 from scopefold.auth.store.rows import NOBODYS, GrantSet, user_grant
 from scopefold.auth.store.standings import USUAL
@@ -69,7 +68,7 @@ class Projection:
         self._moved = asyncio.Condition()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
         self.moves = Moves(self._turn)
-        self._db: aiosqlite.Connection
+        self._db: Connection
 
     async def open(self, path: Path) -> None:
         """Open the file, or start an empty one where it is missing, damaged, or of another version."""
@@ -120,13 +119,16 @@ class Projection:
         self._sets[found.idp, found.key] = found
         self._sets_by_id[found.id] = found
 
-    # Folding
-
     async def mend(self) -> None:
         """Read the file again where that failed after a batch that failed, before anything more is folded."""
         async with self._turn:
             if self._torn:
                 await self._load()
+
+    @property
+    def damage(self) -> StoreAway | None:
+        """What a question met of a file that is damaged: nobody may be folding anything."""
+        return self._db.damage
 
     async def apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
         """Fold a batch and save the checkpoint, in one transaction."""
@@ -287,8 +289,6 @@ class Projection:
         for one in empty:
             del self._sets[one.idp, one.key], self._sets_by_id[one.id]
         await rows.save_sets(self._db, kept, empty)
-
-    # Asking
 
     async def reached(self, seq: int, timeout_seconds: float) -> bool:
         """Wait until everything up to `seq` is folded; False if that takes longer than the timeout."""

@@ -152,8 +152,10 @@ async def away(request: Request, error: Exception) -> Response:
     text = (
         "The log cannot take new events; an operator must look after it."
         if full
-        else ("A part of this service is away. It comes back by itself: try again in a moment.")
+        else "A part of this service is away. It comes back by itself: try again in a moment."
     )
+    if "/oauth2/callback" in request.url.path:  # what the IdP sent is good for one try
+        text += " Begin where you began before: in the app, or with the link that you were sent."
     response = error_page(503, title, text, code="temporarily_unavailable")
     response.headers["retry-after"] = "2"
     return response
