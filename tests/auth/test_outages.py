@@ -4,8 +4,7 @@ import asyncio
 import json
 import shutil
 import socket
-import sqlite3
-from contextlib import closing
+from collections.abc import Awaitable
 from pathlib import Path
 
 import nats
@@ -14,9 +13,8 @@ import pytest
 from scopefold.cli.nats_server import NatsServer
 from scopefold.ledger.log import STREAM, Log
 from tests.auth.world import KEK, auth, declare_all, status_becomes, until
+from tests.support.damage import damage
 from tests.support.process import Service, run_to_its_end
-
-PAGE_BYTES = 4096
 
 
 async def refuses_everything(service: Service) -> None:
@@ -120,12 +118,7 @@ async def test_a_projection_that_is_damaged_while_it_is_open_is_rebuilt(own_nats
         await status_becomes(service, 200)
         nc = await nats.connect(own_nats.url)
         for round_ in (1, 2):
-            with closing(sqlite3.connect(file, isolation_level=None)) as other:
-                other.execute("UPDATE checkpoint SET content = content")  # so that nothing in memory holds any more
-                other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            with file.open("r+b") as pages:
-                pages.seek(PAGE_BYTES)
-                pages.write(b"damaged" * (file.stat().st_size // 7))
+            damage(file)
             await nc.publish("ledger.default.idp.x.nonsense", b"{}")
             await until(lambda n=round_: asyncio.sleep(0, service.said().count("projection damaged") == n))  # type: ignore[misc]
             await status_becomes(service, 200)
@@ -141,6 +134,35 @@ async def test_a_projection_that_is_damaged_while_it_is_open_is_rebuilt(own_nats
         assert "Traceback" not in service.said()
         assert all(json.loads(line)["service"] == "auth" for line in service.said().splitlines())
         assert "Received" not in service.said()  # FastStream, of every message
+
+
+async def test_damage_that_only_a_question_meets_is_mended_though_nothing_is_folded(
+    own_nats: NatsServer, tmp_path: Path
+) -> None:
+    """Where no event came, everybody was told to try again in a moment, for hours."""
+    await declare_all(own_nats.url)
+    file = tmp_path / "auth" / "projection.db"
+    with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+        await status_becomes(service, 200)
+        nc = await nats.connect(own_nats.url)
+        await nc.publish("ledger.default.idp.x.nonsense", b"{}")
+        await nc.close()
+
+        async def quarantined() -> list[int]:
+            async with service.client() as client:
+                answer = await client.get("/v1/quarantine")
+            return [answer.status_code, *(1 for _ in answer.json().get("items", ()))]
+
+        await until(lambda: _is(quarantined(), [200, 1]))
+        damage(file)
+        assert [503] == await quarantined()
+        await until(lambda: _is(quarantined(), [200, 1]))
+        assert 1 == service.said().count("projection damaged")
+        assert "Traceback" not in service.said()
+
+
+async def _is(asked: Awaitable[list[int]], expected: list[int]) -> bool:
+    return await asked == expected
 
 
 async def test_a_vault_of_another_key_is_not_opened(own_nats: NatsServer, tmp_path: Path) -> None:
@@ -163,6 +185,7 @@ async def test_it_ends_in_good_order_with_the_bus_and_without(own_nats: NatsServ
             service.process.terminate()
             assert 0 == service.process.wait(15)
             assert "Traceback" not in service.said()
+        assert not (tmp_path / "auth" / "projection.db-wal").exists(), "all that was folded is in its file"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from scopefold.auth.store import listing
 from scopefold.auth.store import projection as module
+from scopefold.auth.store.database import StoreAway
 from scopefold.auth.store.projection import Idle, Projection
 from scopefold.auth.store.rows import TOGETHER
 from scopefold.consent.chosen import Chosen, Filters
@@ -199,6 +200,30 @@ async def test_an_apply_that_fails_leaves_everything_as_it_was(tmp_path: Path, m
         assert list(worklist(replay(LONG))) == await rows_by(projection, 7)
 
 
+async def test_what_could_not_be_read_again_after_an_apply_that_failed_is_read_before_the_next(tmp_path: Path) -> None:
+    async with opened(tmp_path / "p.db") as projection:
+        await feed(projection, LONG[:300], 50)
+        file, before = projection._db, _counted(projection)
+        # A disk that fails as soon as something of the batch is in memory, and goes on failing.
+        await file.set_progress_handler(lambda: int(before != _counted(projection)), 1)
+        with pytest.raises(StoreAway, match="interrupted"):
+            await feed(projection, LONG[300:], 300)
+        assert before != _counted(projection), "nor could it be read again"
+        with pytest.raises(StoreAway, match="interrupted"):
+            await projection.mend()
+        await file.set_progress_handler(lambda: 0, 1)
+        await projection.mend()
+        await feed(projection, LONG[300:], 50)
+        assert list(worklist(replay(LONG))) == await rows_by(projection, 7)
+    async with opened(tmp_path / "whole.db") as whole, opened(tmp_path / "p.db") as projection:
+        await feed(whole, LONG, 50)
+        assert await dumped(whole) == await dumped(projection)
+
+
+def _counted(projection: Projection) -> dict[int, int]:
+    return {one.id: one.users for one in projection.grant_sets()}
+
+
 async def _failing(_: object) -> None:
     raise sqlite3.OperationalError("disk is full")
 
@@ -297,7 +322,7 @@ async def test_a_removed_idp_is_gone_from_the_file_with_all_its_users_however_ma
 
 
 async def test_a_folder_where_the_file_cannot_be_is_told(tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+    with pytest.raises(StoreAway, match="unable to open"):
         async with opened(tmp_path / "missing" / "p.db"):
             pass
 

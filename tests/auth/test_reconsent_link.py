@@ -5,6 +5,7 @@ import html
 import re
 import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopefold.auth.core.reconsent_link import BadLink, Link, read, write
-from tests.auth.world import Person, World, query_of, until
+from tests.auth.world import Person, World, auth, query_of, status_becomes, until, until_ready
 from tests.support.browsing import Window
+from tests.support.damage import damage
 from tests.support.logs import provisioned, withheld
 from tests.support.process import Service
+from tests.support.relay import relay
 
 NEW = ("write:confluence-content",)
 KEY, ISSUER = secrets.token_bytes(32), "https://auth.example"
@@ -189,3 +192,42 @@ def test_F21_whatever_is_changed_in_a_link_it_is_none(issuer: str, place: int, c
 def test_F21_a_link_ends_when_it_says() -> None:
     end = datetime.fromtimestamp(LINK.until, UTC)
     assert (False, True) == (LINK.expired(datetime.fromtimestamp(LINK.until - 1, UTC)), LINK.expired(end))
+
+
+async def test_F21_an_outage_spends_no_link_and_says_what_to_do(world: World, tmp_path: Path) -> None:
+    idp, alice, _ = await company(world)
+    address, person = await link_for(world, idp, alice), Person(world)
+    app = await world.register_client()
+    async with relay(world.bus.port) as between:
+        with auth(tmp_path / "a", **{**world.settings, "nats_url": between.url}) as replica:
+            await until_ready(replica)
+            there = address.replace(world.auth.url, replica.url)
+            assert there != address
+            damage(tmp_path / "a" / "projection.db")
+            tells_to_try_again(await person.browser.get(there))
+
+            async def mended() -> bool:
+                return (await person.browser.get(there)).status_code == 200
+
+            await until(mended)
+            person.address = onwards(await person.browser.get(there))
+            back = await person.press(await person.at_consent(app))
+            between.close()
+            await status_becomes(replica, 503)
+            for method in ("GET", "HEAD"):
+                tells_to_try_again(await person.browser.request(method, there), method)
+            failed = await person.browser.get(back.replace(world.auth.url, replica.url))
+            tells_to_try_again(failed)
+            assert "the link that you were sent" in failed.text
+            async with replica.client() as operator:
+                refused = await operator.post("/v1/reconsent/links", json={"users": [alice], "idp": idp})
+            assert (503, True) == (refused.status_code, bool(refused.json()["detail"]))
+    assert "continue" in (await person.browser.get(address)).text
+    assert 303 == (await person.browser.get(back)).status_code, "nor is the login spent that did not get through"
+    await off_the_list(world, idp, alice)
+
+
+def tells_to_try_again(page: httpx.Response, method: str = "GET") -> None:
+    assert (503, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
+    assert page.headers["retry-after"]
+    assert method == "HEAD" or "try again in a moment" in page.text

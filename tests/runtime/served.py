@@ -85,14 +85,14 @@ ENDPOINTS = (
 )
 
 
-def main() -> None:
+def main() -> int:
     configure("served", "DEBUG")
     try:
         asyncio.run(serve(application([route_of(one) for one in ENDPOINTS]), "127.0.0.1", int(sys.argv[1])))
     except PortTaken as error:
         raise SystemExit(str(error)) from None
+    return 0
 
 
 if __name__ == "__main__":
-    main()
-    leave(0)
+    leave(main)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -102,3 +103,32 @@ def test_told_to_end_it_ends_with_success_and_frees_its_port(tmp_path: Path) -> 
     first = json.loads(service.logged().splitlines()[0])
     assert (first["event"], first["address"]) == ("listening", f"http://127.0.0.1:{service.port}")
     check_port("127.0.0.1", service.port)
+
+
+ENDS = """
+import sys, threading
+from scopefold.runtime.serve import leave
+
+def main() -> int:
+    threading.Thread(target=threading.Event().wait).start()  # as a database's, which nobody told to end
+    print("what is not written yet")
+    {end}
+
+leave(main)
+"""
+
+
+@pytest.mark.parametrize(("end", "code"), [("return 0", 0), ("return 2", 2), ("raise ValueError('a defect')", 1)])
+@pytest.mark.parametrize("out", ["pipe", "/dev/full"])
+def test_a_service_ends_with_its_code_whatever_is_left_of_it(end: str, code: int, out: str) -> None:
+    """A thread that stays would be waited for, and who supervises the service would not start it again."""
+    command = [sys.executable, "-c", ENDS.format(end=end)]
+    with contextlib.ExitStack() as opened:
+        stdout = subprocess.PIPE if out == "pipe" else opened.enter_context(Path(out).open("wb"))
+        buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(
+            command, env=buffered, stdout=stdout, stderr=subprocess.PIPE, timeout=START_SECONDS, check=False
+        )
+    assert code == done.returncode, done.stderr
+    assert (b"a defect" in done.stderr) == (code == 1)
+    assert out == "/dev/full" or b"what is not written yet\n" == done.stdout

@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -18,6 +18,7 @@ class Relay:
         self._to_port = to_port
         self._open: set[StreamWriter] = set()
         self._there, self._back = _flowing(), _flowing()
+        self.closes: Callable[[], None] = lambda: None
 
     def swallow(self) -> None:
         """From now on nothing arrives, in either direction, and nobody is told; whoever connects anew is carried."""
@@ -28,6 +29,11 @@ class Relay:
         """What is asked arrives, and no answer does."""
         self._back.clear()
         self._there, self._back = _flowing(), _flowing()
+
+    def close(self) -> None:
+        """Take nobody any more, and reset every connection."""
+        self.closes()
+        self.cut()
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -72,9 +78,8 @@ async def relay(to_port: int) -> AsyncIterator[Relay]:
     made = Relay(to_port)
     server = await asyncio.start_server(made.carry, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
-    made.url = f"nats://127.0.0.1:{made.port}"
+    made.url, made.closes = f"nats://127.0.0.1:{made.port}", server.close
     try:
         yield made
     finally:
-        server.close()
-        made.cut()
+        made.close()

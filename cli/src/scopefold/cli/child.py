@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
-STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 45.0
+"""A service that has asked for a token stores what comes, which is nowhere else, and only then lets the bus go."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -72,7 +73,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def end(process: subprocess.Popen[bytes] | None) -> None:
-    """End a process with SIGTERM, and with SIGKILL if it has not gone after 10 seconds."""
+    """End a process with SIGTERM, and with SIGKILL if it has not gone after 45 seconds."""
     if process is None or process.poll() is not None:
         return
     process.terminate()
@@ -108,7 +109,7 @@ class Child:
             )
 
     def stop(self) -> None:
-        """End it in good order, or by force after 10 seconds."""
+        """End it in good order, or by force after 45 seconds."""
         end(self.process)
 
     def kill(self) -> None:

@@ -27,4 +27,4 @@ def main() -> int:
     return 0
 
 
-leave(main())
+leave(main)

@@ -1,15 +1,16 @@
 """Everything that makes up the auth service, wired by hand, top to bottom."""
 
 import asyncio
-import contextlib
-import sqlite3
-from typing import Final
+from collections.abc import Collection
+from contextlib import AsyncExitStack
+from typing import Any, Final
 
 import httpx
 
 from scopefold.auth import stream
 from scopefold.auth.folding import keep_folding, keep_whole
 from scopefold.auth.settings import Settings, check
+from scopefold.auth.store.database import StoreAway
 from scopefold.auth.store.key_source import keks_of
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.bus_exchange import BusExchange
@@ -21,11 +22,13 @@ from scopefold.auth.web.vault_keys import keep_vault_readable
 from scopefold.auth.web.webhook import keep_telling
 from scopefold.auth.web.withholding import keep_watch
 from scopefold.runtime.bus import Bus
+from scopefold.runtime.logs import logger
 from scopefold.runtime.serve import check_port, serve
 from scopefold.runtime.settings import BadSettings
 
 CLIENT_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 5.0
+log = logger(__name__)
 
 
 async def main(settings: Settings) -> None:
@@ -38,7 +41,7 @@ async def main(settings: Settings) -> None:
     path = settings.projection
     try:
         await projection.open(path)
-    except (sqlite3.Error, OSError) as error:
+    except (StoreAway, OSError) as error:
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: cannot keep {path}: {error}") from None
     http = httpx.AsyncClient(timeout=CLIENT_SECONDS, follow_redirects=False)
     service = Service(settings, projection, http)
@@ -55,20 +58,36 @@ async def main(settings: Settings) -> None:
         asyncio.create_task(keep_telling(service)),
         asyncio.create_task(service.bus_logs.keep_reading()),
     ]
-    try:
+    for task in background:
+        task.add_done_callback(_tell)
+    async with AsyncExitStack() as ending:  # the last of them first, and each whatever the one before met
+        ending.push_async_callback(projection.close)
+        ending.callback(service.bus_logs.close)
+        ending.push_async_callback(service.history.forget)
+        ending.push_async_callback(service.egress.close)
+        ending.push_async_callback(service.upstream.aclose)
+        ending.push_async_callback(http.aclose)
+        ending.push_async_callback(bus.close)
+        ending.push_async_callback(service.backchannel.close)
+        ending.push_async_callback(service.renewals.close)
+        ending.push_async_callback(_end, background)
         await serve(build(service), settings.host, settings.port)
-    finally:
-        for task in background:
-            task.cancel()
-        await asyncio.wait(background, timeout=STOP_SECONDS)  # one may have something to give back
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*background)
-        await service.renewals.close()
-        await service.backchannel.close()
-        await bus.close()
-        await http.aclose()
-        await service.upstream.aclose()
-        await service.egress.close()
-        await service.history.forget()
-        service.bus_logs.close()
-        await projection.close()
+
+
+async def _end(background: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel what runs in the background; one of them may have something to give back."""
+    for task in background:
+        task.cancel()
+    _, left = await asyncio.wait(background, timeout=STOP_SECONDS)
+    for task in left:
+        log.error("a part of the service does not end", part=_named(task))
+
+
+def _tell(ended: asyncio.Task[Any]) -> None:
+    """Each is for ever, or says why it ends. Who watches nothing any more without a word is missed by nobody."""
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        log.critical("a part of the service ended", part=_named(ended), exc_info=error)
+
+
+def _named(task: asyncio.Task[Any]) -> str:
+    return getattr(task.get_coro(), "__qualname__", "")

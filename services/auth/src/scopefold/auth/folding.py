@@ -1,14 +1,13 @@
 """Keeps the projection at the end of the log for as long as the process lives, and readies what else the bus holds."""
 
 import asyncio
-import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from scopefold.auth.core.seal import CannotOpen, UnknownKek
 from scopefold.auth.store import buckets, declared
-from scopefold.auth.store.database import discard
+from scopefold.auth.store.database import StoreAway, discard
 from scopefold.auth.store.grants import Grants
 from scopefold.auth.store.recent import Changes
 from scopefold.auth.store.vault import Vault
@@ -49,7 +48,9 @@ async def keep_folding(service: Service, bus: Bus, keks: Sequence[bytes], wake: 
         if service.connected is None:
             raise LogUnavailable("a bucket was made anew; all are opened again")
         if not service.settings.projection.exists():  # what is open still would be gone with this process
-            raise sqlite3.DatabaseError("it was deleted")
+            raise StoreAway("it was deleted", damaged=True)
+        if (damage := service.projection.damage) is not None:
+            raise damage
         if mistrusted is not None and service.broken == mistrusted:  # not where the vault cannot be opened
             log.warning("the log can be trusted again")
             service.broken = mistrusted = None
@@ -63,14 +64,15 @@ async def keep_folding(service: Service, bus: Bus, keks: Sequence[bytes], wake: 
             if damaged is not None:
                 await rebuild(service, damaged)
                 damaged = None
+            await service.projection.mend()
             reached = bus.log()
             if service.connected is None or service.connected.log is not reached:
                 await let_go(service)
                 service.connected = await connect(service, reached, keks)
                 service.waiting_for = "the log is still being read"
             await follow(reached, service.projection.checkpoint, service.projection.apply, wake, caught_up)
-        except (LogUnavailable, LogNotDeclared, sqlite3.Error, OSError) as error:
-            if type(error) is sqlite3.DatabaseError:  # it is not locked, and has room: it is damaged
+        except (LogUnavailable, LogNotDeclared, StoreAway, OSError) as error:
+            if isinstance(error, StoreAway) and error.damaged:
                 damaged = error
             if str(error) != service.waiting_for:
                 log.warning("waiting for the log", reason=str(error))
@@ -100,11 +102,11 @@ def stop(service: Service, error: LogReplaced | LogGap | CannotOpen) -> str:
 async def rebuild(service: Service, why: Exception) -> None:
     """Begin the projection anew, in the place of a file that was damaged while it was open.
 
-    Raises `sqlite3.Error`, `OSError`.
+    Raises `StoreAway`, `OSError`.
     """
     path = service.settings.projection
     log.error("projection damaged, rebuilding from the log", path=str(path), reason=str(why))
-    with suppress(sqlite3.Error, ValueError):  # ValueError: it is closed already
+    with suppress(StoreAway):
         await service.projection.close()
     discard(path)
     await service.projection.open(path)

@@ -26,4 +26,4 @@ def main() -> int:
     return 0
 
 
-leave(main())
+leave(main)

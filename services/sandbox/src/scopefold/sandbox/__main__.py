@@ -8,7 +8,7 @@ from scopefold.sandbox.app import build
 from scopefold.sandbox.settings import Settings
 
 
-def main() -> None:
+def main() -> int:
     """Read the settings, start, and end with a sentence if that cannot be done."""
     try:
         chosen = settings.load(Settings, os.environ)
@@ -23,8 +23,8 @@ def main() -> None:
         serve.run(serving)
     except serve.PortTaken as error:
         sys.exit(f"scopefold sandbox: {error}. Set SCOPEFOLD_PORT to a free port.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
-    serve.leave(0)
+    serve.leave(main)

@@ -7,7 +7,9 @@ import resource
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 import uvloop
@@ -24,6 +26,8 @@ HEAD_MILLISECONDS: Final = 30_000
 """Within so long a connection must have sent the whole head of its next request, or it is closed."""
 MOST_CONNECTIONS: Final = 4096
 BACKLOG: Final = 1024
+FAILED: Final = 1
+"""The exit code of a service that ended by a defect."""
 FILES_BESIDE: Final = 256
 """What else the process has open: the bus, databases, what it asks of others."""
 
@@ -136,13 +140,21 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     uvloop.run(started())
 
 
-def leave(code: int) -> NoReturn:
-    """End the process of a service with this exit code, and without Python taking itself apart first.
+def leave(main: Callable[[], int]) -> NoReturn:
+    """Run a service, and end its process with the exit code that it gives, without Python taking itself apart first.
 
     The HTTP server has threads of its own, and no way to wait for their end. One that asks for Python while that is
     being taken apart is unwound by it, which Rust refuses: it writes a panic to the log, or aborts the process, and
-    an orderly end counts as a crash (Python's C API, `PyGILState_Ensure`).
+    an orderly end counts as a crash (Python's C API, `PyGILState_Ensure`). And where a service fails, a thread that
+    nobody told to end, such as a database's, would be waited for without an end, and nothing would start the service
+    again.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    code = FAILED
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # who reads them may be gone, or their disk be full
+            stream.flush()
     os._exit(code)

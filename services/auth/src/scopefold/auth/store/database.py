@@ -1,10 +1,11 @@
 """The SQLite file that the projection is kept in: its tables, and how it is opened."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
@@ -68,15 +69,62 @@ _OF_STATEMENTS: Final = frozenset(
         sqlite3.SQLITE_RANGE,
     }
 )
+_ROWS_AT_ONCE: Final = 64
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
-async def open_database(path: Path) -> aiosqlite.Connection:
-    """Open the file, with its tables. Raises `sqlite3.Error` and `LookupError` where it is damaged or of another
-    version, and leaves nothing open then.
+class StoreAway(Exception):
+    """The file cannot be used now: it is locked, damaged or closed to be made anew, or the disk is full. It passes.
+
+    What a wrong statement of ours makes is none, and stays the error that it is: trying again does not help.
     """
-    # aiosqlite leaves a thread behind where a file cannot be opened, so that is found out before it is asked.
-    sqlite3.connect(path).close()
-    database = await aiosqlite.connect(path, isolation_level=None)
+
+    def __init__(self, why: str, *, damaged: bool = False) -> None:
+        super().__init__(why)
+        self.damaged = damaged
+
+
+@contextmanager
+def _what_passes() -> Iterator[None]:
+    """Of SQLite's errors, raises those that pass as `StoreAway`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _is_defect(error):
+            raise
+        # What is locked, or has no room, has a type of its own.
+        raise StoreAway(str(error), damaged=type(error) is sqlite3.DatabaseError) from error
+
+
+class Connection(aiosqlite.Connection):
+    """A file that is open. All that is asked of it goes through these two, cursors' questions too."""
+
+    damage: StoreAway | None = None
+    """What somebody met who asked, since it was opened. It does not pass before the file is made anew."""
+
+    @property
+    def _conn(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreAway("the file is closed, to be made anew")
+        return self._connection
+
+    async def _execute(self, fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        _ = self._conn  # whatever is asked of a file that is closed
+        try:
+            with _what_passes():
+                answer: _T = await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        except StoreAway as error:
+            self.damage = error if error.damaged else self.damage
+            raise
+        return answer
+
+
+async def open_database(path: Path) -> Connection:
+    """Open the file, with its tables. Raises `StoreAway`, `sqlite3.Error` and `LookupError` where it is damaged or of
+    another version, and leaves nothing open then.
+    """
+    database = await _connected(partial(sqlite3.connect, path, isolation_level=None))
     try:
         for pragma in PRAGMAS:
             await database.execute(f"PRAGMA {pragma}")
@@ -85,19 +133,15 @@ async def open_database(path: Path) -> aiosqlite.Connection:
         elif version != SCHEMA_VERSION:
             raise LookupError(f"the file has schema version {version}, this program {SCHEMA_VERSION}")
         if (verdict := await _told(database, "PRAGMA quick_check(1)")) != "ok":
-            raise sqlite3.DatabaseError(str(verdict))
+            raise StoreAway(str(verdict), damaged=True)
     except BaseException:
         await database.close()
         raise
     return database
 
 
-def is_defect(error: Exception) -> bool:
-    """Is this an error of SQLite that a wrong statement of ours makes? It does not pass; a lock, a full disk, a damaged
-    file, and a file that is closed to be made anew, do.
-    """
-    if not isinstance(error, sqlite3.Error):
-        return False
+def _is_defect(error: sqlite3.Error) -> bool:
+    """Is this what a wrong statement of ours makes?"""
     if (code := getattr(error, "sqlite_errorcode", None)) is not None:
         return code & 0xFF in _OF_STATEMENTS  # its lower byte says of which kind it is
     return isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError) and "closed" not in str(error)
@@ -111,8 +155,9 @@ def discard(path: Path) -> None:
 
 @asynccontextmanager
 async def reading(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    """A second connection to a file that is open already; it changes nothing. Raises `sqlite3.Error`."""
-    database = await aiosqlite.connect(f"file:{quote(str(path))}?mode=ro", isolation_level=None, uri=True)
+    """A second connection to a file that is open already; it changes nothing. Raises `StoreAway`."""
+    address = f"file:{quote(str(path))}?mode=ro"
+    database = await _connected(partial(sqlite3.connect, address, isolation_level=None, uri=True))
     try:
         yield database
     finally:
@@ -120,9 +165,18 @@ async def reading(path: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 
 async def copied(path: Path, into: Path) -> None:
-    """Copy a file that is open, as it stands. Raises `sqlite3.Error`."""
+    """Copy a file that is open, as it stands. Raises `StoreAway`."""
     async with reading(path) as database:
         await database.execute("VACUUM INTO ?", (str(into),))
+
+
+async def _connected(connect: Callable[[], sqlite3.Connection]) -> Connection:
+    database = Connection(connect, _ROWS_AT_ONCE)
+    with _what_passes():
+        # aiosqlite leaves a thread behind where a file cannot be opened, so that is found out before it is asked.
+        connect().close()
+        await database
+    return database
 
 
 async def _told(database: aiosqlite.Connection, sql: str) -> object:

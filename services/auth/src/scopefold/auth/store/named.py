@@ -13,7 +13,7 @@ async def place_named(path: Path, event_id: str) -> int | None:
     """The sequence of the event with this id, where some user's grant goes back to it; else None.
 
     SQLite looks through the bytes of every row, on a connection of its own: half a second for 100,000 users. Raises
-    `sqlite3.Error`.
+    `StoreAway`.
     """
     async with reading(path) as database:
         rows = await database.execute_fetchall(

@@ -12,13 +12,12 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import aiosqlite
 import msgspec
 from msgspec.structs import replace
 
 from scopefold.auth.core.webhook import Move
 from scopefold.auth.store import rows, standings
-from scopefold.auth.store.database import DUMP, discard, open_database
+from scopefold.auth.store.database import DUMP, Connection, StoreAway, discard, open_database
 from scopefold.auth.store.moves import Moves, of_user
 from scopefold.auth.store.rows import NOBODYS, GrantSet, user_grant
 from scopefold.auth.store.standings import USUAL
@@ -69,14 +68,14 @@ class Projection:
         self._moved = asyncio.Condition()
         self._turn = asyncio.Lock()  # one connection: nobody reads in the middle of a batch
         self.moves = Moves(self._turn)
-        self._db: aiosqlite.Connection
+        self._db: Connection
 
     async def open(self, path: Path) -> None:
         """Open the file, or start an empty one where it is missing, damaged, or of another version."""
         try:
             await self._open(path)
-        except (sqlite3.DatabaseError, msgspec.MsgspecError, LookupError) as error:
-            if isinstance(error, sqlite3.OperationalError) and "unable to open" in str(error):
+        except (StoreAway, sqlite3.DatabaseError, msgspec.MsgspecError, LookupError) as error:
+            if isinstance(error, StoreAway) and "unable to open" in str(error):
                 raise
             log.warning("projection discarded, rebuilding from the log", path=str(path), reason=str(error))
             discard(path)
@@ -104,26 +103,32 @@ class Projection:
             self._remember(GrantSet(number, idp, key, grant, users, judged))
         for number, standing, users in await standings.load(self._db):
             self._sets_by_id[number].standings[standing] = users
-        (self._next_set_id,) = await self._one("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
+        ((self._next_set_id,),) = await self._db.execute_fetchall("SELECT coalesce(max(id), 0) + 1 FROM grant_sets")
         await self.moves.load(self._db)
         kinds = await self._db.execute_fetchall(
             "SELECT substr(reason, 1, instr(reason, ':') - 1), count(*) FROM quarantine GROUP BY 1"
         )
         self.quarantined = Counter({str(kind): int(count) for kind, count in kinds})
+        self._torn = False
 
     async def close(self) -> None:
         """Close the file. What was applied is in it."""
         await self._db.close()
 
-    async def _one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        async with self._db.execute(sql, parameters) as cursor:
-            return await cursor.fetchone()
-
     def _remember(self, found: GrantSet) -> None:
         self._sets[found.idp, found.key] = found
         self._sets_by_id[found.id] = found
 
-    # Folding
+    async def mend(self) -> None:
+        """Read the file again where that failed after a batch that failed, before anything more is folded."""
+        async with self._turn:
+            if self._torn:
+                await self._load()
+
+    @property
+    def damage(self) -> StoreAway | None:
+        """What a question met of a file that is damaged: nobody may be folding anything."""
+        return self._db.damage
 
     async def apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
         """Fold a batch and save the checkpoint, in one transaction."""
@@ -133,7 +138,8 @@ class Projection:
                 await self._apply(batch, reached)
                 await self._db.execute("COMMIT")
             except BaseException:
-                with contextlib.suppress(sqlite3.OperationalError):  # cancelled after the commit: nothing to undo
+                self._torn = True
+                with contextlib.suppress(sqlite3.OperationalError, StoreAway):  # there may be nothing left to undo
                     await self._db.execute("ROLLBACK")
                 await self._load()
                 raise
@@ -284,8 +290,6 @@ class Projection:
             del self._sets[one.idp, one.key], self._sets_by_id[one.id]
         await rows.save_sets(self._db, kept, empty)
 
-    # Asking
-
     async def reached(self, seq: int, timeout_seconds: float) -> bool:
         """Wait until everything up to `seq` is folded; False if that takes longer than the timeout."""
 
@@ -344,8 +348,7 @@ class Projection:
     async def held_by(self, users: Iterable[str]) -> list[UserGrant]:
         """What these users have granted, at every IdP."""
         users = list(users)
-        idps = {one.idp for one in self._sets.values()}
-        found = await self._held([(idp, user) for idp in sorted(idps) for user in users])
+        found = await self._held([(idp, user) for idp in sorted({idp for idp, _ in self._sets}) for user in users])
         return [held for held in found.values() if held.present]
 
     @contextlib.asynccontextmanager

@@ -1,7 +1,6 @@
 """How a login ends: a code for the client, or an error that the client is told of, or one that is shown."""
 
 import re
-import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,7 +16,7 @@ from scopefold.auth.oauth.loaded import GrantedUser
 from scopefold.auth.oauth.request import RedirectedError, ShownError
 from scopefold.auth.oauth.server import issue_code
 from scopefold.auth.store.buckets import hashed
-from scopefold.auth.store.database import is_defect
+from scopefold.auth.store.database import StoreAway
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.pages import error_page, page, wants_page, wants_problem
 from scopefold.auth.web.pushed import use_up
@@ -147,20 +146,20 @@ async def failed(request: Request, error: Exception) -> Response:
 
 async def away(request: Request, error: Exception) -> Response:
     """Answers for a bus that is away or full: to programs as problem+json (by the caller), to people as a page."""
-    if is_defect(error):  # trying again does not help
-        return await failed(request, error)
     full = isinstance(error, LogFull | AppendRefused)
     service_of(request).tell_refusal(request.url.path, error)
     title = "Logins are paused" if full else "Not ready yet"
     text = (
         "The log cannot take new events; an operator must look after it."
         if full
-        else ("A part of this service is away. It comes back by itself: try again in a moment.")
+        else "A part of this service is away. It comes back by itself: try again in a moment."
     )
+    if "/oauth2/callback" in request.url.path:  # what the IdP sent is good for one try
+        text += " Begin where you began before: in the app, or with the link that you were sent."
     response = error_page(503, title, text, code="temporarily_unavailable")
     response.headers["retry-after"] = "2"
     return response
 
 
-AWAY: Final = (LogUnavailable, LogNotDeclared, LogFull, AppendRefused, sqlite3.Error)
-"""What may pass by itself; but of SQLite's errors those that `is_defect` names do not."""
+AWAY: Final = (LogUnavailable, LogNotDeclared, LogFull, AppendRefused, StoreAway)
+"""What may pass by itself."""

@@ -12,7 +12,6 @@ from authlib.oauth2.rfc6749 import OAuth2Error
 
 from scopefold.auth.oauth.exchange import ACCESS_TOKEN, for_service
 from scopefold.auth.oauth.loaded import Loaded
-from scopefold.auth.store.database import is_defect
 from scopefold.auth.web.answers import AWAY
 from scopefold.auth.web.client_request import Answer
 from scopefold.auth.web.exchange import exchanged
@@ -48,10 +47,10 @@ class BusExchange:
                 return _told(await _exchange(self._service, asker, body))
         except TimeoutError:
             return _unavailable("The exchange takes too long. Ask again.")
+        except AWAY as error:
+            log.warning("exchange refused", asker=asker, reason=str(error))
+            return _unavailable("A part of this server is away. Ask again.")
         except Exception as error:
-            if isinstance(error, AWAY) and not is_defect(error):
-                log.warning("exchange refused", asker=asker, reason=str(error))
-                return _unavailable("A part of this server is away. Ask again.")
             log.error("exchange failed", asker=asker, error=type(error).__name__, exc_info=error)
             return ExchangeAnswer(status=500, error="server_error", error_description="Look at the log of auth.")
         finally:

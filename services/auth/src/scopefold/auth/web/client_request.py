@@ -13,7 +13,6 @@ from scopefold.auth.oauth.loaded import Loaded
 from scopefold.auth.oauth.private_key_jwt import client_named_by
 from scopefold.auth.oauth.request import ShownError, form_parameters, sayable
 from scopefold.auth.oauth.server import NOT_PROVED, why_unproved
-from scopefold.auth.store.database import is_defect
 from scopefold.auth.store.records import Client
 from scopefold.auth.web.answers import AWAY
 from scopefold.auth.web.client_keys import signing_keys
@@ -64,8 +63,6 @@ def client_endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]
             status, headers = error.status, error.headers
             body = {"error": error.error, "error_description": str(error)}
         except AWAY as error:
-            if is_defect(error):
-                raise
             service_of(request).tell_refusal(request.url.path, error)
             told = {
                 "error": "temporarily_unavailable",

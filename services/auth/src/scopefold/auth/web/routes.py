@@ -14,7 +14,6 @@ from starlette.routing import Mount, Route, Router
 from scopefold.auth.core.seal import UnknownKek
 from scopefold.auth.oauth.protected import AccessRefused
 from scopefold.auth.oauth.request import RedirectedError, ShownError
-from scopefold.auth.store.database import is_defect
 from scopefold.auth.web import (
     account,
     answers,
@@ -162,8 +161,6 @@ def openapi_document(endpoints: list[Endpoint]) -> dict[str, Any]:
 
 async def _away(request: Request, error: Exception) -> Response:
     """The bus is away: a page for people, problem+json for programs."""
-    if is_defect(error):
-        return await answers.failed(request, error)
     path = request.url.path
     if path.endswith(FOR_PEOPLE) or "/oauth2/callback" in path or "/account/" in path:
         return await answers.away(request, error)

@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from scopefold.auth.core.logout_token import LoggedOut, read_logout_token
 from scopefold.auth.store.buckets import hashed
-from scopefold.auth.store.database import is_defect
 from scopefold.auth.store.records import Session
 from scopefold.auth.web.answers import AWAY
 from scopefold.auth.web.client_request import RequestError, form_in, too_many_for_clients
@@ -34,8 +33,6 @@ async def upstream_logout(request: Request) -> Response:
         log.warning("a logout that an IdP tells of is refused", idp=name, reason=str(error))
         return json_response({"error": error.error, "error_description": str(error)}, error.status, error.headers)
     except AWAY as error:  # nothing is remembered of the token, so it may come again
-        if is_defect(error):
-            raise
         service.tell_refusal(request.url.path, error)
         told = {"error": "temporarily_unavailable", "error_description": "A part of this server is away. Try again."}
         return json_response(told, 503, {"retry-after": "2"})

@@ -7,7 +7,6 @@ move is told at least once, and a receiver knows by the id what it has had.
 
 import asyncio
 import random
-import sqlite3
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,6 +25,7 @@ from scopefold.auth.core.webhook import (
     next_part,
 )
 from scopefold.auth.store.buckets import Bucket, Taken
+from scopefold.auth.store.database import StoreAway
 from scopefold.auth.web.service import Service, now
 from scopefold.auth.web.webhook_sender import Sender
 from scopefold.ledger.log import LogUnavailable
@@ -188,7 +188,7 @@ async def keep_telling(service: Service) -> None:
             if not await one_pass(service, sender):
                 await asyncio.sleep(AGAIN_SECONDS)
                 seen = 0  # look again, though nothing may have been folded meanwhile
-        except (LogUnavailable, sqlite3.Error) as error:
+        except (LogUnavailable, StoreAway) as error:
             log.warning("the webhook is not told now", reason=str(error))
             await asyncio.sleep(AGAIN_SECONDS)
             seen = 0
