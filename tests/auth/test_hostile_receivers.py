@@ -16,6 +16,7 @@ from scopefold.auth.web.service import now
 from scopefold.auth.web.webhook import TURN
 from scopefold.auth.web.webhook_sender import Sender
 from tests.auth.test_webhook import SECRET
+from tests.support.process import DEADLINE_SECONDS
 
 Answer = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 BOUND_SECONDS = 0.5
@@ -129,13 +130,14 @@ async def receiving(answer: Answer) -> AsyncIterator[tuple[str, list[bytes]]]:
 async def test_A32_an_attempt_ends_by_its_bound_and_in_little_memory(
     monkeypatch: pytest.MonkeyPatch, answer: Answer, told: str
 ) -> None:
-    monkeypatch.setattr(outgoing, "ANSWER_SECONDS", BOUND_SECONDS)
+    if told == "ReadTimeout":  # the others end by what they send, however slow the machine
+        monkeypatch.setattr(outgoing, "ANSWER_SECONDS", BOUND_SECONDS)
     http = Http()
     async with receiving(answer) as (address, came):
         sender = Sender(http, address, SECRET, attempts=1)
         tracemalloc.start()
         try:
-            async with asyncio.timeout(BOUND_SECONDS * 10):
+            async with asyncio.timeout(DEADLINE_SECONDS):
                 assert told == await sender.send("msg_1", CHUNK, now())
             assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
         finally:
