@@ -196,7 +196,7 @@ async def test_E03_E12_names_that_are_slow_to_resolve_do_not_take_all_lookups(mo
 
 
 async def test_E03_one_place_that_is_slow_takes_no_turns_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(egress, "SECONDS", 3.0)
+    monkeypatch.setattr(egress, "SECONDS", 60.0)  # nothing ends by itself before it was looked at
     client = Egress(networks("127.0.0.0/8"))
     connections, most, busy, let_go = 0, 0, asyncio.Event(), asyncio.Event()
 
@@ -214,7 +214,7 @@ async def test_E03_one_place_that_is_slow_takes_no_turns_of_others(monkeypatch: 
     async with canary() as site:
         site.pages["/c"] = json_page({"found": True})
         slow = [asyncio.create_task(client.document(f"http://127.0.0.2:{port}/{n}")) for n in range(AT_ONCE + 1)]
-        await asyncio.wait_for(busy.wait(), 2)
+        await asyncio.wait_for(busy.wait(), 30)
         assert {"found": True} == await client.document(f"{site.url}/c")
         assert (ADDRESS_AT_ONCE, ADDRESS_AT_ONCE) == (connections, most)
         let_go.set()

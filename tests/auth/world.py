@@ -34,7 +34,7 @@ from tests.support.browsing import Window
 from tests.support.logs import JIRA, provisioned
 from tests.support.process import Service
 
-DEADLINE_SECONDS: Final = 15.0
+DEADLINE_SECONDS: Final = 30.0
 MOST_CALLBACKS: Final = 50
 """What an app at the sandbox may have: the oldest are given up, whose tests are over."""
 KEK: Final = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()  # no key that is shown is taken
@@ -316,7 +316,7 @@ async def until(true: Callable[[], Awaitable[bool]], seconds: float = DEADLINE_S
         await asyncio.sleep(0.02)
 
 
-async def status_becomes(service: Service, status: int) -> httpx.Response:
+async def status_becomes(service: Service, status: int, seconds: float = DEADLINE_SECONDS) -> httpx.Response:
     """Wait until `/readyz` answers so."""
     answers: list[httpx.Response] = []
 
@@ -325,7 +325,7 @@ async def status_becomes(service: Service, status: int) -> httpx.Response:
             answers.append(await client.get("/readyz"))
         return answers[-1].status_code == status
 
-    await until(there)
+    await until(there, seconds)
     return answers[-1]
 
 

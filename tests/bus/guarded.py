@@ -19,7 +19,7 @@ from scopefold.cli.nats_server import NatsServer
 from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import Credentials
 
-DEADLINE_SECONDS: Final = 15.0
+DEADLINE_SECONDS: Final = 30.0
 NOBODYS: Final = "nobody.may"
 GATEWAY: Final = "gateway"
 """A service that was given nothing besides reporting."""

@@ -31,7 +31,7 @@ SAMPLE: Final = {type(event): event for event in EVENTS}
 REPORT: Final = SAMPLE[TokenInsufficient]
 PROVISIONED: Final = SAMPLE[ConnectorProvisioned]
 APART: Final = ("provisioner", "analyst", GATEWAY, READER, COMMANDER, EVERYTHING)
-DEADLINE_SECONDS: Final = 15.0
+DEADLINE_SECONDS: Final = 30.0
 
 
 async def _connects(url: str, **how: Any) -> bool:

@@ -102,12 +102,12 @@ async def test_who_follows_reads_in_large_batches_until_it_can_answer_and_then_i
     await put(log, *(logged_in(f"user-{n:04}") for n in range(5 * LIVE_BATCH)), ids="before")
     following = asyncio.create_task(follow(log, None, count, wake, caught_up.set))
     try:
-        await asyncio.wait_for(caught_up.wait(), 10)
+        await asyncio.wait_for(caught_up.wait(), 30)
         assert [5 * LIVE_BATCH] == applied
         caught_up.clear()
         await put(log, *(logged_in(f"user-{n:04}") for n in range(5 * LIVE_BATCH)), ids="later")
         wake.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while sum(applied) < 10 * LIVE_BATCH:
                 await caught_up.wait()
                 caught_up.clear()

@@ -58,7 +58,7 @@ async def call(service: Service, method: str, path: str) -> httpx.Response:
 
 async def send(log: Log, command: ProvisionConnector | DeprovisionConnector) -> ConnectorAnswer:
     subject = command_subject("default", type(command))
-    reply = await log.nc.request(subject, msgspec.json.encode(command), timeout=5)
+    reply = await log.nc.request(subject, msgspec.json.encode(command), timeout=30)
     return msgspec.json.decode(reply.data, type=ConnectorAnswer)
 
 
@@ -284,7 +284,7 @@ async def test_whatever_is_sent_over_nats_is_answered(
     log: Log, service: Service, *, body: bytes, headers: dict[str, str], status: int, kind: str
 ) -> None:
     subject = command_subject("default", ProvisionConnector)
-    reply = await log.nc.request(subject, body, timeout=5, headers=headers or None)
+    reply = await log.nc.request(subject, body, timeout=30, headers=headers or None)
     answer = msgspec.json.decode(reply.data, type=ConnectorAnswer)
     assert answer.problem is not None
     assert (status, f"urn:scopefold:problem:{kind}") == (answer.problem.status, answer.problem.type)

@@ -14,7 +14,7 @@ import pytest
 from tests.support.process import free_port
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 
@@ -26,7 +26,7 @@ class Served:
         self.log = log
         self.port = port
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -52,10 +52,10 @@ async def test_a_slow_provider_answers_late_but_rightly(oidc: Walk) -> None:
     begun = time.monotonic()
     assert 200 == (await oidc.http.get("/oidc/jwks")).status_code
     assert 0.3 <= time.monotonic() - begun < 10
-    await oidc.set("faults", at="token", latency_ms=300)
+    await oidc.set("faults", at="token", latency_ms=15_000)
     begun = time.monotonic()
     assert 200 == (await oidc.http.get("/oidc/jwks")).status_code
-    assert time.monotonic() - begun < 0.3
+    assert time.monotonic() - begun < 15
 
 
 async def test_a_silent_provider_lets_its_caller_time_out_and_then_goes_on(oidc: Walk) -> None:

@@ -12,7 +12,7 @@ import httpx
 
 from tests.support.process import end
 
-START_SECONDS: Final = 20.0
+START_SECONDS: Final = 60.0
 
 
 @contextmanager
