@@ -5,13 +5,13 @@ from pathlib import Path
 
 import nats
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from scopefold.cli.nats_server import NatsServer
 from scopefold.ledger.log import Log, declare
 
 # An example may take long on a busy machine; what is slow is found by measuring, not by a test that now and then fails.
-settings.register_profile("scopefold", deadline=None)
+settings.register_profile("scopefold", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("scopefold")
 
 

@@ -30,8 +30,8 @@ from tests.support.process import end
 from tests.support.relay import relay
 
 MORE_THAN_FITS = 40
-SILENT_AT_MOST_SECONDS = 15.0  # what is promised, and no patience of the test
 """Messages of 900 kB: more than all buffers on the way take."""
+SILENT_AT_MOST_SECONDS = 15.0  # what is promised, and no patience of the test
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FAMILY = Family(
     client_id="app",

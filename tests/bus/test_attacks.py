@@ -74,7 +74,7 @@ async def test_F18_a_rogue_service_provisions_no_connector(bus: Guarded) -> None
     async with bus.as_(GATEWAY) as rogue:
         with pytest.raises(NotAllowed):
             await publish(
-                rogue.nc, PROVISIONED, service="provisioner", now=NOW, event_id="rogue-event-1", timeout_seconds=1
+                rogue.nc, PROVISIONED, service="provisioner", now=NOW, event_id="rogue-event-1", timeout_seconds=3
             )
 
 

@@ -107,10 +107,10 @@ async def test_J02_who_asks_is_told_by_the_bus_alone(world: GuardedWorld, jira: 
     assert (400, "unauthorized_client") == _refused(await world.ask(UNKNOWN, asked))
     async with world.guarded.as_(WIKI) as wiki:
         with pytest.raises(NotAllowed, match="does not let this service publish"):
-            await exchange(wiki.nc, asked, service=TICKETS, timeout_seconds=1)
+            await exchange(wiki.nc, asked, service=TICKETS, timeout_seconds=3)
     async with world.guarded.as_(GATEWAY) as gateway:
         with pytest.raises(NotAllowed, match="does not let this service publish"):
-            await exchange(gateway.nc, asked, service=GATEWAY, timeout_seconds=1)
+            await exchange(gateway.nc, asked, service=GATEWAY, timeout_seconds=3)
 
 
 async def test_J04_no_answer_is_sent_on_as_the_request_of_another(world: GuardedWorld, jira: str, token: str) -> None:

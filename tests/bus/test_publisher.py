@@ -93,7 +93,7 @@ async def test_what_the_bus_does_not_let_this_service_publish_is_told_as_that(bu
     """The server's word comes beside the request, which only gets no answer."""
     async with bus.as_("analyst") as analyst:
         with pytest.raises(NotAllowed, match="the bus does not let this service publish"):
-            await publish(analyst.nc, a_report(), service="analyst", now=NOW, timeout_seconds=1)
+            await publish(analyst.nc, a_report(), service="analyst", now=NOW, timeout_seconds=3)
 
 
 async def test_other_events_need_an_id_of_their_own(bus: Guarded) -> None:

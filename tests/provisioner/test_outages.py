@@ -12,7 +12,7 @@ from tests.provisioner.running import ATLASSIAN, asking_for, provisioner, regist
 from tests.support.process import Service
 
 DEADLINE_SECONDS = 30.0
-AT_ONCE_SECONDS = 2.0  # less than any wait for an answer of the bus
+AT_ONCE_SECONDS = 4.0  # less than any wait for an answer of the bus
 
 
 async def ready(service: Service, status: int) -> None:
