@@ -63,6 +63,18 @@ async def come(hook: Receiver, idp: str, count: int) -> list[Received]:
     return await asyncio.to_thread(hook.until, idp, count)
 
 
+async def noted(world: World, message: Received) -> None:
+    """Wait until it is known on the bus that a message was taken: whoever stops before sends it again."""
+    async with world.log() as log:
+        bucket = (await buckets.connect(log.js)).webhook
+
+        async def told_of() -> bool:
+            found = await bucket.get(STATE, Sending)
+            return found is not None and found[0].told >= message.data["through"]
+
+        await until(told_of)
+
+
 async def test_what_is_provisioned_is_told_in_one_message_and_who_consents_by_name_of_the_user(
     world: World, tmp_path: Path, hook: Receiver
 ) -> None:
@@ -201,7 +213,8 @@ async def test_what_stands_in_the_bucket_by_mistake_stops_it_no_longer_than_it_s
 async def test_who_was_not_told_for_a_while_is_told_to_read_anew(world: World, tmp_path: Path, hook: Receiver) -> None:
     async with told(world, tmp_path / "a", hook):
         first, *_ = await company(world)
-        await come(hook, first, 1)
+        (message,) = await come(hook, first, 1)
+        await noted(world, message)
     with auth(tmp_path / "a", nats_url=world.bus.url, issuer=world.auth.url) as without:
         await until_ready(without)
         silent, *_ = await company(world)
