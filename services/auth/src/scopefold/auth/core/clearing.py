@@ -79,7 +79,7 @@ def wanted(idps: Mapping[str, Idp], asked: ClearTokens) -> Wanted | Refused:
         there = {idp.idp for idp in looked_at if is_asked_for(idp, asked.missing_scope)}
         if not there:
             known = sorted({scope for idp in looked_at for scope in idp.wants})
-            detail = f"Everybody lacks what nobody is asked for. Needed are: {_list(known)}."
+            detail = f"{asked.missing_scope[:80]}, which everybody lacks. Needed are: {_list(known)}."
             return Refused("unknown-scope", "Nobody needs such a scope", detail)
     return Wanted(asked.users, None if there is None else tuple(sorted(there)), asked.missing_scope)
 
