@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import nats
 from nats.aio.client import Client
@@ -126,3 +126,21 @@ def guarded(directory: Path, *exchangers: str) -> Iterator[Guarded]:
 async def declared(bus: Guarded) -> None:
     """The log and the buckets, as the operator declares them."""
     await declare_all(bus.reach("operator"), replicas=1)
+
+
+async def connects(url: str, **how: Any) -> bool:
+    """Whether the bus lets somebody in."""
+
+    async def silent(_: Exception) -> None:
+        pass
+
+    nc = Client()
+    try:
+        await nc.connect(
+            url, connect_timeout=5, allow_reconnect=False, max_reconnect_attempts=1, error_cb=silent, **how
+        )
+    except (nats.errors.Error, OSError):
+        return False
+    finally:
+        await nc.close()
+    return True

@@ -8,12 +8,10 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import nats.errors
 import psutil
 import pytest
-from nats.aio.client import Client
 
 from scopefold.cli.connected import connected
 from scopefold.contracts.codec import encode
@@ -24,7 +22,7 @@ from scopefold.contracts.recorded import Quarantined, examine
 from scopefold.contracts.subjects import subject_of
 from scopefold.ledger.log import status
 from scopefold.ledger.read import read
-from tests.bus.guarded import COMMANDER, EVERYTHING, GATEWAY, READER, Guarded, connection
+from tests.bus.guarded import COMMANDER, EVERYTHING, GATEWAY, READER, Guarded, connection, connects
 
 NOW: Final = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 SAMPLE: Final = {type(event): event for event in EVENTS}
@@ -34,31 +32,13 @@ APART: Final = ("provisioner", "analyst", GATEWAY, READER, COMMANDER, EVERYTHING
 DEADLINE_SECONDS: Final = 30.0
 
 
-async def _connects(url: str, **how: Any) -> bool:
-    """Whether the bus lets somebody in."""
-
-    async def silent(_: Exception) -> None:
-        pass
-
-    nc = Client()
-    try:
-        await nc.connect(
-            url, connect_timeout=5, allow_reconnect=False, max_reconnect_attempts=1, error_cb=silent, **how
-        )
-    except (nats.errors.Error, OSError):
-        return False
-    finally:
-        await nc.close()
-    return True
-
-
 async def test_J01_nobody_comes_in_without_a_key_that_the_bus_knows(bus: Guarded, tmp_path: Path) -> None:
     stranger = Guarded(tmp_path).directory.seed("auth")
-    assert await _connects(bus.server.url, nkeys_seed=str(bus.directory.seed("auth")))
-    assert not await _connects(bus.server.url)
-    assert not await _connects(bus.server.url, user="auth", password="auth")
-    assert not await _connects(bus.server.url, token=bus.directory.seed("auth").read_text().strip())
-    assert not await _connects(bus.server.url, nkeys_seed=str(stranger))
+    assert await connects(bus.server.url, nkeys_seed=str(bus.directory.seed("auth")))
+    assert not await connects(bus.server.url)
+    assert not await connects(bus.server.url, user="auth", password="auth")
+    assert not await connects(bus.server.url, token=bus.directory.seed("auth").read_text().strip())
+    assert not await connects(bus.server.url, nkeys_seed=str(stranger))
 
 
 def test_J01_nobody_is_taken_for_somebody(bus: Guarded) -> None:
@@ -183,7 +163,7 @@ async def test_J10_a_service_that_is_removed_is_thrown_out_and_the_others_stay(o
 
         assert await _soon(is_out)
         assert auth.nc.is_connected
-    assert not await _connects(own_bus.server.url, nkeys_seed=str(seed))
+    assert not await connects(own_bus.server.url, nkeys_seed=str(seed))
 
 
 async def test_J10_a_key_is_replaced_without_a_gap_and_the_old_one_ends_when_it_is_dropped(own_bus: Guarded) -> None:
@@ -193,7 +173,7 @@ async def test_J10_a_key_is_replaced_without_a_gap_and_the_old_one_ends_when_it_
     _read_again(own_bus)
 
     async def is_in() -> bool:
-        return await _connects(own_bus.server.url, nkeys_seed=str(own_bus.directory.seed("provisioner")))
+        return await connects(own_bus.server.url, nkeys_seed=str(own_bus.directory.seed("provisioner")))
 
     assert await _soon(is_in)
     async with connection(own_bus.server.url, old, []) as nc:
@@ -205,7 +185,7 @@ async def test_J10_a_key_is_replaced_without_a_gap_and_the_old_one_ends_when_it_
 
         assert await _soon(is_out)
     assert await is_in()
-    assert not await _connects(own_bus.server.url, nkeys_seed=str(old))
+    assert not await connects(own_bus.server.url, nkeys_seed=str(old))
 
 
 async def test_a_service_that_is_let_in_while_the_bus_runs_can_report_at_once(own_bus: Guarded) -> None:
@@ -213,7 +193,7 @@ async def test_a_service_that_is_let_in_while_the_bus_runs_can_report_at_once(ow
     _read_again(own_bus)
 
     async def is_in() -> bool:
-        return await _connects(own_bus.server.url, nkeys_seed=str(own_bus.directory.seed("newcomer")))
+        return await connects(own_bus.server.url, nkeys_seed=str(own_bus.directory.seed("newcomer")))
 
     assert await _soon(is_in)
     async with own_bus.as_("newcomer") as newcomer:

@@ -13,8 +13,7 @@ from scopefold.auth.core.bus_log import KINDS
 from scopefold.cli import nats_server
 from scopefold.cli.nats_server import NatsDidNotStart, NatsServer
 from tests.auth.world import auth
-from tests.bus.guarded import GATEWAY, Guarded
-from tests.bus.test_attacks import _connects
+from tests.bus.guarded import GATEWAY, Guarded, connects
 from tests.cli.command import until
 from tests.support.process import ADMIN, Service, running
 
@@ -49,7 +48,7 @@ async def test_J01_J02_J04_what_the_bus_refuses_is_counted_by_kind(own_bus: Guar
         assert set() == await rogue.may_publish(["ledger.default.idp.a.connector-provisioned"])
         assert set() == await rogue.may_subscribe(["$KV.vault.>", "_INBOX_auth.>"])
     for stranger in ({}, {"user": "auth", "password": "Publish Violation"}, {"token": "a-token-of-nobody"}):
-        assert not await _connects(own_bus.server.url, **stranger)
+        assert not await connects(own_bus.server.url, **stranger)
     # Each way of asking also tries what nobody may, to know when all is answered.
     expected = {"publish": 2, "subscription": 3, "connection": 3, "payload": 0}
     await asyncio.to_thread(until, "all of it is counted", lambda: counted(watching) == expected)

@@ -4,6 +4,7 @@ A container's name becomes 127.0.0.1 and a port; its volume becomes a directory.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,7 +103,13 @@ class Cluster:
         conf.write_text(self._nats_conf(name, home))
         _, _, there, *rest = services()[name]["command"]
         assert "/etc/nats.conf" == there
-        self._start(name, [executable(), "--config", str(conf), *map(self._here, rest)], {})
+        self._start(name, [executable(), "--config", str(conf), *map(self._here, rest)], environment(name))
+
+    def read_again(self, name: str) -> None:
+        """Let a nats server read its configuration again, with the signal that the guide sends."""
+        process = self._children[name].process
+        assert process is not None
+        process.send_signal(signal.SIGHUP)
 
     def wait_nats(self, name: str) -> None:
         """Wait until the health check of compose.yaml passes for a nats server. Raises `NotSo`."""
@@ -128,6 +135,10 @@ class Cluster:
         """What the command prints in its container. Raises `NotSo` where it fails."""
         told = self._settings("scopefold") | {"SCOPEFOLD_AUTH_URL": self.replicas[1]}
         return self._run(arguments, told | dict(given))
+
+    def credentials(self, arguments: list[str]) -> None:
+        """Run a verb of `scopefold bus` in the container that keeps the keys. Raises `NotSo` where it fails."""
+        self._run(["bus", *arguments, "--directory", "/credentials"], environment("credentials"))
 
     def _run(self, arguments: list[str], told: Mapping[str, str]) -> str:
         line = [sys.executable, "-m", "scopefold.cli", *map(self._here, arguments)]

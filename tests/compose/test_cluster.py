@@ -17,6 +17,7 @@ from scopefold.cli.browser import Browser, Form, Lost, new_cookies
 from scopefold.cli.connected import connected
 from scopefold.ledger.log import Log
 from scopefold.ledger.read import read
+from tests.bus.guarded import connects
 from tests.compose.cluster import Cluster, running, until
 from tests.compose.composed import NATS, commands
 
@@ -185,6 +186,23 @@ def test_J01_what_any_server_refuses_is_counted_by_both_replicas(cluster: Cluste
             assert b"-ERR 'Authorization Violation'" in b"".join(iter(lambda: stranger.recv(65536), b""))
     for replica, count in zip(cluster.replicas, before, strict=True):
         until(f"{replica} has counted it", lambda: refused_connections(cluster, replica) == count + len(NATS))  # noqa: B023
+
+
+def test_J10_running_servers_hear_who_may_come_in_and_who_no_more(cluster: Cluster) -> None:
+    """As the guide does it: the keys are written, then each server reads them again."""
+    cluster.credentials(["add-service", "jira-gateway"])
+    seed = (cluster.directory / "secrets/bus/jira-gateway.nk").read_text().strip()
+    hear(cluster, seed, comes_in=True)
+    cluster.credentials(["remove-service", "jira-gateway"])
+    hear(cluster, seed, comes_in=False)
+
+
+def hear(cluster: Cluster, seed: str, *, comes_in: bool) -> None:
+    """Let every server read its configuration again, and wait until each lets whoever has the seed in, or out."""
+    for name in NATS:
+        cluster.read_again(name)
+        url = f"nats://{cluster.address(f'{name}:4222')}"
+        until(f"{name} has heard it", lambda: asyncio.run(connects(url, nkeys_seed_str=seed)) is comes_in)  # noqa: B023
 
 
 def refused_connections(cluster: Cluster, replica: str) -> int:

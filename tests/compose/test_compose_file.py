@@ -94,7 +94,7 @@ def test_every_command_exists(service: str) -> None:
             clicked(arguments)
         case ["nats-server", *arguments]:
             target = services()[service]["configs"][0]["target"]
-            assert ["--config", target, "--name", service, "--log", f"/log/{service}.log"] == arguments
+            assert ["--config", target, "--log", f"/log/{service}.log"] == arguments
         case _:
             raise AssertionError(f"unknown command: {line}")
 
@@ -191,7 +191,9 @@ def test_the_servers_form_one_durable_cluster() -> None:
     for name in NATS:
         assert [{"source": "nats", "target": "/etc/nats.conf"}] == services()[name]["configs"]
         assert "hostname" not in services()[name]
+        assert {"SERVER_NAME": name} == environment(name)
     conf = NATS_CONF.read_text()
+    assert ["$SERVER_NAME"] == re.findall(r"^server_name: (\S+)$", conf, re.MULTILINE)
     assert [part for name in NATS for part in ("--route", f"{name}:6222")] == services()["credentials"]["command"][3:]
     assert '  include "nats/routes.conf"' in conf
     assert 1 == len(re.findall(r'^  name: "scopefold"$', conf, re.MULTILINE))
