@@ -286,6 +286,9 @@ SANDBOXED = ("idp", "register", "other", "--profile", "atlassian", "--sandbox")
         (("log", "read", "--type", "token_stored"), {}, 2, "token-stored"),
         (("idp", "list", "--auth-url", "http://127.0.0.1:1"), {}, 3, "scopefold up"),
         (("log", "verify", "--nats-url", "nats://127.0.0.1:1"), {}, 3, "scopefold up"),
+        (("log", "verify", "--nats-url", "nats://"), {}, 2, "nats://HOST:4222"),
+        (("log", "seal", "--to", "nats://[::1"), {}, 2, "nats://HOST:4222"),
+        (("idp", "list", "--auth-url", "auth.example"), {}, 3, "no usable address"),
         (("connector", "list", "--admin-token-file", "/nowhere"), {}, 2, "/nowhere"),
     ],
 )

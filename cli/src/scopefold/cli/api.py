@@ -56,8 +56,8 @@ class Api:
             answer = httpx.request(
                 method, self.url + path, params=params, headers=sent, content=content, timeout=CALL_SECONDS
             )
-        except httpx.InvalidURL as error:
-            raise unreachable(f"{self.service} has no usable address", f"{self.url}: {error}") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise unreachable(f"{self.service} has no usable address", f"{self.url!r}: {error}") from None
         except httpx.HTTPError as error:
             detail = f"{self.url} does not answer ({error}). Is Scopefold running? Try: scopefold up"
             raise unreachable(f"Cannot reach {self.service}", detail) from None
@@ -75,8 +75,8 @@ class Api:
                     raise Failure(REFUSED, problem_in(answer))
                 for chunk in answer.iter_bytes():
                     into.write(chunk)
-        except httpx.InvalidURL as error:
-            raise unreachable(f"{self.service} has no usable address", f"{self.url}: {error}") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise unreachable(f"{self.service} has no usable address", f"{self.url!r}: {error}") from None
         except httpx.HTTPError as error:
             raise unreachable(f"Cannot read all that {self.service} answers", f"{self.url}: {error}") from None
 

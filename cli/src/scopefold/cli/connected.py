@@ -11,6 +11,7 @@ from nats.aio.client import Client
 
 from scopefold.cli.failure import UNREACHABLE, Failure, refused, unreachable, usage
 from scopefold.cli.reach import Reach
+from scopefold.ledger.address import BadAddress, servers_in, shown
 from scopefold.ledger.credentials import BadCredentials, Credentials
 from scopefold.ledger.log import Log, LogNotDeclared, LogUnavailable
 from scopefold.ledger.read import LogGap
@@ -29,17 +30,19 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
     async def note(error: Exception) -> None:
         met.append(error)  # it also comes back from the call that met it; the default would print a traceback
 
-    url = reach.url
     options: dict[str, Any] = {}
     try:
+        servers = servers_in(reach.url)
         if reach.credentials is not None:
             mine = Credentials.of(reach.credentials)
             options = {"nkeys_seed": str(mine.seed_file), "inbox_prefix": mine.inbox_prefix}
+    except BadAddress as error:
+        raise usage("This is no address of a bus", str(error)) from None
     except BadCredentials as error:
         raise usage("The credentials for the bus cannot be used", str(error)) from None
     nc = Client()
     connecting = nc.connect(
-        url.split(","),
+        servers,
         **options,
         connect_timeout=CONNECT_SECONDS,
         allow_reconnect=False,
@@ -52,7 +55,8 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
     except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
         await _close(nc)  # what was refused is still open
         why = str(met[-1] if met else error) or "no answer"
-        raise unreachable("Cannot reach the bus", f"{url}: {why}. Is it running? Try: scopefold up") from None
+        where = ", ".join(map(shown, servers))
+        raise unreachable("Cannot reach the bus", f"{where}: {why}. Is it running? Try: scopefold up") from None
     try:
         yield Log(nc)
     except (LogUnavailable, TimeoutError, nats.errors.ConnectionClosedError, Failure) as error:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import click
 from msgspec.structs import replace
@@ -52,10 +51,9 @@ async def store_at(place: str, where: Where, identity: str) -> AsyncIterator["St
     with told_plainly():
         try:
             if place.startswith("nats://"):
-                bucket = urlsplit(place).path.strip("/") or BUCKET
-                url = f"nats://{urlsplit(place).netloc}"
-                async with connected(replace(where, nats_url=url).bus(identity)) as log:
-                    yield await OnBus.open(log, bucket)
+                server, _, bucket = place.removeprefix("nats://").partition("/")
+                async with connected(replace(where, nats_url=f"nats://{server}").bus(identity)) as log:
+                    yield await OnBus.open(log, bucket.strip("/") or BUCKET)
             else:
                 try:
                     with analysis_part():

@@ -54,7 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     bus_log: str = ""
     kek: Secret = NOT_SET
     kek_command: str = ""
-    nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
+    nats_url: str = "nats://127.0.0.1:4222"
     nats_credentials: Path | None = None
     tenant: Tenant = "default"
     host: str = "127.0.0.1"

@@ -15,7 +15,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How one provisioner process runs. `manifests` is a directory with an operator's own connector manifests."""
 
     admin_token: Secret
-    nats_url: Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")] = "nats://127.0.0.1:4222"
+    nats_url: str = "nats://127.0.0.1:4222"
     nats_credentials: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 8081

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import nats.errors
 from fast_depends.msgspec import MsgSpecSerializer
@@ -14,6 +13,7 @@ from faststream.nats import NatsBroker, NatsNKey
 from faststream.nats.broker.broker import UNRECOVERABLE_CONNECT_ERRORS
 from nats.aio.client import DEFAULT_INBOX_PREFIX, Client
 
+from scopefold.ledger.address import BadAddress, servers_in, shown
 from scopefold.ledger.credentials import BadCredentials, Credentials
 from scopefold.ledger.log import Log, LogUnavailable
 from scopefold.runtime.logs import logger
@@ -38,8 +38,11 @@ class Bus:
     def __init__(self, url: str, service: str, credentials: Path | None = None) -> None:
         """`credentials` is the file with this service's seed; None for a bus that asks nobody. Raises `BadSettings`."""
         self._name = f"scopefold-{service}"
-        self._servers = url.split(",")
-        self._addresses = ", ".join(_without_credentials(server) for server in self._servers)
+        try:
+            self._servers = servers_in(url)
+        except BadAddress as error:
+            raise BadSettings(f"SCOPEFOLD_NATS_URL: {error}") from None
+        self._addresses = ", ".join(map(shown, self._servers))
         self._credentials = _own(credentials, service) if credentials is not None else None
         self._log: Log | None = None
         self._broker: NatsBroker | None = None
@@ -178,11 +181,6 @@ def _own(path: Path, service: str) -> Credentials:
     if found.name != service:
         raise BadSettings(f"SCOPEFOLD_NATS_CREDENTIALS: {path} is of {found.name}; this is {service}")
     return found
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 async def _answers(nc: Client) -> bool:
