@@ -83,15 +83,23 @@ class Cluster:
 
     def start(self) -> None:
         """Start everything in the order that compose.yaml asks for, each once it may. Raises `NotSo`."""
+        self.start_servers()
+        self.declare()
+        for name in (*AUTH, "provisioner", "sandbox"):
+            self._start(name, [sys.executable, *services()[name]["command"][1:]], self._settings(name))
+        self.wait_ready()
+
+    def start_servers(self) -> None:
+        """Start the three servers of the bus. Raises `NotSo`."""
         for name in NATS:
             self.start_nats(name)
         for name in NATS:
             self.wait_nats(name)
-        for arguments in (services()["bootstrap"]["command"][1:],) * 2:  # again, as at every later `up`
+
+    def declare(self) -> None:
+        """Declare what the bus keeps, and once more, as at every later `up`. Raises `NotSo`."""
+        for arguments in (services()["bootstrap"]["command"][1:],) * 2:
             assert "declared" in (said := self.scopefold(arguments)) or "already" in said
-        for name in (*AUTH, "provisioner", "sandbox"):
-            self._start(name, [sys.executable, *services()[name]["command"][1:]], self._settings(name))
-        self.wait_ready()
 
     def start_nats(self, name: str) -> None:
         """Start a nats server, or start it again on what it has stored."""

@@ -111,7 +111,7 @@ async def _restored(reach: Reach, found: Backup, directory: Path) -> None:
             detail = f"{held}. Restore to an empty bus, before `scopefold bus init`"
             raise refused("This bus holds a Scopefold already", detail)
         for snapshot in found.snapshots:
-            await put_back(log.nc, snapshot, directory)
+            await put_back(log.nc, snapshot, directory, datetime.now(UTC))
         end = await _hashed(log, found.snapshots[0].last_seq)
         if end.running_hash != found.log_running_hash:
             detail = f"Its running hash is {end.running_hash} instead of {found.log_running_hash}"

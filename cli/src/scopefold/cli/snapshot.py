@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from scopefold.cli.failure import refused, unreachable
+from scopefold.ledger.incarnation import restored
 
 CHUNK_BYTES: Final = 128 * 1024
 ANSWER_SECONDS: Final = 30.0
@@ -97,9 +99,9 @@ async def _next(nc: Client, chunks: asyncio.Queue[Msg], stream: str) -> Msg:
     raise unreachable(f"The bus fell silent amid the snapshot of {stream}")
 
 
-async def put_back(nc: Client, snapshot: Snapshot, directory: Path) -> None:
+async def put_back(nc: Client, snapshot: Snapshot, directory: Path, now: datetime) -> None:
     """Make the stream anew from its file, under its own sequences. Raises `Failure`, also where it exists."""
-    asked = json.dumps({"config": snapshot.config, "state": snapshot.state}).encode()
+    asked = json.dumps({"config": restored(snapshot.config, now), "state": snapshot.state}).encode()
     answer = await _asked(nc, f"$JS.API.STREAM.RESTORE.{snapshot.stream}", asked)
     _check(answer, snapshot)
     to = str(answer["deliver_subject"])

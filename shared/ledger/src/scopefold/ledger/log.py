@@ -14,6 +14,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from scopefold.contracts.recorded import MAX_PAYLOAD_BYTES
 from scopefold.contracts.subjects import LEDGER
 from scopefold.ledger.headers import read_headers_fast
+from scopefold.ledger.incarnation import created
 
 STREAM: Final = "LEDGER"
 CALL_SECONDS: Final = 5.0
@@ -122,9 +123,8 @@ async def status(log: Log) -> Status:
         raise LogNotDeclared(f"there is no stream {STREAM} yet; run: scopefold bus init") from None
     except _AWAY as error:
         raise LogUnavailable(f"the bus did not answer: {error}") from None
-    assert info.created is not None
     return Status(
-        created=info.created,
+        created=created(info),
         first_seq=info.state.first_seq,
         last_seq=info.state.last_seq,
         bytes=info.state.bytes,

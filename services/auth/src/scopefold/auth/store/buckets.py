@@ -27,6 +27,7 @@ from scopefold.auth.store.declared import (
     WEBHOOK,
     declare,
 )
+from scopefold.ledger.incarnation import created
 from scopefold.ledger.log import CALL_SECONDS, LogUnavailable
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -292,7 +293,7 @@ async def made_at(js: JetStreamContext) -> dict[str, datetime | None]:
     found: dict[str, datetime | None] = {}
     for name in ON_FILE:
         try:
-            found[name] = (await js.stream_info(f"KV_{name}")).created
+            found[name] = created(await js.stream_info(f"KV_{name}"))
         except nats.js.errors.NotFoundError:
             found[name] = None
         except _AWAY as error:
