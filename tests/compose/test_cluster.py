@@ -12,7 +12,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
+from msgspec import Struct
 
+from scopefold.auth.store.buckets import Bucket, Taken, connect
 from scopefold.cli.browser import Browser, Form, Lost, new_cookies
 from scopefold.cli.connected import connected
 from scopefold.ledger.log import Log
@@ -212,6 +214,36 @@ def refused_connections(cluster: Cluster, replica: str) -> int:
     assert "scopefold_bus_log_read 1" in said
     (count,) = [line.rpartition(" ")[2] for line in said if line.startswith('scopefold_bus_refused_total{kind="conn')]
     return int(count)
+
+
+def test_who_is_told_that_an_entry_is_taken_finds_what_took_it(cluster: Cluster) -> None:
+    """While a cluster stores a write, it refuses another of the same entry, and does not tell the first one yet."""
+
+    async def race() -> list[bool]:
+        async with connected(cluster.bus("auth")) as log:
+            bucket = (await connect(log.js)).consents
+            return [found for number in range(30) for found in await both(bucket, f"race.{number}")]
+
+    async def both(bucket: Bucket, key: str) -> list[bool]:
+        found = await asyncio.gather(*(finds(bucket, key, writer) for writer in ("one", "other")))
+        return [one for one in found if one is not None]
+
+    async def finds(bucket: Bucket, key: str, writer: str) -> bool | None:
+        """None for who could write it."""
+        try:
+            await bucket.create(key, Note(writer))
+        except Taken:
+            there = await bucket.get(key, Note)
+            return there is not None and there[0].writer != writer
+        return None
+
+    assert [True] * 30 == asyncio.run(race())
+
+
+class Note(Struct, frozen=True):
+    """An entry."""
+
+    writer: str
 
 
 def test_killing_one_server_loses_nothing(cluster: Cluster) -> None:

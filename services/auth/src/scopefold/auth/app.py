@@ -35,8 +35,8 @@ async def main(settings: Settings) -> None:
     """Run until told to stop. Raises `BadSettings`, `PortTaken` where it cannot start."""
     check(settings)
     keks = await keks_of(settings)
-    check_port(settings.host, settings.port)
     bus, wake = Bus(settings.nats_url, "auth", settings.nats_credentials), asyncio.Event()
+    check_port(settings.host, settings.port)
     projection = Projection(settings.tenant)
     path = settings.projection
     try:

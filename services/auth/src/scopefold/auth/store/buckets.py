@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -53,6 +53,12 @@ _LOST = (nats.js.errors.KeyWrongLastSequenceError, nats.js.errors.BadRequestErro
 _NO_MESSAGE: Final = 10037
 """A bucket that is not there is told as 404, too. Taken for an empty one, it would tell the log of lost tokens."""
 
+
+_UNDER_WAY: Final = 10164
+"""A cluster has another write of this entry in hand and not yet stored: nobody can say which revision is the last."""
+_PAUSES: Final = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+"""Seconds before each try of a write. So long may another be under way."""
+_DELETED: Final = {"KV-Operation": "DEL"}
 
 _KEY: Final = re.compile(r"[-/_=A-Za-z0-9]+(\.[-/_=A-Za-z0-9]+)*")
 
@@ -196,27 +202,31 @@ class Bucket:
 
     async def _write(self, key: str, content: bytes, revision: int, keep_seconds: int | None) -> int:
         """Published by hand: the library renews no lifetime, and looks four times at every key."""
+        lifetime: dict[str, str] = {} if keep_seconds is None else {Header.MSG_TTL: str(keep_seconds)}
         try:
-            return await self._publish(key, content, revision, keep_seconds)
+            return await self._publish(key, content, revision, lifetime)
         except nats.js.errors.BadRequestError:
             if revision != 0:
                 raise
             return await self._kv.create(key, content, msg_ttl=keep_seconds)  # there may be a marker of a deletion
 
-    async def _publish(self, key: str, content: bytes, revision: int, keep_seconds: int | None) -> int:
+    async def _publish(self, key: str, content: bytes, revision: int, more: Mapping[str, str]) -> int:
         js, name = self._place
         _check_key(key)
-        headers: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)}
-        if keep_seconds is not None:
-            headers[Header.MSG_TTL] = str(keep_seconds)
-        try:
-            answer = await js._nc.request(f"$KV.{name}.{key}", content, timeout=CALL_SECONDS, headers=headers)
-        except nats.errors.NoRespondersError:
-            raise nats.js.errors.NoStreamResponseError from None
-        put = _read_put(answer.data)
-        if put.error is not None:
-            raise nats.js.errors.APIError.from_error(put.error)
-        return put.seq
+        headers: dict[str, str] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision), **more}
+        for pause in _PAUSES:
+            if pause:
+                await asyncio.sleep(pause)
+            try:
+                answer = await js._nc.request(f"$KV.{name}.{key}", content, timeout=CALL_SECONDS, headers=headers)
+            except nats.errors.NoRespondersError:
+                raise nats.js.errors.NoStreamResponseError from None
+            put = _read_put(answer.data)
+            if put.error is None:
+                return put.seq
+            if put.error.get("err_code") != _UNDER_WAY:
+                raise nats.js.errors.APIError.from_error(put.error)
+        raise nats.errors.TimeoutError
 
     async def put(self, key: str, value: msgspec.Struct) -> None:
         """Put an entry, whatever is there now: for what any writer would write alike."""
@@ -230,7 +240,7 @@ class Bucket:
     async def take(self, key: str, revision: int) -> None:
         """Delete the entry of this revision. Of all who try, one succeeds; the others get `Taken`."""
         try:
-            await self._kv.delete(key, last=revision)
+            await self._publish(key, b"", revision, _DELETED)
         except _LOST:
             raise Taken(key) from None
         except _AWAY as error:
