@@ -4,7 +4,8 @@ import asyncio
 import json
 import shutil
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import nats
@@ -12,6 +13,7 @@ import pytest
 
 from scopefold.cli.nats_server import NatsServer
 from scopefold.ledger.log import STREAM, Log
+from scopefold.runtime.serve import READY_SECONDS
 from tests.auth.world import KEK, auth, declare_all, status_becomes, until
 from tests.support.damage import damage
 from tests.support.process import Service, run_to_its_end
@@ -176,6 +178,27 @@ async def test_a_vault_of_another_key_is_not_opened(own_nats: NatsServer, tmp_pa
         while "SCOPEFOLD_KEK" not in answer.json()["detail"]:
             answer = await status_becomes(service, 503)
         assert KEK not in service.said()
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_it_takes_connections_once_it_is_ready_or_says_after_a_while_why_it_is_not(
+    own_nats: NatsServer, tmp_path: Path, there: bool
+) -> None:
+    """A proxy brings to another replica what cannot connect here, and passes on to users what is answered 503."""
+    await declare_all(own_nats.url)
+    if not there:
+        own_nats.stop()
+    with auth(tmp_path / "auth", nats_url=own_nats.url) as service:
+        await status_becomes(service, 200 if there else 503)
+        said = [json.loads(line) for line in service.said().splitlines()]
+        began, listening = (told_at(said, what) for what in ("waiting for the log", "listening"))
+        after_all = listening - began > timedelta(seconds=READY_SECONDS - 0.5)
+        assert after_all or told_at(said, "ready") <= listening
+
+
+def told_at(said: Sequence[Mapping[str, str]], event: str) -> datetime:
+    """When a service said something for the first time."""
+    return next(datetime.fromisoformat(line["timestamp"]) for line in said if line["event"] == event)
 
 
 async def test_it_ends_in_good_order_with_the_bus_and_without(own_nats: NatsServer, tmp_path: Path) -> None:

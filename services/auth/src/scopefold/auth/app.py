@@ -71,7 +71,7 @@ async def main(settings: Settings) -> None:
         ending.push_async_callback(service.backchannel.close)
         ending.push_async_callback(service.renewals.close)
         ending.push_async_callback(_end, background)
-        await serve(build(service), settings.host, settings.port)
+        await serve(build(service), settings.host, settings.port, service.was_ready)
 
 
 async def _end(background: Collection[asyncio.Task[Any]]) -> None:

@@ -57,6 +57,7 @@ async def keep_folding(service: Service, bus: Bus, keks: Sequence[bytes], wake: 
         if service.waiting_for is not None:
             look_no_more_at_what_stays()  # the memories of what the bus holds, which are empty now, are there
             service.waiting_for = None
+            service.was_ready.set()
             log.info("ready", seq=service.projection.checkpoint.seq if service.projection.checkpoint else 0)
 
     while True:

@@ -22,6 +22,9 @@ from scopefold.runtime.logs import logger
 log = logger(__name__)
 STOP_SECONDS: Final = 6.0
 """Less than whoever supervises a process waits before it kills it."""
+READY_SECONDS: Final = 3.0
+"""Who is ready sooner takes no connections before: a proxy brings to another replica what cannot connect, and not what
+was answered 503. Longer than a proxy needs to see that nobody is here; after it, who asks is told why."""
 HEAD_MILLISECONDS: Final = 30_000
 """Within so long a connection must have sent the whole head of its next request, or it is closed."""
 MOST_CONNECTIONS: Final = 4096
@@ -101,9 +104,9 @@ class _UnderWay:
             request.cancel()
 
 
-async def serve(app: Any, host: str, port: int) -> None:
+async def serve(app: Any, host: str, port: int, ready: asyncio.Event | None = None) -> None:
     """Serve until SIGTERM or SIGINT, letting requests under way finish for 6 seconds: one that comes a byte at a time
-    must not keep the rest from ending in good order.
+    must not keep the rest from ending in good order. Takes no connections before it is `ready`, or 3 seconds are over.
     """
     check_port(host, port)
     under_way = _UnderWay(app)
@@ -119,16 +122,30 @@ async def serve(app: Any, host: str, port: int) -> None:
         backpressure=connections_taken(),
     )
     loop = asyncio.get_running_loop()
+    told_to_stop = asyncio.Event()
 
     def stop() -> None:
+        told_to_stop.set()
         server.stop()  # type: ignore[no-untyped-call]  # Granian says no types there
         loop.call_later(STOP_SECONDS, under_way.give_up)
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop)
+    if ready is not None:
+        await _either(ready, told_to_stop)
+    if told_to_stop.is_set():
+        return
     look_no_more_at_what_stays()
     log.info("listening", address=f"http://{host}:{port}")
     await server.serve()
+
+
+async def _either(ready: asyncio.Event, told_to_stop: asyncio.Event) -> None:
+    """Wait for one of them, 3 seconds at most."""
+    waiting = [asyncio.ensure_future(one.wait()) for one in (ready, told_to_stop)]
+    await asyncio.wait(waiting, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:

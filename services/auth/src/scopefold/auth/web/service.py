@@ -1,5 +1,6 @@
 """What every handler works with: the parts of this service, wired once in `app`."""
 
+import asyncio
 import copy
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -84,7 +85,7 @@ class Service:
     """The auth service. `connected` is None until the bus has been reached for the first time.
 
     `waiting_for` says what keeps it from serving, and passes by itself; `broken` does not. `lacking` says which buckets
-    are not there.
+    are not there. `was_ready` is set once it could serve for the first time.
     """
 
     def __init__(self, settings: Settings, projection: Projection, http: httpx.AsyncClient) -> None:
@@ -110,6 +111,7 @@ class Service:
         self.waiting_for: str | None = "the bus has not been reached yet"
         self.lacking: str | None = None
         self.broken: str | None = None
+        self.was_ready = asyncio.Event()
         self._ways: dict[str, Way] = {}
         self._told_in_vain: set[tuple[str, str]] = set()
 
