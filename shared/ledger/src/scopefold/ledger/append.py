@@ -3,8 +3,10 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import nats.errors
@@ -26,7 +28,11 @@ _DUPLICATE_IN_BATCH: Final = 10201
 _TOO_MANY_BATCHES: Final = frozenset({10176, 10177, 10210, 10211})
 _UNDER_WAY: Final = frozenset({10158, 10164})
 """A cluster has this very message, or another on a subject that is expected to rest, in hand and not yet stored."""
-_TRY_AGAIN: Final = _TOO_MANY_BATCHES | _UNDER_WAY
+_NO_ANSWER: Final = -1
+_ID_IS_KNOWN: Final = -2
+"""Ours, not the server's: it has a message of this id, at the place that is told."""
+_TRY_AGAIN: Final = _TOO_MANY_BATCHES | _UNDER_WAY | {_ID_IS_KNOWN}
+_ONE_BY_ONE: Final = _TOO_MANY_BATCHES | {_DUPLICATE_IN_BATCH}
 _NO_ROOM: Final = frozenset({10077, 10023, 10047})
 
 
@@ -65,10 +71,11 @@ async def append(
     now: datetime,
     expected: Expected | None = None,
 ) -> None:
-    """Append all the events, in one piece and in their order, or none of them.
+    """Append all the events in their order: in one piece, unless one is there already or others leave no room for it.
 
-    Returns once the log has them on disk. Safe to repeat with the same ids. Raises `Conflict` where `expected`
-    no longer holds, `LogFull`, `AppendRefused`, and `LogUnavailable` where the outcome is not known.
+    Returns once the log has them on disk. Safe to repeat with the same ids; an event whose id somebody else took for
+    another event has a new one in the log (ADR 0059). Raises `Conflict` where `expected` no longer holds, `LogFull`,
+    `AppendRefused`, and `LogUnavailable` where the outcome is not known: repeated, it stores what is not there yet.
     """
     if not 1 <= len(events) <= MAX_BATCH:
         raise ValueError(f"an append takes 1 to {MAX_BATCH} events, not {len(events)}")
@@ -83,12 +90,12 @@ async def append(
         try:
             code, reason = await _publish(log, messages)
         except _UNSURE as error:
-            code, reason = -1, str(error) or type(error).__name__
+            code, reason = _NO_ANSWER, str(error) or type(error).__name__
             continue
+        if code == _ID_IS_KNOWN:
+            again = partial(append, log, tenant=tenant, publisher=publisher, now=now, expected=expected)
+            code = await _known(log, events[0], int(reason), messages[0].subject, again)
         if code == 0:
-            return
-        if code == _DUPLICATE_IN_BATCH:
-            await _append_one_by_one(log, events, tenant=tenant, publisher=publisher, now=now)
             return
         if code == _WRONG_LAST_SEQUENCE:
             assert expected is not None
@@ -99,12 +106,15 @@ async def append(
                 raise Conflict(f"{expected.filter} has moved past {expected.seq}")
         elif code not in _TRY_AGAIN:
             break
+    if code in _ONE_BY_ONE and len(events) > 1 and expected is None:
+        await _append_one_by_one(log, events, tenant=tenant, publisher=publisher, now=now)
+        return
     raise _refusal(code, reason)
 
 
 def _refusal(code: int, reason: str) -> Exception:
     """What the server's last answer to an append means."""
-    if code in (-1, _WRONG_LAST_SEQUENCE) or code in _TRY_AGAIN:
+    if code in (_NO_ANSWER, _WRONG_LAST_SEQUENCE) or code in _TRY_AGAIN:
         return LogUnavailable(f"the log did not confirm the append: {reason}")
     if code in _NO_ROOM:
         return LogFull(f"the log has no room left: {reason}")
@@ -129,7 +139,9 @@ def _message(new: NewEvent, tenant: str, publisher: str, now: datetime) -> _Outg
 
 
 async def _publish(log: Log, messages: Sequence[_Outgoing]) -> tuple[int, str]:
-    """Publish one message, or several as one atomic batch (ADR-50). Gives the server's error code, 0 for none."""
+    """Publish one message, or several as one atomic batch (ADR-50). Gives the server's error code, 0 for none, and what
+    it says; of one message, too, that its id is known. In a batch that is an error of the server's.
+    """
     last = messages[-1]
     if len(messages) == 1:
         headers: Mapping[str, str] = last.headers
@@ -147,16 +159,34 @@ async def _publish(log: Log, messages: Sequence[_Outgoing]) -> tuple[int, str]:
     stated = {**headers, "Nats-Expected-Stream": STREAM}
     reply = await log.nc.request(last.subject, last.payload, timeout=CALL_SECONDS, headers=stated)
     answer = json.loads(reply.data)
-    error = answer.get("error")
-    return (int(error["err_code"]), str(error["description"])) if error else (0, "")
+    if error := answer.get("error"):
+        return int(error["err_code"]), str(error["description"])
+    return (_ID_IS_KNOWN, str(answer["seq"])) if answer.get("duplicate") else (0, "")
 
 
 async def _append_one_by_one(
     log: Log, events: Sequence[NewEvent], *, tenant: str, publisher: str, now: datetime
 ) -> None:
-    """A batch is refused whole when any of its ids is stored already: each event alone is stored or known."""
+    """A batch is refused whole when any of its ids is stored already, and while others keep all the room for batches:
+    each event alone is stored or known.
+    """
     for new in events:
         await append(log, [new], tenant=tenant, publisher=publisher, now=now)
+
+
+async def _known(
+    log: Log, new: NewEvent, seq: int, subject: str, again: Callable[[Sequence[NewEvent]], Awaitable[None]]
+) -> int:
+    """What is to be done where the message at this place has the id of an event: 0, nothing, once it is stored.
+
+    An id says nothing of whose it is: the server compares ids alone, and whoever may publish anything chooses them. Who
+    may publish an event is told by its subject. An event whose id is another's is appended under one that nobody knows.
+    """
+    async for batch in read(log, after=seq - 1, until=seq):
+        if batch[0].subject != subject:
+            await again([NewEvent(str(uuid.uuid4()), new.event)])
+        return 0
+    return _ID_IS_KNOWN  # a replica answers that is behind
 
 
 async def _is_stored(log: Log, expected: Expected, event_id: str, *, told: str) -> bool | None:

@@ -194,11 +194,12 @@ async def _subject(service: Service, request: Request, gateway: Client, asked: F
 
 
 def _forwarded(request: Request) -> tuple[str, str]:
-    """The address and the method of the user's own request, as the gateway, which has proved itself, tells them."""
+    """The address and the method of the user's own request, as the gateway, which has proved itself, tells them.
 
-    def told(name: str) -> str | None:
-        return sent_once(request, name)
-
-    path = urlsplit(told("x-forwarded-uri") or told("x-original-uri") or "/").path
-    address = f"{told('x-forwarded-proto') or 'https'}://{told('x-forwarded-host') or ''}{path}"
-    return address, told("x-forwarded-method") or told("x-original-method") or "GET"
+    In one way only, and all of it: what the gateway does not tell, its user could. Raises `AccessRefused`.
+    """
+    told = {name: sent_once(request, f"x-forwarded-{name}") for name in ("proto", "host", "uri", "method")}
+    if silent := [f"X-Forwarded-{name.title()}" for name, value in told.items() if not value]:
+        description = f"The gateway does not tell what the proof must be for: {', '.join(silent)}."
+        raise AccessRefused(401, "DPoP", error="invalid_dpop_proof", error_description=description)
+    return f"{told['proto']}://{told['host']}{urlsplit(told['uri'] or '').path}", told["method"] or ""
