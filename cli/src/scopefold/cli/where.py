@@ -142,7 +142,9 @@ def _credential(text: str, source: str) -> Secret:
 def located(command: Callable[..., R]) -> Callable[..., R]:
     """Gives a command the flags that say where Scopefold is, as its argument `where`."""
 
-    @click.option("--data", type=click.Path(path_type=Path), help="Data directory of a running `scopefold up`.")
+    @click.option(
+        "--data", type=click.Path(path_type=Path), help="Data directory of a running `scopefold up` [SCOPEFOLD_DATA]."
+    )
     @click.option("--auth-url", metavar="URL", help="Where auth is [SCOPEFOLD_AUTH_URL].")
     @click.option("--provisioner-url", metavar="URL", help="Where the provisioner is [SCOPEFOLD_PROVISIONER_URL].")
     @click.option("--nats-url", metavar="URL", help="Where the bus is [SCOPEFOLD_NATS_URL].")
