@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -208,6 +209,12 @@ def told_or_agreed(json_wanted: bool, *, dry_run: bool, yes: bool) -> None:
     """Of a command that asks first: nobody can be asked where the answer is JSON. Raises `Failure`."""
     if json_wanted and not (dry_run or yes):
         raise usage("With --json nobody is asked", "Give --dry-run to see what would happen, or --yes to do it")
+
+
+def somebody_to_ask(to: str) -> None:
+    """Of a command that is about to ask, what `--yes` would let it do. Raises `Failure` where no terminal is there."""
+    if not sys.stdin.isatty():
+        raise usage("Nobody is there to ask", f"Give --yes to {to}")
 
 
 def as_of(at: str | None) -> dict[str, str]:
