@@ -134,7 +134,7 @@ async def test_H06_data_keys_are_rotated_by_command(own_nats: NatsServer, tmp_pa
                     if answer["state"] != "running":
                         break
                 assert ("settling", len(USERS) + 1) == (answer["state"], answer["replaced"])
-                assert "stay readable for a minute" in (await command(service, "keys")).stdout
+                assert "stay readable for two minutes" in (await command(service, "keys")).stdout
             await _a_minute_passes(vault, raw)
             done = await command(service, "rotate-data-keys")
             assert (0, 0) == told(done), done.stderr

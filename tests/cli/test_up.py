@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import psutil
 import pytest
 
@@ -189,6 +190,8 @@ def test_the_bus_of_up_hears_of_a_new_service_and_the_command_brings_what_it_nee
     assert (0, 0) == told(scopefold(*shown, env={"SCOPEFOLD_NATS_CREDENTIALS": str(up.data / "bus")}))
     assert 3 == scopefold(*shown).returncode
     assert "a-gateway" in scopefold("bus", "services", *where).stdout
+    listed = msgspec.json.decode(scopefold("bus", "services", "--json", *where).stdout)["items"]
+    assert [("a-gateway", 1, [])] == [(one["name"], len(one["keys"]), one["extras"]) for one in listed[-1:]]
     assert (0, 0) == told(scopefold("bus", "remove-service", "a-gateway", *where))
     assert (1, 1) == told(scopefold("bus", "remove-service", "a-gateway", *where))
 

@@ -37,6 +37,7 @@ class Product(Struct, frozen=True, kw_only=True):
     pkce: bool = False
     adds: dict[str, str] = {}
     scope: str = "openid profile email groups"
+    renews: bool = False
 
 
 PRODUCTS: Final = [
@@ -65,7 +66,7 @@ PRODUCTS: Final = [
         secret_in="header",
         pkce=True,
         adds={"approval_prompt": "force"},
-        scope="openid profile email groups offline_access",
+        renews=True,
     ),
 ]
 
@@ -108,14 +109,23 @@ class Run:
         return tokens
 
     async def token(self, form: dict[str, str]) -> dict[str, Any]:
+        """One request to the token endpoint that is granted."""
+        answer = await self.asked(form)
+        assert 200 == answer.status_code, answer.text
+        return dict(answer.json())
+
+    async def refused(self, form: dict[str, str]) -> dict[str, Any]:
+        """One that is refused."""
+        answer = await self.asked(form)
+        assert 400 == answer.status_code, answer.text
+        return dict(answer.json())
+
+    async def asked(self, form: dict[str, str]) -> httpx.Response:
         """One request to the token endpoint."""
         endpoint, secret = self.metadata["token_endpoint"], str(self.app.secret)
         if self.product.secret_in == "header":
-            answer = await self.http.post(endpoint, data=form, auth=(self.app.id, secret))
-        else:
-            answer = await self.http.post(endpoint, data={**form, "client_id": self.app.id, "client_secret": secret})
-        assert 200 == answer.status_code, answer.text
-        return dict(answer.json())
+            return await self.http.post(endpoint, data=form, auth=(self.app.id, secret))
+        return await self.http.post(endpoint, data={**form, "client_id": self.app.id, "client_secret": secret})
 
     async def checked(self, id_token: str) -> dict[str, Any]:
         """The claims of an ID token: RS256, from the issuer, for this client."""
@@ -141,10 +151,12 @@ async def test_people_log_in_and_every_claim_that_the_recipe_maps_is_there(world
         told = await run.userinfo(tokens["access_token"])
         assert CLAIMS == {name: claims[name] for name in CLAIMS}
         assert {"sub": claims["sub"], **CLAIMS} == told
-        if "offline_access" in product.scope:
+        if product.renews:
             form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
             renewed = await run.token(form)
             assert claims["sub"] == (await run.checked(renewed["id_token"]))["sub"]
+            assert 200 == (await world.admin("DELETE", f"/v1/users/{claims['sub']}/sessions")).status_code
+            assert "invalid_grant" == (await run.refused(form | {"refresh_token": renewed["refresh_token"]}))["error"]
 
 
 def test_the_addresses_to_fill_in_by_hand_are_those_of_the_metadata(world: World) -> None:

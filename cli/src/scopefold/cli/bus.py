@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 from msgspec.structs import replace
 
 from scopefold.cli import endpoints
@@ -14,7 +15,7 @@ from scopefold.cli.commands import Group
 from scopefold.cli.extra import server_half
 from scopefold.cli.failure import usage
 from scopefold.cli.reach import OPERATOR
-from scopefold.cli.where import Where, located
+from scopefold.cli.where import Where, as_json, located
 
 if TYPE_CHECKING:
     from scopefold.cli.bus_directory import BusDirectory
@@ -30,7 +31,7 @@ data = click.option(
     type=click.Path(path_type=Path),
     default=endpoints.DEFAULT_DATA,
     envvar="SCOPEFOLD_DATA",
-    help="Data directory of `scopefold up`.",
+    help="Data directory of `scopefold up` [SCOPEFOLD_DATA].",
 )
 
 
@@ -82,9 +83,14 @@ def init(where: Where, directory: Path | None, tenant: str | None, routes: tuple
 @bus.command("services")
 @directory
 @data
-def services(directory: Path | None, data: Path) -> None:
+@as_json
+def services(directory: Path | None, data: Path, *, json_wanted: bool) -> None:
     """List who may come to the bus, and with which public keys."""
-    for one in _of(directory, data).services():
+    known = _of(directory, data).services()
+    if json_wanted:
+        click.echo(msgspec.json.encode({"items": known}).decode())
+        return
+    for one in known:
         click.echo("  ".join([one.name, *one.extras, *one.keys]))
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from scopefold.cli.answers import RemovedIdp
 from scopefold.cli.api import Api
 from scopefold.cli.failure import refused
-from scopefold.cli.where import Where, as_json, dry_option, located, told_or_agreed
+from scopefold.cli.where import Where, as_json, dry_option, located, somebody_to_ask, told_or_agreed
 
 MOST_CALLS: Final = 100_000
 
@@ -49,6 +49,7 @@ def remove(*, where: Where, name: str, no_revoke: bool, dry_run: bool, yes: bool
         _show(told)
         if dry_run:
             return
+        somebody_to_ask(f"remove {name}")
         if not click.confirm(f"\nRemove {name}?"):
             click.echo("Nothing was removed.")
             return

@@ -10,7 +10,7 @@ from msgspec import Struct
 from scopefold.cli import preview
 from scopefold.cli.answers import Idp
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, as_of, at_option, dry_option, located, told_or_agreed
+from scopefold.cli.where import Where, as_json, as_of, at_option, dry_option, located, somebody_to_ask, told_or_agreed
 from scopefold.consent.attribution import Attributed
 from scopefold.contracts.events import ScopesPruned
 from scopefold.contracts.words import MAX_SCOPES
@@ -130,6 +130,7 @@ def prune(
             preview.tell(preview.DryRun(event, told), json_wanted)
             return
         preview.show(told, event)
+        somebody_to_ask("prune it")
         if not click.confirm(f"\nPrune the union at {name} of {len(told.removed)} scopes?"):
             click.echo("Nothing was pruned.")
             return

@@ -20,6 +20,8 @@ def scopefold() -> None:
     """Scopefold: what must each identity provider be asked for, and who must consent again?
 
     `scopefold demo` shows what it does; `scopefold up --sandbox` starts it here.
+
+    Exit code 0: done. 1: refused, or something is wrong. 2: used or set up wrongly. 3: a service is unreachable.
     """
 
 

@@ -1,6 +1,5 @@
 """`scopefold token`: take users' upstream tokens out of use."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,7 @@ from scopefold.cli.answers import ClearedTokens
 from scopefold.cli.api import Api
 from scopefold.cli.commands import Group
 from scopefold.cli.failure import refused, usage
-from scopefold.cli.where import Where, as_json, dry_option, located
+from scopefold.cli.where import Where, as_json, dry_option, located, somebody_to_ask
 
 AT_ONCE: Final = 1000
 MOST_CALLS: Final = 100_000
@@ -117,8 +116,7 @@ def _of_whom(found: ClearedTokens) -> str:
 def _ask(found: ClearedTokens) -> None:
     """Show what would be cleared, and go on only where somebody says so."""
     click.echo(f"This clears {_of_whom(found)}", err=True)
-    if not sys.stdin.isatty():
-        raise usage("Nobody is there to ask", "Give --yes to clear them")
+    somebody_to_ask("clear them")
     click.confirm("Clear them?", abort=True, err=True)
 
 

@@ -23,7 +23,7 @@ port = click.IntRange(0, 65535)
     default=DEFAULT_DATA,
     show_default=True,
     envvar="SCOPEFOLD_DATA",
-    help="Where everything is kept. Made if it is missing.",
+    help="Where everything is kept [SCOPEFOLD_DATA]. Made if it is missing.",
 )
 @click.option(
     "--sandbox", is_flag=True, help="Also stand-ins for identity providers and an app, set up to click through."

@@ -1,6 +1,5 @@
 """`scopefold user`: the groups of people who log in here, and where they are logged in."""
 
-import sys
 from datetime import datetime
 from urllib.parse import quote
 
@@ -10,7 +9,7 @@ from msgspec import Struct
 from scopefold.cli.commands import Group
 from scopefold.cli.failure import usage
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, located
+from scopefold.cli.where import Where, as_json, located, somebody_to_ask
 
 
 class UserGroups(Struct, frozen=True):
@@ -129,8 +128,7 @@ def erase(where: Where, name: str, yes: bool, json_wanted: bool) -> None:
     Backups from before still hold the user: see docs/backup.md.
     """
     if not yes:
-        if not sys.stdin.isatty():
-            raise usage("Nobody is there to ask", "Give --yes to erase the user")
+        somebody_to_ask("erase the user")
         click.confirm(f"Erase {name} for ever?", abort=True, err=True)
     reply = where.auth().call("DELETE", f"/v1/users/{quote(name, safe='')}")
     if json_wanted:

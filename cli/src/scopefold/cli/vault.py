@@ -53,14 +53,14 @@ def rotate_kek(*, where: Where, json_wanted: bool) -> None:
 @as_json
 @located
 def rotate_data_keys(*, where: Where, json_wanted: bool) -> None:
-    """Give every user a new data key. It takes a minute at least; interrupted, it goes on when it is run again."""
+    """Give every user a new data key. It takes two minutes at least; interrupted, it goes on when it is run again."""
     _rotate(where.auth(), "data-keys", json_wanted)
 
 
 def _rotate(auth: Api, kind: str, json_wanted: bool) -> None:
     """Step by step to the end. Every step is bounded, and the service remembers how far it has come."""
     path = f"/v1/vault/rotations/{kind}"
-    reply = auth.call("POST", path)
+    reply, told = auth.call("POST", path), ""
     while (found := reply.decoded(Rotation)).state != "finished":
         if found.passes > MOST_PASSES:
             detail = "Somebody still seals with the old key. Restart every replica with the same SCOPEFOLD_KEK"
@@ -68,8 +68,8 @@ def _rotate(auth: Api, kind: str, json_wanted: bool) -> None:
         if found.resume_at is not None:
             time.sleep(min(LONGEST_WAIT_SECONDS, max(0.0, (found.resume_at - datetime.now(UTC)).total_seconds())))
         reply = auth.call("POST", f"{path}/steps")
-        if not json_wanted:
-            click.echo(_told(reply.decoded(Rotation)))
+        if not json_wanted and (line := _told(reply.decoded(Rotation))) != told:
+            click.echo(told := line)
     if json_wanted:
         click.echo(reply.body)
 
@@ -82,5 +82,5 @@ def _told(found: Rotation) -> str:
         case "finished":
             return f"{done}{bad}. Finished."
         case "settling":
-            return f"{done}{bad}. The keys before stay readable for a minute."
+            return f"{done}{bad}. The keys before stay readable for two minutes."
     return f"{done}{bad}."

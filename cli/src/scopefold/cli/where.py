@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -142,7 +143,9 @@ def _credential(text: str, source: str) -> Secret:
 def located(command: Callable[..., R]) -> Callable[..., R]:
     """Gives a command the flags that say where Scopefold is, as its argument `where`."""
 
-    @click.option("--data", type=click.Path(path_type=Path), help="Data directory of a running `scopefold up`.")
+    @click.option(
+        "--data", type=click.Path(path_type=Path), help="Data directory of a running `scopefold up` [SCOPEFOLD_DATA]."
+    )
     @click.option("--auth-url", metavar="URL", help="Where auth is [SCOPEFOLD_AUTH_URL].")
     @click.option("--provisioner-url", metavar="URL", help="Where the provisioner is [SCOPEFOLD_PROVISIONER_URL].")
     @click.option("--nats-url", metavar="URL", help="Where the bus is [SCOPEFOLD_NATS_URL].")
@@ -206,6 +209,12 @@ def told_or_agreed(json_wanted: bool, *, dry_run: bool, yes: bool) -> None:
     """Of a command that asks first: nobody can be asked where the answer is JSON. Raises `Failure`."""
     if json_wanted and not (dry_run or yes):
         raise usage("With --json nobody is asked", "Give --dry-run to see what would happen, or --yes to do it")
+
+
+def somebody_to_ask(to: str) -> None:
+    """Of a command that is about to ask, what `--yes` would let it do. Raises `Failure` where no terminal is there."""
+    if not sys.stdin.isatty():
+        raise usage("Nobody is there to ask", f"Give --yes to {to}")
 
 
 def as_of(at: str | None) -> dict[str, str]:

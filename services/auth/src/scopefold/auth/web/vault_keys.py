@@ -33,7 +33,7 @@ class RotationView(Struct, frozen=True):
     kind: Annotated[Kind, Meta(description="kek: all data keys get another key-encryption key. data-keys: new ones.")]
     state: Annotated[
         Literal["running", "settling", "finished"],
-        Meta(description="settling: replaced data keys stay readable for a minute; it goes on at `resume_at`."),
+        Meta(description="settling: replaced data keys stay readable for two minutes; it goes on at `resume_at`."),
     ]
     began_at: datetime
     passes: Annotated[int, Meta(description="A rotation is finished when a pass over all keys found nothing to do.")]
