@@ -63,3 +63,11 @@ async def test_an_expectation_beyond_the_end_of_the_log_is_no_conflict(log: Log)
     """Nobody wrote first: the log is shorter than it was, or the server could not look."""
     with pytest.raises(LogUnavailable, match="wrong last sequence"):
         await put(log, JIRA, ids="mine", by="provisioner", expected=expecting(7))
+
+
+async def test_an_event_that_a_replica_does_not_know_yet_is_not_taken_for_somebody_elses(behind: Log) -> None:
+    """It is stored once, whoever is asked what stands under its id."""
+    for _ in range(TIMES):
+        with suppress(LogUnavailable):
+            await put(behind, JIRA, ids="same", by="provisioner")
+    assert 2 == (await behind.js.stream_info(STREAM)).state.messages

@@ -258,7 +258,7 @@ def remove(*, where: Where, client_id: str, json_wanted: bool) -> None:
 @as_json
 @located
 def rotate_secret(*, where: Where, client_id: str, json_wanted: bool) -> None:
-    """Give a client a new secret, which is shown this once. The old one is void at once."""
+    """Give a client a new secret, which is shown this once. The old one is void within 5 seconds."""
     reply = where.auth().call("POST", f"{address_of(where.tenant, client_id)}/secret")
     if json_wanted:
         click.echo(reply.body)

@@ -28,11 +28,12 @@ _DUPLICATE_IN_BATCH: Final = 10201
 _TOO_MANY_BATCHES: Final = frozenset({10176, 10177, 10210, 10211})
 _UNDER_WAY: Final = frozenset({10158, 10164})
 """A cluster has this very message, or another on a subject that is expected to rest, in hand and not yet stored."""
-_TRY_AGAIN: Final = _TOO_MANY_BATCHES | _UNDER_WAY
-_NO_ROOM: Final = frozenset({10077, 10023, 10047})
 _NO_ANSWER: Final = -1
 _ID_IS_KNOWN: Final = -2
 """Ours, not the server's: it has a message of this id, at the place that is told."""
+_TRY_AGAIN: Final = _TOO_MANY_BATCHES | _UNDER_WAY | {_ID_IS_KNOWN}
+_ONE_BY_ONE: Final = _TOO_MANY_BATCHES | {_DUPLICATE_IN_BATCH}
+_NO_ROOM: Final = frozenset({10077, 10023, 10047})
 
 
 class NewEvent(Struct, frozen=True):
@@ -70,11 +71,11 @@ async def append(
     now: datetime,
     expected: Expected | None = None,
 ) -> None:
-    """Append all the events, in one piece and in their order, or none of them.
+    """Append all the events in their order: in one piece, unless one is there already or others leave no room for it.
 
     Returns once the log has them on disk. Safe to repeat with the same ids; an event whose id somebody else took for
     another event has a new one in the log (ADR 0059). Raises `Conflict` where `expected` no longer holds, `LogFull`,
-    `AppendRefused`, and `LogUnavailable` where the outcome is not known.
+    `AppendRefused`, and `LogUnavailable` where the outcome is not known: repeated, it stores what is not there yet.
     """
     if not 1 <= len(events) <= MAX_BATCH:
         raise ValueError(f"an append takes 1 to {MAX_BATCH} events, not {len(events)}")
@@ -96,9 +97,6 @@ async def append(
             code = await _known(log, events[0], int(reason), messages[0].subject, again)
         if code == 0:
             return
-        if code == _DUPLICATE_IN_BATCH:
-            await _append_one_by_one(log, events, tenant=tenant, publisher=publisher, now=now)
-            return
         if code == _WRONG_LAST_SEQUENCE:
             assert expected is not None
             stored = await _is_stored(log, expected, events[0].event_id, told=reason)
@@ -108,12 +106,15 @@ async def append(
                 raise Conflict(f"{expected.filter} has moved past {expected.seq}")
         elif code not in _TRY_AGAIN:
             break
+    if code in _ONE_BY_ONE and len(events) > 1 and expected is None:
+        await _append_one_by_one(log, events, tenant=tenant, publisher=publisher, now=now)
+        return
     raise _refusal(code, reason)
 
 
 def _refusal(code: int, reason: str) -> Exception:
     """What the server's last answer to an append means."""
-    if code in (_NO_ANSWER, _ID_IS_KNOWN, _WRONG_LAST_SEQUENCE) or code in _TRY_AGAIN:
+    if code in (_NO_ANSWER, _WRONG_LAST_SEQUENCE) or code in _TRY_AGAIN:
         return LogUnavailable(f"the log did not confirm the append: {reason}")
     if code in _NO_ROOM:
         return LogFull(f"the log has no room left: {reason}")
@@ -166,7 +167,9 @@ async def _publish(log: Log, messages: Sequence[_Outgoing]) -> tuple[int, str]:
 async def _append_one_by_one(
     log: Log, events: Sequence[NewEvent], *, tenant: str, publisher: str, now: datetime
 ) -> None:
-    """A batch is refused whole when any of its ids is stored already: each event alone is stored or known."""
+    """A batch is refused whole when any of its ids is stored already, and while others keep all the room for batches:
+    each event alone is stored or known.
+    """
     for new in events:
         await append(log, [new], tenant=tenant, publisher=publisher, now=now)
 

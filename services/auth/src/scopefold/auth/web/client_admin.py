@@ -190,7 +190,10 @@ async def remove_client(request: Request) -> Response:
 
 
 async def rotate_secret(request: Request) -> Response:
-    """`POST /api/v1/organizations/{org}/clients/{client_id}/secret`: a new one; the old one is void at once."""
+    """`POST /api/v1/organizations/{org}/clients/{client_id}/secret`: a new one.
+
+    The old one is void here at once, and 5 seconds later at the latest at other replicas.
+    """
     service = service_of(request)
     before, revision = await _registered(service, request)
     if before.token_endpoint_auth_method not in WITH_SECRET:

@@ -1,8 +1,8 @@
-"""Whoever may report chooses the ids of its reports: no id that was taken that way keeps a fact of ours out of the log.
+"""What somebody who may do nothing but report can take from who writes to the same log: an id, and room for batches.
 
-The server looks for an id among all of a day, whatever their subjects and bodies, and tells who comes second that the
-event is stored. Many ids of ours follow from what an event says, so that appending it again is harmless; so anybody who
-knows a user can work them out.
+The server looks for an id among all messages of a day, whatever their subjects and bodies, and tells who comes second
+that the event is stored. Many ids of ours follow from what an event says, so that appending it again is harmless; so
+anybody who knows a user can work them out. And it has room for so many batches that are not ended, of all who write.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from scopefold.contracts.events import (
     Event,
     IdpRemoved,
     TokenInsufficient,
+    TokenStored,
     UserErased,
     UserLoggedIn,
 )
@@ -36,6 +37,7 @@ from tests.auth.world import Person
 from tests.bus.exchanging import GuardedWorld, exchanging
 from tests.bus.guarded import GATEWAY, Guarded
 
+MOST_BEGUN: Final = 51
 NOW: Final = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 SAMPLE: Final = {type(event): event for event in EVENTS}
 REPORT: Final = SAMPLE[TokenInsufficient]
@@ -103,6 +105,21 @@ async def test_an_event_that_is_there_already_is_stored_once(bus: Guarded) -> No
         for _ in range(3):
             await append(log, [new], tenant="default", publisher="auth", now=NOW)
         assert [new.event] == events_in(await stored(log, before))
+
+
+async def test_J14_who_begins_batches_and_ends_none_keeps_nobody_from_the_log(own_bus: Guarded) -> None:
+    """The server keeps each for ten seconds."""
+    new = [NewEvent(new_id(), one) for one in (SAMPLE[UserLoggedIn], SAMPLE[TokenStored])]
+    told = b""
+    async with own_bus.as_(GATEWAY) as gateway, own_bus.as_("auth") as auth:
+        for place in range(MOST_BEGUN):
+            begun = {"Nats-Batch-Id": f"begun-{place:04}", "Nats-Batch-Sequence": "1"}
+            subject = subject_of(REPORT, "default")
+            told = (await gateway.nc.request(subject, encode(REPORT), timeout=5, headers=begun)).data
+        assert 10210 == json.loads(told)["error"]["err_code"], "there is no room left"
+        log = Log(auth.nc)
+        await append(log, new, tenant="default", publisher="auth", now=NOW)
+        assert [one.event for one in new] == events_in(await stored(log, 0))
 
 
 @pytest.fixture(scope="module")
