@@ -21,10 +21,12 @@ from scopefold.auth.web.vault_keys import keep_vault_readable
 from scopefold.auth.web.webhook import keep_telling
 from scopefold.auth.web.withholding import keep_watch
 from scopefold.runtime.bus import Bus
+from scopefold.runtime.logs import logger
 from scopefold.runtime.serve import check_port, serve
 from scopefold.runtime.settings import BadSettings
 
 CLIENT_SECONDS: Final = 10.0
+log = logger(__name__)
 
 
 async def main(settings: Settings) -> None:
@@ -41,6 +43,10 @@ async def main(settings: Settings) -> None:
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: cannot keep {path}: {error}") from None
     http = httpx.AsyncClient(timeout=CLIENT_SECONDS, follow_redirects=False)
     service = Service(settings, projection, http)
+    try:
+        service.history.take_place()
+    except OSError as error:  # some file systems know no locks: then what was left stays
+        log.warning("moments that were left behind are not removed", why=str(error))
     # On a bus that asks nobody who they are, a subject says nothing of who used it.
     exchanger = BusExchange(service).answer if settings.nats_credentials is not None else None
     parts = service.parts
