@@ -162,3 +162,22 @@ async def test_what_the_fold_names_counts_only_where_it_stands_in_this_log(
     past = History("default", tmp_path, live=tmp_path / "live.db")
     for row in worklist(replay(random_events)):
         assert row.stored.seq == await past.place(log, row.stored.event_id)
+
+
+async def test_moments_that_a_killed_process_left_are_removed_once_nobody_lives_who_may_use_them(
+    tmp_path: Path,
+) -> None:
+    """Each `History` takes the place by a lock of its own, as one of another process does."""
+    left, other = tmp_path / "moment-left", tmp_path / "projection.db"
+    one, another, last = (History("default", tmp_path) for _ in range(3))
+    one.take_place()
+    left.mkdir()
+    (left / history.FILE).touch()
+    other.touch()
+    another.take_place()
+    assert left.exists()
+    await one.forget()
+    await another.forget()
+    last.take_place()
+    assert ["projection.db"] == os.listdir(tmp_path)  # noqa: PTH208  # the pathlib way is refused in a coroutine
+    await last.forget()

@@ -18,6 +18,7 @@ from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.log import Log
 from scopefold.ledger.moments import time_of
 from tests.cli.command import environment, scopefold, told, until
+from tests.support.logs import registered
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JIRA = "urn:connector:identos:jira-user"
@@ -118,6 +119,40 @@ async def test_follow_prints_events_as_they_come(log: Log, shared_nats: NatsServ
         following.send_signal(signal.SIGINT)
         await asyncio.to_thread(following.communicate, timeout=30)
     assert 130 == following.returncode
+
+
+@pytest.mark.parametrize(
+    ("idp", "user", "says"),
+    [
+        ("typo", None, "There is no such identity provider: typo. As of event 6 there are: okta."),
+        ("typo", "user-0001", "There is no such identity provider: typo. As of event 6 there are: okta."),
+        (None, "user-0009", "No event up to 6 concerns the user user-0009."),
+        ("okta", "user-0009", "No event up to 6 concerns the user user-0009."),
+        ("okta", None, ""),
+        ("okta", "user-0001", ""),
+    ],
+)
+async def test_whoever_follows_what_nothing_names_yet_is_told_once_and_sees_it_come(
+    log: Log, shared_nats: NatsServer, idp: str | None, user: str | None, says: str
+) -> None:
+    """Else waiting for a name that is mistyped would look like any other waiting. What is printed stays a stream."""
+    await fill(log)
+    await put(log, 6, registered("okta", "okta"))
+    line = [sys.executable, "-m", "scopefold.cli", "log", "follow", "--json", "--from", "7"]
+    line += [word for name, one in (("--idp", idp), ("--user", user)) if one is not None for word in (name, one)]
+    following = await asyncio.to_thread(start, [*line, "--nats-url", shared_nats.url])
+    try:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        told = await asyncio.to_thread(following.stderr.readline) if says else b""
+        assert says == told.decode().strip()
+        await put(log, 7, UserLoggedIn(user=user or "user-0001", idp=idp or "okta", client="playground"))
+        assert 7 == json.loads(await asyncio.to_thread(following.stdout.readline))["seq"]
+    finally:
+        following.send_signal(signal.SIGINT)
+        _, rest = await asyncio.to_thread(following.communicate, timeout=30)
+    assert b"There is no such" not in rest
+    assert b"No event up to" not in rest
 
 
 def test_init_declares_what_is_missing_once(own_nats: NatsServer) -> None:

@@ -100,6 +100,16 @@ def test_the_search_for_sleeping_tells_it_from_polling(source: str, lines: list[
     assert lines == list(naked_sleeps(ast.parse(source)))
 
 
+def test_no_cancellation_is_lost_in_a_wait() -> None:
+    """Python 3.11's `asyncio.wait_for` loses one that comes as the wait ends; `asyncio.timeout` does not."""
+    assert [] == [
+        f"{named(path)}:{node.lineno}"
+        for path in shipped()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "asyncio.wait_for"
+    ]
+
+
 def test_no_file_names_a_place_of_one_machine() -> None:
     found = [
         f"{named(path)}: {match.group()}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -112,6 +113,49 @@ async def test_who_follows_reads_in_large_batches_until_it_can_answer_and_then_i
                 await caught_up.wait()
                 caught_up.clear()
         assert LIVE_BATCH == max(applied[1:])
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_who_follows_ends_when_told_to_in_the_moment_in_which_more_comes(log: Log) -> None:
+    """Else Ctrl-C is lost, and a service that is stopped waits for its fold in vain."""
+    loop, wake = asyncio.get_running_loop(), asyncio.Event()
+
+    async def ignore(_: object, __: Checkpoint) -> None:
+        pass
+
+    def more_and_stop() -> None:
+        wake.set()
+        loop.call_soon(following.cancel)
+
+    await put(log, logged_in("user-0001"), ids="one")
+
+    def while_it_waits() -> None:
+        loop.call_soon(loop.call_soon, more_and_stop)
+
+    following = asyncio.create_task(follow(log, None, ignore, wake, while_it_waits))
+    done, _ = await asyncio.wait([following], timeout=5)
+    try:
+        assert {following} == done
+        assert following.cancelled()
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_who_follows_ends_though_the_bus_client_lost_the_word(log: Log) -> None:
+    async def lose(_: object, __: Checkpoint) -> None:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    await put(log, logged_in("user-0001"), ids="one")
+    following = asyncio.create_task(follow(log, None, lose, asyncio.Event(), lambda: None))
+    done, _ = await asyncio.wait([following], timeout=10)
+    try:
+        assert {following} == done
+        assert following.cancelled()
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

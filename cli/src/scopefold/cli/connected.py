@@ -51,7 +51,8 @@ async def connected(reach: Reach) -> AsyncIterator[Log]:
         error_cb=note,
     )
     try:
-        await asyncio.wait_for(connecting, 2 * CONNECT_SECONDS)
+        async with asyncio.timeout(2 * CONNECT_SECONDS):
+            await connecting
     except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
         await _close(nc)  # what was refused is still open
         why = str(met[-1] if met else error) or "no answer"
@@ -95,4 +96,5 @@ async def _close(nc: Client) -> None:
     certificate was not believed.
     """
     with suppress(TimeoutError):
-        await asyncio.wait_for(nc.close(), CLOSE_SECONDS)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await nc.close()

@@ -195,7 +195,10 @@ def follow_(
     idp: str | None,
     json_wanted: bool,
 ) -> None:
-    """Print events as they come, until Ctrl-C. With --json: JSON Lines."""
+    """Print events as they come, until Ctrl-C. With --json: JSON Lines.
+
+    Where the log so far knows no such identity provider or user, standard error says so: it may still come.
+    """
     wanted = Wanted(type=kind, user=user, idp=idp)
     begin = moment_of(since)
 
@@ -217,6 +220,7 @@ def follow_(
                     resolved = await _first_since(lambda moment: resolve(handle, moment, the_time()), begin)
                     begun = max(first or 1, resolved)
                 after = min(begun - 1, now.last_seq)
+            _hint(await _not_yet_there(handle, where.tenant, wanted, now.last_seq))
             try:
                 await follow(handle, Checkpoint(now.created, after, GENESIS), print_them, wake, sys.stdout.flush)
             except LogReplaced as error:
@@ -254,10 +258,32 @@ def verify(where: Where, place: str | None, json_wanted: bool) -> None:
 
 
 def _nothing(wanted: Wanted, end: int, of_idps: Sequence[Recorded]) -> None:
-    """Say so where nothing was found because nothing is named so. What is printed stays what was read."""
+    """Say so where nothing was found because nothing is named so."""
     told = None if wanted.idp is None else never_there(wanted.idp, of_idps, AsOf(end))
     if told is None and wanted.user is not None and wanted.type is None and wanted.idp is None:
         told = f"No event that was read concerns the user {wanted.user[:80]}."
+    _hint(told)
+
+
+async def _not_yet_there(handle: Log, tenant: str, wanted: Wanted, end: int) -> str | None:
+    """What to tell who waits for events of what nothing up to `end` names: a wait for a name that is mistyped has no
+    end, and looks like any other.
+    """
+    if wanted.idp is not None:
+        told = never_there(wanted.idp, await events_of_idps(handle, tenant, until=end), AsOf(end))
+        if told is not None:
+            return told
+    if wanted.user is not None:
+        of_user = Wanted(type=None, user=wanted.user, idp=None)
+        async for page in _pages(handle, 1, end, tenant, wanted.user):
+            if any(map(of_user.has, page)):
+                return None
+        return f"No event up to {end} concerns the user {wanted.user[:80]}."
+    return None
+
+
+def _hint(told: str | None) -> None:
+    """Beside what is printed, which stays what was read."""
     if told is not None:
         click.echo(plain(told), err=True)
 

@@ -92,7 +92,8 @@ async def _write(nc: Client, path: Path, chunks: asyncio.Queue[Msg], stream: str
 async def _next(nc: Client, chunks: asyncio.Queue[Msg], stream: str) -> Msg:
     for _ in range(LOOKS):
         try:
-            return await asyncio.wait_for(chunks.get(), ANSWER_SECONDS / LOOKS)
+            async with asyncio.timeout(ANSWER_SECONDS / LOOKS):
+                return await chunks.get()
         except TimeoutError:
             if nc.is_closed:
                 raise unreachable(f"The connection to the bus was lost amid the snapshot of {stream}") from None

@@ -1,9 +1,8 @@
 """Everything that makes up the auth service, wired by hand, top to bottom."""
 
 import asyncio
-from collections.abc import Collection
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -27,7 +26,6 @@ from scopefold.runtime.serve import check_port, serve
 from scopefold.runtime.settings import BadSettings
 
 CLIENT_SECONDS: Final = 10.0
-STOP_SECONDS: Final = 5.0
 log = logger(__name__)
 
 
@@ -45,21 +43,22 @@ async def main(settings: Settings) -> None:
         raise BadSettings(f"SCOPEFOLD_DATA_DIR: cannot keep {path}: {error}") from None
     http = httpx.AsyncClient(timeout=CLIENT_SECONDS, follow_redirects=False)
     service = Service(settings, projection, http)
+    try:
+        service.history.take_place()
+    except OSError as error:  # some file systems know no locks: then what was left stays
+        log.warning("moments that were left behind are not removed", why=str(error))
     # On a bus that asks nobody who they are, a subject says nothing of who used it.
     exchanger = BusExchange(service).answer if settings.nats_credentials is not None else None
-    background = [
-        asyncio.create_task(bus.keep_connected(stream.subscribe(settings.tenant, wake, exchanger))),
-        asyncio.create_task(keep_folding(service, bus, keks, wake)),
-        asyncio.create_task(keep_whole(service, wake)),
-        asyncio.create_task(keep_watch(service)),
-        asyncio.create_task(keep_keys(service)),
-        asyncio.create_task(keep_alive(service)),
-        asyncio.create_task(keep_vault_readable(service)),
-        asyncio.create_task(keep_telling(service)),
-        asyncio.create_task(service.bus_logs.keep_reading()),
-    ]
-    for task in background:
-        task.add_done_callback(_tell)
+    parts = service.parts
+    parts.begin(bus.keep_connected, stream.subscribe(settings.tenant, wake, exchanger))
+    parts.begin(keep_folding, service, bus, keks, wake)
+    parts.begin(keep_whole, service, wake)
+    parts.begin(keep_watch, service)
+    parts.begin(keep_keys, service)
+    parts.begin(keep_alive, service)
+    parts.begin(keep_vault_readable, service)
+    parts.begin(keep_telling, service)
+    parts.begin(service.bus_logs.keep_reading)
     async with AsyncExitStack() as ending:  # the last of them first, and each whatever the one before met
         ending.push_async_callback(projection.close)
         ending.callback(service.bus_logs.close)
@@ -70,24 +69,5 @@ async def main(settings: Settings) -> None:
         ending.push_async_callback(bus.close)
         ending.push_async_callback(service.backchannel.close)
         ending.push_async_callback(service.renewals.close)
-        ending.push_async_callback(_end, background)
+        ending.push_async_callback(parts.end)
         await serve(build(service), settings.host, settings.port, service.was_ready)
-
-
-async def _end(background: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel what runs in the background; one of them may have something to give back."""
-    for task in background:
-        task.cancel()
-    _, left = await asyncio.wait(background, timeout=STOP_SECONDS)
-    for task in left:
-        log.error("a part of the service does not end", part=_named(task))
-
-
-def _tell(ended: asyncio.Task[Any]) -> None:
-    """Each is for ever, or says why it ends. Who watches nothing any more without a word is missed by nobody."""
-    if not ended.cancelled() and (error := ended.exception()) is not None:
-        log.critical("a part of the service ended", part=_named(ended), exc_info=error)
-
-
-def _named(task: asyncio.Task[Any]) -> str:
-    return getattr(task.get_coro(), "__qualname__", "")

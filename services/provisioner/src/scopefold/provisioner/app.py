@@ -1,7 +1,5 @@
 """The provisioner, wired by hand."""
 
-import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -11,6 +9,7 @@ from scopefold.provisioner import catalogue, stream, web
 from scopefold.provisioner.provisioning import Provisioning
 from scopefold.provisioner.settings import Settings
 from scopefold.runtime.bus import Bus
+from scopefold.runtime.parts import Parts
 from scopefold.runtime.serve import check_port, serve
 
 
@@ -24,11 +23,10 @@ async def main(settings: Settings) -> None:
     )
     app = web.build(provisioning, settings.admin_token, version("scopefold-provisioner"))
     commands = partial(stream.subscribe, tenant=settings.tenant, provisioning=provisioning)
-    connecting = asyncio.create_task(bus.keep_connected(commands))
+    parts = Parts()
+    parts.begin(bus.keep_connected, commands)
     try:
         await serve(app, settings.host, settings.port)
     finally:
-        connecting.cancel()
-        with suppress(asyncio.CancelledError):
-            await connecting
+        await parts.end()
         await bus.close()

@@ -90,11 +90,13 @@ async def follow(
     while True:
         begun = clock()
         wake.clear()
+        _end_if_cancelled()
         reached = await catch_up(log, reached, apply, batch=batch)
         batch = LIVE_BATCH
         caught_up()
         try:
-            await asyncio.wait_for(wake.wait(), pause)
+            async with asyncio.timeout(pause):
+                await wake.wait()
         except TimeoutError:
             pause = min(2 * pause, POLL_SECONDS)
         else:
@@ -102,3 +104,14 @@ async def follow(
             pause = LOOK_AGAIN_SECONDS
             # What comes close together is read together: the first at once, what follows it a moment later.
             await asyncio.sleep(max(0.0, begun + TOGETHER_SECONDS - clock()))
+
+
+def _end_if_cancelled() -> None:
+    """Raises `CancelledError` where this task was cancelled and lives on.
+
+    The bus's client waits with `asyncio.wait_for`, which loses a cancellation that comes in the moment of the answer
+    (Python 3.11, bpo-37658): the end of a loop that never rests for long would be lost with it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

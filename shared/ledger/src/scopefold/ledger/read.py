@@ -90,7 +90,8 @@ async def _next(log: Log, pages: asyncio.Queue[_Page]) -> _Page:
     connection = log.nc.stats["reconnects"]
     for _ in range(LOOKS):
         with suppress(TimeoutError):
-            return await asyncio.wait_for(pages.get(), CALL_SECONDS / LOOKS)
+            async with asyncio.timeout(CALL_SECONDS / LOOKS):
+                return await pages.get()
         if log.nc.is_closed or log.nc.stats["reconnects"] != connection:
             raise LogUnavailable("the log could not be read: the connection was lost")
     raise LogUnavailable(f"the log could not be read: no answer within {CALL_SECONDS:g} seconds")

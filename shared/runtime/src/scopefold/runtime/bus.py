@@ -66,6 +66,7 @@ class Bus:
         The client itself reconnects without end. What it cannot outlive, such as being refused for its
         credentials, is met with a new client.
         """
+        await self.close()  # what a defect of this very loop left open
         pause = FIRST_PAUSE_SECONDS
         while True:
             self._lost.clear()

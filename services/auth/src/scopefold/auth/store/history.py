@@ -6,6 +6,9 @@ Where there are segments, a moment is folded from them as far as they go, and on
 """
 
 import asyncio
+import fcntl
+import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +34,7 @@ from scopefold.runtime.logs import logger
 logs = logger(__name__)
 MOST_KEPT: Final = 2
 FILE: Final = "moment.db"
+PREFIX: Final = "moment-"
 
 
 class BackwardsError(ValueError):
@@ -65,6 +69,23 @@ class History:
         self._turn = asyncio.Lock()
         self._kept: list[_Kept] = []
         """The one that was asked for last stands last."""
+        self._taken: int | None = None
+
+    def take_place(self) -> None:
+        """Say for as long as this process lives that it may have moments here, and remove those that a process left
+        which was killed, where no other lives: one of theirs may be in use. To be called before any is made.
+
+        The kernel drops the lock with its process, however that ends. Raises `OSError`.
+        """
+        self._taken = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            for left in self._directory.glob(f"{PREFIX}*"):
+                shutil.rmtree(left)
+        fcntl.flock(self._taken, fcntl.LOCK_SH)
 
     async def place(self, log: Log, moment: Moment) -> int:
         """As `moments.resolve`. An id that a user's grant goes back to is found however long ago that was."""
@@ -119,7 +140,7 @@ class History:
         return found
 
     async def _rebuilt(self, log: Log, now: Status, seq: int) -> _Kept:
-        folder = tempfile.TemporaryDirectory(prefix="moment-", dir=self._directory)
+        folder = tempfile.TemporaryDirectory(prefix=PREFIX, dir=self._directory)
         try:
             projection = await self._folded(log, now, seq, Path(folder.name) / FILE)
         except BaseException:  # what came half-way is no moment: nobody may find it kept
@@ -149,6 +170,9 @@ class History:
         return projection
 
     async def forget(self) -> None:
-        """Remove what is kept."""
+        """Remove what is kept, and let go of the place."""
         while self._kept:
             await self._kept.pop().close()
+        if self._taken is not None:
+            os.close(self._taken)
+            self._taken = None

@@ -297,8 +297,8 @@ class Projection:
             return seq <= (self.checkpoint.seq if self.checkpoint else 0)
 
         try:
-            async with self._moved:
-                await asyncio.wait_for(self._moved.wait_for(there), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds), self._moved:
+                await self._moved.wait_for(there)
         except TimeoutError:
             return False
         return True

@@ -52,6 +52,13 @@ def _counted(service: Service) -> tuple[Metric, ...]:
             service.limits.refused(),
             "limit",
         ),
+        Metric(
+            "defects_total",
+            "How often a defect ended a part of this replica, which was begun again, since the replica began.",
+            "counter",
+            service.parts.defects,
+            "part",
+        ),
         *_refused(service.bus_logs),
     )
 

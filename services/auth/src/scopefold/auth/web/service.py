@@ -40,6 +40,7 @@ from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Lack
 from scopefold.ledger.log import Log, LogUnavailable
 from scopefold.runtime.logs import logger
+from scopefold.runtime.parts import Parts
 from scopefold.runtime.web import ProblemError
 
 log = logger(__name__)
@@ -92,6 +93,7 @@ class Service:
         self.settings = settings
         self.projection = projection
         self.upstream = Http()
+        self.parts = Parts()
         self.limits = Limits(settings)
         self.bus_logs = BusLogs(settings.bus_logs)
         self.documents = Documents(self.upstream)
