@@ -84,6 +84,9 @@ REGISTRATIONS: list[tuple[tuple[Event, ...], RegisterIdp, IdpRegistered | str | 
     ((ASANA, FULL), replace(AT_ASANA, base_scopes=("openid", "tasks:read")), "scopes-clash"),
     ((), replace(AT_ASANA, base_scopes=("default", "tasks:read")), "scopes-clash"),
     ((ASANA, FULL, TASKS), replace(AT_ASANA, client_id="other"), replace(ASANA, client_id="other")),
+    ((EVENT, provisioned("jira-user", JIRA)), replace(COMMAND, profile="bitbucket"), "scopes-clash"),
+    ((EVENT,), replace(COMMAND, profile="bitbucket"), replace(EVENT, profile="bitbucket")),
+    ((EVENT,), replace(COMMAND, base_scopes=("repository",)), "scopes-clash"),
     ((ASANA, FULL_OF_THEM), replace(AT_ASANA, base_scopes=("openid", "more")), "too-many-scopes"),
     (
         (ASANA, FULL_OF_THEM, provisioned("wiki", ("more",), "asana")),

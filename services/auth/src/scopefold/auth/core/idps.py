@@ -140,10 +140,13 @@ def decide(state: State, command: RegisterIdp, found: Discovered | None = None) 
 
 
 def _breaks_logins(idp: Idp, event: IdpRegistered) -> Refused | None:
-    """What would newly break every login beside what connectors ask for there: the provisioner refuses it, too."""
-    profile = profiles()[event.profile]
-    known = {one.says for one in lint(idp.profile, asks(idp))}
-    for finding in lint(profile, asks(idp, {base_of(idp.idp): event.base_scopes})):
+    """What would newly break every login there, beside what connectors ask for: the provisioner refuses it, too.
+
+    Of another profile, the scopes of the one before are those of another authorization server.
+    """
+    profile, every = profiles()[event.profile], profiles().values()
+    known = {one.says for one in lint(idp.profile, asks(idp), every)}
+    for finding in lint(profile, asks(idp, {base_of(idp.idp): event.base_scopes}), every):
         if finding.severity == "hard" and finding.says not in known:
             return Refused("scopes-clash", "These scopes do not go together", finding.says)
     if (asked := more_than_fits(profile, idp.union, event.base_scopes)) is not None:
