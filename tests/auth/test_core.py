@@ -267,6 +267,21 @@ def test_what_is_no_cursor_is_refused(cursor: str) -> None:
         read_cursor(cursor, "idp", Filters())
 
 
+@pytest.mark.parametrize("profile", ["google", "atlassian", "slack"])
+def test_F20_a_login_asks_for_all_that_was_let_in_and_where_more_was_for_the_first_and_what_identity_needs(
+    profile: str,
+) -> None:
+    """What the provider refuses, and what identity needs and the union has already, take no other scope's place."""
+    needed, refused = profile_named(profile).identity_scopes, min(profile_named(profile).unsupported)
+    fitting = tuple(f"s{n}" for n in range(MAX_SCOPES - len(needed)))
+    events = (registered("a", profile, (*needed, refused)), provisioned("wiki", fitting, "a"))
+    asked = requested_scopes(replay(log_of(*events)).scopes.idps["a"])
+    assert {*needed, *fitting} <= {*asked}
+    crowded = replay(log_of(registered("a", profile, ()), *events[1:], provisioned("more", ("t", "u"), "a")))
+    asked = requested_scopes(crowded.scopes.idps["a"])
+    assert (MAX_SCOPES, {*needed, *fitting}) == (len(asked), {*asked})
+
+
 def test_what_is_withheld_is_asked_for_under_no_spelling() -> None:
     scopes = ("Mail.Read", "https://graph.microsoft.com/mail.read", "Files.Read")
     events = (registered("graph", "microsoft", ()), provisioned("mail", scopes, "graph"))

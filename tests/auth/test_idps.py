@@ -17,6 +17,7 @@ from scopefold.auth.core.idps import (
 from scopefold.consent.idp_scopes import State
 from scopefold.consent.reconsent import replay
 from scopefold.contracts.events import EndpointOverrides, Event, IdpRegistered
+from scopefold.contracts.words import MAX_SCOPES
 from scopefold.scopes.shipped import profile_named
 from tests.support.logs import JIRA, log_of, provisioned
 
@@ -26,6 +27,10 @@ EVENT = IdpRegistered(
 )
 BY_HAND = EndpointOverrides(authorize="https://a.example", token="https://t.example", identity="https://i.example")
 MANY = tuple("s" * 250 + str(n) for n in range(300))
+AT_ASANA = replace(COMMAND, idp="asana", profile="asana", base_scopes=("openid",))
+ASANA = replace(EVENT, idp="asana", profile="asana", base_scopes=("openid",))
+FULL, TASKS = provisioned("full", ("default",), "asana"), provisioned("tasks", ("tasks:read",), "asana")
+FULL_OF_THEM = provisioned("many", tuple(f"s{n}" for n in range(MAX_SCOPES - 1)), "asana")
 REGISTRATIONS: list[tuple[tuple[Event, ...], RegisterIdp, IdpRegistered | str | None]] = [
     ((), COMMAND, EVENT),
     ((EVENT,), COMMAND, None),
@@ -76,6 +81,18 @@ REGISTRATIONS: list[tuple[tuple[Event, ...], RegisterIdp, IdpRegistered | str | 
     ((), replace(COMMAND, profile="oidc", endpoints=BY_HAND), replace(EVENT, profile="oidc", endpoints=BY_HAND)),
     ((), replace(COMMAND, authorize_params={"nonce": "x"}), "reserved-parameter"),
     ((), replace(COMMAND, profile="microsoft", endpoints=BY_HAND), "no-discovery"),
+    ((ASANA, FULL), replace(AT_ASANA, base_scopes=("openid", "tasks:read")), "scopes-clash"),
+    ((), replace(AT_ASANA, base_scopes=("default", "tasks:read")), "scopes-clash"),
+    ((ASANA, FULL, TASKS), replace(AT_ASANA, client_id="other"), replace(ASANA, client_id="other")),
+    ((EVENT, provisioned("jira-user", JIRA)), replace(COMMAND, profile="bitbucket"), "scopes-clash"),
+    ((EVENT,), replace(COMMAND, profile="bitbucket"), replace(EVENT, profile="bitbucket")),
+    ((EVENT,), replace(COMMAND, base_scopes=("repository",)), "scopes-clash"),
+    ((ASANA, FULL_OF_THEM), replace(AT_ASANA, base_scopes=("openid", "more")), "too-many-scopes"),
+    (
+        (ASANA, FULL_OF_THEM, provisioned("wiki", ("more",), "asana")),
+        replace(AT_ASANA, base_scopes=("openid", "more")),
+        replace(ASANA, base_scopes=("openid", "more")),
+    ),
 ]
 
 

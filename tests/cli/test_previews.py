@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from scopefold.cli.preview import Preview, PreviewedUser, show
+from scopefold.cli.preview import DryRun, Preview, PreviewedUser, show, tell
 from scopefold.consent.whatif import Counts
 from scopefold.scopes.lint import Finding
 from tests.cli.command import Up, scopefold, told
@@ -115,6 +115,20 @@ There are more; 1 are shown.
 def test_a_preview_is_shown_to_people(capsys: pytest.CaptureFixture[str]) -> None:
     show(FOUND, provisioned("wiki", ("a:new",)))
     assert SHOWN == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (None, "It is so already: nothing would change.\n"),
+        ("install-wiki", "It is so already, or was once made so under the key install-wiki: nothing would change.\n"),
+    ],
+)
+def test_a_command_under_a_key_that_was_used_may_have_been_undone_since(
+    capsys: pytest.CaptureFixture[str], key: str | None, told: str
+) -> None:
+    tell(DryRun(None, None), json_wanted=False, key=key)
+    assert told == capsys.readouterr().out
 
 
 def test_a_preview_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:

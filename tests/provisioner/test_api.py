@@ -142,6 +142,21 @@ async def test_a_key_whose_event_is_stored_but_was_never_answered_is_answered_no
     assert len(await provisioner_events(log)) == 3
 
 
+async def test_a_dry_run_that_no_route_knows_is_refused_and_nothing_is_done(log: Log, service: Service) -> None:
+    """To look beforehand is `POST /v1/plans`: whoever guesses at another way must not have the thing itself done."""
+    await register(log, ATLASSIAN)
+    wiki, dry = asking_for("identos.confluence-user"), {"dry_run": "true"}
+    async with service.client() as client:
+        assert 201 == (await client.post(RESOURCES, json=asking_for(JIRA))).status_code
+        refused = (
+            await client.delete(f"{RESOURCES}/{JIRA}", params=dry),
+            await client.request("DELETE", f"{RESOURCES}/{JIRA}", json=dry),
+            await client.post(RESOURCES, params=dry, json=wiki),
+        )
+    assert [400] * 3 == [one.status_code for one in refused]
+    assert 1 == len(await provisioner_events(log))
+
+
 async def test_deprovisioning_answers_with_the_last_resource_and_the_second_time_there_is_none(
     log: Log, service: Service
 ) -> None:

@@ -102,6 +102,17 @@ WHERE = "auth.idp_passthrough.upstream_scopes"
         ),
         ("[read:me]", "[]", "auth.idp_passthrough.upstream_scopes: Expected `array` of length >= 1"),
         ("idp_passthrough", "service_account", "auth: Object contains unknown field `service_account`"),
+        ("title: Wiki", "title: Wiki\ntitle: The wiki", "wiki.yaml: line 4: title stands twice; remove one"),
+        (
+            "[read:me]",
+            "[read:me]\n    upstream_scopes: [read:account]",
+            "wiki.yaml: line 9: upstream_scopes stands twice; remove one",
+        ),
+        (
+            "description: Reads the wiki.",
+            "description: Reads the wiki.\nlinks:\n- {title: Ours, url: https://a.example, title: Theirs}",
+            "wiki.yaml: line 6: title stands twice; remove one",
+        ),
         ("connector: acme.wiki", "connector: [", "wiki.yaml: is not YAML: "),
         ("Reads the wiki.", "\x00", "wiki.yaml: is not YAML: "),
         ("Reads the wiki.", "x" * 70_000, "wiki.yaml: is longer than 65536 bytes"),

@@ -62,6 +62,10 @@ async def conflict(_: Request) -> Response:
     raise ProblemError(409, "conflict", "Somebody was faster", "Read again.", headers={"retry-after": "1"}, current=7)
 
 
+async def done(_: Request) -> Response:
+    return json_response({"done": True})
+
+
 @require_bearer(ADMIN)
 async def secured(_: Request) -> Response:
     return json_response({"secured": True})
@@ -80,6 +84,9 @@ ENDPOINTS = (
     Endpoint(method="POST", path="/impatient", summary="Take what comes soon", handler=impatient, problems=(408,)),
     Endpoint(method="GET", path="/failure", summary="Fail", handler=fail, answers={204: None}),
     Endpoint(method="GET", path="/conflict/{name}", summary="Conflict", handler=conflict, problems=(409,)),
+    Endpoint(method="DELETE", path="/v1/things", summary="Delete", handler=done, answers={200: None}),
+    Endpoint(method="POST", path="/v1/things", summary="Do", handler=post, body=Body, answers={201: Body}),
+    Endpoint(method="GET", path="/v1/things", summary="All", handler=done, answers={200: None}),
     Endpoint(method="GET", path="/secured", summary="Secured", handler=secured),
     Endpoint(method="GET", path="/misconfigured", summary="Misconfigured", handler=misconfigured),
 )

@@ -107,6 +107,29 @@ def test_a_bad_query_is_refused(served: Served, text: str, detail: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "query", "body", "kind"),
+    [
+        ("DELETE", "", b"", None),
+        ("DELETE", "?dry_run=true", b"", "invalid-query"),
+        ("DELETE", "?dry_run", b"", "invalid-query"),
+        ("DELETE", "", b'{"dry_run":true}', "unexpected-body"),
+        ("POST", "", b'{"idp":"a"}', None),
+        ("POST", "?dry_run=true", b'{"idp":"a"}', "invalid-query"),
+        ("GET", "", b"", None),
+        ("GET", "?at=3", b"", "invalid-query"),
+    ],
+)
+def test_what_a_route_of_the_api_does_not_take_is_refused_and_nothing_is_done(
+    served: Served, method: str, query: str, body: bytes, kind: str | None
+) -> None:
+    answer = served.http.request(method, f"/v1/things{query}", content=body, headers=JSON)
+    if kind is None:
+        assert answer.is_success, answer.text
+    else:
+        refused(answer, 400, kind)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
         ("GET", "/nowhere", 404, "not-found"),
@@ -162,6 +185,7 @@ def test_the_openapi_document_lists_every_endpoint_with_its_schemas() -> None:
     assert {"Body", "Problem"} <= set(document["components"]["schemas"])
     by_query = document["paths"]["/things"]["get"]["parameters"]
     assert {("idp", True), ("limit", False)} == {(one["name"], one["required"]) for one in by_query}
+    assert ["200", "400"] == list(document["paths"]["/v1/things"]["delete"]["responses"])
     (by_path,) = document["paths"]["/conflict/{name}"]["get"]["parameters"]
     assert (by_path["name"], by_path["in"]) == ("name", "path")
     assert "admin" in document["components"]["securitySchemes"]

@@ -19,7 +19,7 @@ from scopefold.consent.reconsent import EMPTY, Row, State, judge, replay, workli
 from scopefold.contracts.columns import COLUMNS, EXPLAINING, row_of
 from scopefold.contracts.events import TokenStored, UserErased
 from scopefold.contracts.recorded import Cause, Quarantined, Recorded
-from tests.support.logs import canonical_dump, random_log, registered
+from tests.support.logs import canonical_dump, random_log, registered, respelled
 
 Log = Sequence[Recorded | Quarantined]
 
@@ -30,8 +30,6 @@ ARROW: Final = {
     "str": pa.string(),
     "timestamp(us, UTC)": pa.timestamp("us", "UTC"),
 }
-RESPELLED: Final = "account"
-SPELLINGS: Final = ("Mail.Read", "https://graph.microsoft.com/mail.read")
 ELSEWHERE: Final = timezone(timedelta(hours=2))
 
 
@@ -45,18 +43,7 @@ def hard_log(random: Random, length: int) -> list[Recorded | Quarantined]:
     """A random log, and in it what is rare: other profiles, quarantined messages, other tenants' events, clocks in
     other zones, generations beyond a column, a scope that Microsoft takes in two spellings.
     """
-    return [_hardened(random, _respelled(one)) for one in random_log(random, length)]
-
-
-def _respelled(one: Recorded) -> Recorded:
-    def other(scopes: tuple[Any, ...]) -> tuple[Any, ...]:
-        spelling = SPELLINGS[one.seq % 2]
-        return tuple(
-            spelling if scope == RESPELLED else other(scope) if type(scope) is tuple else scope for scope in scopes
-        )
-
-    told = {name: getattr(one.event, name) for name in one.event.__struct_fields__}
-    return replace(one, event=replace(one.event, **{k: other(v) for k, v in told.items() if isinstance(v, tuple)}))
+    return [_hardened(random, respelled(one)) for one in random_log(random, length)]
 
 
 def _hardened(random: Random, one: Recorded) -> Recorded | Quarantined:

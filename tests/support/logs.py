@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scopefold.consent import reconsent
 from scopefold.contracts.events import (
@@ -158,6 +159,10 @@ USERS: Final = tuple(f"u_user{n:04}" for n in range(6))
 SCOPES: Final = (*BASE, *JIRA, *CONFLUENCE[:2], "repository", "repository:write", "pullrequest:write", "account")
 
 
+RESPELLED: Final = "account"
+SPELLINGS: Final = ("Mail.Read", "https://graph.microsoft.com/mail.read")
+
+
 def random_log(random: Random, length: int) -> list[Recorded]:
     """A log as real ones are: IdPs and connectors come and go, users log in and refresh, some events stand twice.
 
@@ -176,8 +181,33 @@ def random_log(random: Random, length: int) -> list[Recorded]:
 
 
 def logs(max_length: int = 60) -> st.SearchStrategy[list[Recorded]]:
-    """`random_log` for Hypothesis."""
-    return st.builds(random_log, st.randoms(use_true_random=False), st.integers(0, max_length))
+    """`random_log` for Hypothesis, and in it what is rare: an IdP that is for a while of another profile, by mistake,
+    and a scope that Microsoft takes in two spellings.
+    """
+    return st.builds(_rarer, st.randoms(use_true_random=False), st.integers(0, max_length))
+
+
+def _rarer(random: Random, length: int) -> list[Recorded]:
+    return [_mistaken(random, respelled(one)) for one in random_log(random, length)]
+
+
+def _mistaken(random: Random, one: Recorded) -> Recorded:
+    if not isinstance(one.event, IdpRegistered) or random.random() < 0.7:
+        return one
+    return replace(one, event=replace(one.event, profile="microsoft"))
+
+
+def respelled(one: Recorded) -> Recorded:
+    """The event, with one spelling or the other in place of one scope."""
+
+    def other(scopes: tuple[Any, ...]) -> tuple[Any, ...]:
+        spelling = SPELLINGS[one.seq % 2]
+        return tuple(
+            spelling if scope == RESPELLED else other(scope) if type(scope) is tuple else scope for scope in scopes
+        )
+
+    told = {name: getattr(one.event, name) for name in one.event.__struct_fields__}
+    return replace(one, event=replace(one.event, **{k: other(v) for k, v in told.items() if isinstance(v, tuple)}))
 
 
 def _random_event(random: Random, generations: dict[tuple[str, str], int]) -> Event:

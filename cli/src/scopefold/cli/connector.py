@@ -114,7 +114,7 @@ def provision(
     """Provision a connector. From the next login on, users are asked for what it needs."""
     if dry_run:
         command = ProvisionConnector(connector=name, idp=idp, idempotency_key=key)
-        preview.tell(_dry_run(where, command, limit), json_wanted)
+        preview.tell(_dry_run(where, command, limit), json_wanted, key)
         return
     body = Provision(connector=name, idp=idp)
     reply = where.provisioner().call("POST", RESOURCES, body=body, headers=_keyed(key))
@@ -139,7 +139,8 @@ def provision(
 def deprovision(*, where: Where, name: str, key: str | None, dry_run: bool, limit: int, json_wanted: bool) -> None:
     """Deprovision a connector. What users were asked for stays in the union until `scopefold idp prune`."""
     if dry_run:
-        preview.tell(_dry_run(where, DeprovisionConnector(connector=name, idempotency_key=key), limit), json_wanted)
+        command = DeprovisionConnector(connector=name, idempotency_key=key)
+        preview.tell(_dry_run(where, command, limit), json_wanted, key)
         return
     reply = where.provisioner().call("DELETE", f"{RESOURCES}/{quote(name, safe='')}", headers=_keyed(key))
     if json_wanted:

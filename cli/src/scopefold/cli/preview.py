@@ -68,12 +68,13 @@ def ask(auth: Api, event: Hypothetical, limit: int) -> Preview:
     return auth.call("POST", "/v1/previews", body=Asked(event, who, limit)).decoded(Preview)
 
 
-def tell(found: DryRun, json_wanted: bool) -> None:
-    """Print what a dry run found."""
+def tell(found: DryRun, json_wanted: bool, key: str | None = None) -> None:
+    """Print what a dry run found; of a command under a key, which may have taken effect long ago."""
     if json_wanted:
         click.echo(msgspec.json.encode(found))
     elif found.event is None or found.preview is None:
-        click.echo("It is so already: nothing would change.")
+        why = "It is so already" if key is None else f"It is so already, or was once made so under the key {key}"
+        click.echo(f"{why}: nothing would change.")
     else:
         click.echo(
             f"Nothing was changed. At {found.preview.idp}, as of event {found.preview.seq}, this would happen:\n"

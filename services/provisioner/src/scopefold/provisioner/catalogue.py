@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import yaml
 
 from scopefold.provisioner.core.fault import fault_in
 from scopefold.provisioner.core.manifest import Manifest
@@ -62,6 +63,7 @@ def parse(name: str, text: bytes) -> Manifest:
         raise BadManifest(f"{name}: is longer than {MAX_FILE_BYTES} bytes")
     try:
         manifest = msgspec.yaml.decode(text, type=Manifest)
+        twice = _key_that_stands_twice(yaml.compose(text, yaml.CSafeLoader))
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
         field = place.group(1) if place else ""
@@ -69,6 +71,22 @@ def parse(name: str, text: bytes) -> Manifest:
         raise BadManifest(f"{name}: {field}: {reason}" if field else f"{name}: {reason}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadManifest(f"{name}: is not YAML: {' '.join(str(error).split())}") from None
+    if twice is not None:
+        raise BadManifest(f"{name}: line {twice.start_mark.line + 1}: {twice.value} stands twice; remove one")
     if (fault := fault_in(manifest)) is not None:
         raise BadManifest(f"{name}: {fault}")
     return manifest
+
+
+def _key_that_stands_twice(node: yaml.Node | None) -> yaml.Node | None:
+    """The second of two fields of one name, of which YAML would drop the first without a word."""
+    inside: list[yaml.Node] = list(node.value) if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        fields: list[tuple[yaml.Node, yaml.Node]] = node.value
+        known = set[str]()
+        for field, value in fields:
+            if field.value in known:
+                return field
+            known.add(field.value)
+            inside.append(value)
+    return next((found for one in inside if (found := _key_that_stands_twice(one)) is not None), None)

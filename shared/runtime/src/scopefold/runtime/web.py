@@ -193,8 +193,29 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 def route(endpoint: Endpoint) -> Route:
-    """The endpoint as a Starlette route."""
-    return Route(endpoint.path, endpoint.handler, methods=[endpoint.method], name=endpoint.summary)
+    """The endpoint as a Starlette route. Under /v1 what it does not take is refused: whoever sends a `dry_run` that
+    nobody reads would have the thing itself done.
+    """
+
+    async def strict(request: Request) -> Response:
+        _refuse_what_nobody_reads(endpoint, request)
+        return await endpoint.handler(request)
+
+    handler = strict if _is_strict(endpoint) else endpoint.handler
+    return Route(endpoint.path, handler, methods=[endpoint.method], name=endpoint.summary)
+
+
+def _is_strict(endpoint: Endpoint) -> bool:
+    return "/v1/" in endpoint.path and None in (endpoint.query, endpoint.body)
+
+
+def _refuse_what_nobody_reads(endpoint: Endpoint, request: Request) -> None:
+    if endpoint.query is None and (given := request.query_params.keys()):
+        detail = f"Not known: {', '.join(sorted(given))}. This takes no parameters in its address."
+        raise ProblemError(400, "invalid-query", "The query cannot be read", detail)
+    writes = endpoint.method != "GET"
+    if writes and endpoint.body is None and request.headers.get("content-length", "0") != "0":
+        raise ProblemError(400, "unexpected-body", "This takes no body", "Nothing was done. Send it without one.")
 
 
 def openapi(title: str, version: str, endpoints: Sequence[Endpoint], *, secured: bool) -> dict[str, Any]:
@@ -259,7 +280,7 @@ def _operation(
         if answer is not None:
             described["content"] = {"application/json": {"schema": answer}}
         operation["responses"][str(status)] = described
-    for status in endpoint.problems:
+    for status in sorted({*endpoint.problems, *([400] if _is_strict(endpoint) else ())}):
         content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
         operation["responses"][str(status)] = {"description": "Refused.", "content": content}
     return operation

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, Struct
 
+from scopefold.consent.attribution import asks, base_of, more_than_fits
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.contracts.codec import encode
 from scopefold.contracts.events import EndpointOverrides, GroupsClaim, IdpRegistered
 from scopefold.contracts.recorded import MAX_PAYLOAD_BYTES
-from scopefold.contracts.words import IDP_PATTERN, ClientId, IdpId, ProfileName, Scopes
+from scopefold.contracts.words import IDP_PATTERN, MAX_SCOPES, ClientId, IdpId, ProfileName, Scopes
 from scopefold.scopes.addresses import (
     TENANT,
     WELL_KNOWN,
@@ -25,6 +26,7 @@ from scopefold.scopes.addresses import (
     issuer_at,
 )
 from scopefold.scopes.addresses import revocation_address as usual_revocation
+from scopefold.scopes.lint import lint
 from scopefold.scopes.profile import Endpoints, Profile
 from scopefold.scopes.shipped import profiles
 
@@ -131,8 +133,29 @@ def decide(state: State, command: RegisterIdp, found: Discovered | None = None) 
     if len(encode(event)) > MAX_PAYLOAD_BYTES:
         detail = f"Its event would be longer than {MAX_PAYLOAD_BYTES} bytes. Name fewer scopes and parameters."
         return Refused("too-large", "The registration is too large", detail)
-    registered = state.idps[command.idp].registration if command.idp in state.idps else None
-    return None if registered is not None and registered.event == event else event
+    idp = state.idp(command.idp)
+    if idp.registration is not None and idp.registration.event == event:
+        return None
+    return _breaks_logins(idp, event) or event
+
+
+def _breaks_logins(idp: Idp, event: IdpRegistered) -> Refused | None:
+    """What would newly break every login there, beside what connectors ask for: the provisioner refuses it, too.
+
+    Of another profile, the scopes of the one before are those of another authorization server.
+    """
+    profile, every = profiles()[event.profile], profiles().values()
+    known = {one.says for one in lint(idp.profile, asks(idp), every)}
+    for finding in lint(profile, asks(idp, {base_of(idp.idp): event.base_scopes}), every):
+        if finding.severity == "hard" and finding.says not in known:
+            return Refused("scopes-clash", "These scopes do not go together", finding.says)
+    if (asked := more_than_fits(profile, idp.union, event.base_scopes)) is not None:
+        detail = (
+            f"Every login at {idp.idp} would ask for {asked} scopes, and {MAX_SCOPES} is the most. Name fewer base "
+        )
+        detail += f"scopes, or see what nobody needs any more: scopefold idp scopes {idp.idp}."
+        return Refused("too-many-scopes", "No login can ask for so many scopes", detail)
+    return None
 
 
 def _endpoints(profile: Profile, command: RegisterIdp, found: Discovered | None) -> EndpointOverrides | Refused:

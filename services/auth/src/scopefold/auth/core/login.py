@@ -71,13 +71,13 @@ def requested_scopes(idp: Idp) -> tuple[str, ...]:
     """What every login asks of an IdP: the whole union, since a narrower request may shrink a grant.
 
     Less what is withheld, because nobody would come through with it, and less the last that came, where they are more
-    than an event can tell.
+    than an event can tell: of what is really asked, as who provisions and registers is told (`more_than_fits`).
     """
-    most = MAX_SCOPES - len(idp.profile.identity_scopes)
     withheld = set(canonical(idp.profile, idp.withheld))
-    return to_request(
-        idp.profile, [scope for scope in idp.union if canonical_name(idp.profile, scope) not in withheld][:most]
-    )
+    wanted = [scope for scope in idp.union if canonical_name(idp.profile, scope) not in withheld]
+    while (over := len(asked := to_request(idp.profile, wanted)) - MAX_SCOPES) > 0:
+        wanted = wanted[:-over]  # what identity needs is asked for all the same
+    return asked
 
 
 def authorize_parameters(idp: Idp) -> dict[str, str]:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
-from scopefold.consent.attribution import asks
+from scopefold.consent.attribution import asks, more_than_fits
 from scopefold.consent.idp_scopes import Registration
 from scopefold.contracts.commands import DeprovisionConnector, ManagedResource, ProvisionConnector
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
@@ -14,7 +14,6 @@ from scopefold.contracts.words import MAX_SCOPES, resource_type_of
 from scopefold.provisioner.core.installed import State
 from scopefold.provisioner.core.manifest import Manifest, fitting_profiles
 from scopefold.scopes.lint import lint
-from scopefold.scopes.union import to_request, union
 
 Command = ProvisionConnector | DeprovisionConnector
 COMMANDS: Final = UUID("6d1f7a52-0f6e-5b0c-9d0e-3c6f2f3b8a41")
@@ -170,14 +169,13 @@ def _too_many_scopes(case: _Case) -> Refused | None:
     idp = case.state.scopes.idps.get(case.command.idp)
     if case.manifest is None or case.manifest.auth.idp_passthrough is None or idp is None:
         return None
-    asked = to_request(idp.profile, union(idp.union, case.manifest.auth.idp_passthrough.asked))
-    if len(asked) <= MAX_SCOPES or set(asked) <= set(to_request(idp.profile, idp.union)):
+    if (asked := more_than_fits(idp.profile, idp.union, case.manifest.auth.idp_passthrough.asked)) is None:
         return None
     return Refused(
         status=409,
         kind="too-many-scopes",
         title="No login can ask for so many scopes",
-        detail=f"With {case.command.connector}, every login at {case.command.idp} would ask for {len(asked)} scopes, "
+        detail=f"With {case.command.connector}, every login at {case.command.idp} would ask for {asked} scopes, "
         f"and {MAX_SCOPES} is the most. See what nobody needs any more: scopefold idp scopes {case.command.idp}. Or "
         "register another IdP for it.",
     )
