@@ -112,6 +112,7 @@ def test_a_bad_query_is_refused(served: Served, text: str, detail: str) -> None:
         ("DELETE", "", b"", None),
         ("DELETE", "?dry_run=true", b"", "invalid-query"),
         ("DELETE", "?dry_run", b"", "invalid-query"),
+        ("DELETE", "", b"{}", None),
         ("DELETE", "", b'{"dry_run":true}', "unexpected-body"),
         ("POST", "", b'{"idp":"a"}', None),
         ("POST", "?dry_run=true", b'{"idp":"a"}', "invalid-query"),

@@ -205,6 +205,10 @@ def route(endpoint: Endpoint) -> Route:
     return Route(endpoint.path, handler, methods=[endpoint.method], name=endpoint.summary)
 
 
+_SAYS_NOTHING: Final = ("0", "2")
+"""Lengths of a body that can tell nothing: none, and `{}`, which many clients send with every request."""
+
+
 def _is_strict(endpoint: Endpoint) -> bool:
     return "/v1/" in endpoint.path and None in (endpoint.query, endpoint.body)
 
@@ -214,7 +218,7 @@ def _refuse_what_nobody_reads(endpoint: Endpoint, request: Request) -> None:
         detail = f"Not known: {', '.join(sorted(given))}. This takes no parameters in its address."
         raise ProblemError(400, "invalid-query", "The query cannot be read", detail)
     writes = endpoint.method != "GET"
-    if writes and endpoint.body is None and request.headers.get("content-length", "0") != "0":
+    if writes and endpoint.body is None and request.headers.get("content-length", "0") not in _SAYS_NOTHING:
         raise ProblemError(400, "unexpected-body", "This takes no body", "Nothing was done. Send it without one.")
 
 
