@@ -217,7 +217,7 @@ def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours(served: Served
 @pytest.mark.parametrize(
     ("value", "rule"),
     [
-        ({"user": "x"}, "`$.user` must match ^[A-Za-z0-9_-]{8,64}$"),
+        ({"user": "x"}, "`$.user` must match ^[A-Za-z0-9_-]{8,64}$, such as u_7Jt0m1mX2bq4nV9c"),
         ({"user": 1}, "Expected `str`, got `int` - at `$.user`"),
         ({}, "Object missing required field `user`"),
     ],

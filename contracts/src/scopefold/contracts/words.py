@@ -6,7 +6,7 @@ Python when the text ends with a line feed.
 """
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from msgspec import Meta
 
@@ -136,6 +136,13 @@ Service = Annotated[
         examples=["auth"],
     ),
 ]
+
+
+_NAMED: Final = (IdpId, UserId, ClientId, ProfileName, ConnectorId, ResourceType, Scope, Fingerprint, EventId, Service)
+EXAMPLES: Final[dict[str, str]] = {
+    told.pattern: told.examples[0] for _, told in map(get_args, reversed(_NAMED)) if told.pattern and told.examples
+}
+"""By its pattern, what a word looks like: a pattern alone tells people little."""
 
 
 def resource_type_of(connector: str) -> str:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
+from scopefold.contracts.words import EXAMPLES
 from scopefold.runtime.logs import logger
 from scopefold.runtime.secret import Secret
 
@@ -84,13 +85,16 @@ async def json_body(request: Request, kind: type[T]) -> T:
 
 
 def rule_of(error: msgspec.ValidationError) -> str:
-    """The rule that a value breaks, with a pattern as people write one: `$` for its end."""
+    """The rule that a value breaks, with a pattern as people write one, `$` for its end, and what it looks like."""
     found = _PATTERN.fullmatch(str(error))
     if found is None:
         return str(error)
-    return f"{found['place'] or 'It'} must match {found['pattern'].replace(_END, '$')}"
+    example = _EXAMPLES.get(found["pattern"])
+    rule = f"{found['place'] or 'It'} must match {found['pattern'].replace(_END, '$')}"
+    return rule if example is None else f"{rule}, such as {example}"
 
 
+_EXAMPLES: Final = {repr(pattern)[1:-1]: example for pattern, example in EXAMPLES.items()}
 _PATTERN: Final = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'(?: - at (?P<place>`.*`))?", re.DOTALL)
 _END: Final = r"(?![\\s\\S])"
 
