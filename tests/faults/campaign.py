@@ -137,7 +137,7 @@ def run(seed: int, processes: Sequence[str], kills: int, directory: Path) -> Rep
     violations: list[Violation] = []
     bus = BusDirectory(plan.data / "bus")
     bus.make("default")
-    bus.add(GATEWAY)
+    bus.add(GATEWAY, ["log"])  # who appends reads what has its id already
     with running(plan) as stack:
         apis = prepare(stack)
         load = Load(stack.endpoints, apis.token.reveal(), journal, seed)

@@ -74,8 +74,9 @@ async def append(
     """Append all the events in their order: in one piece, unless one is there already or others leave no room for it.
 
     Returns once the log has them on disk. Safe to repeat with the same ids; an event whose id somebody else took for
-    another event has a new one in the log (ADR 0059). Raises `Conflict` where `expected` no longer holds, `LogFull`,
-    `AppendRefused`, and `LogUnavailable` where the outcome is not known: repeated, it stores what is not there yet.
+    another event has a new one in the log (ADR 0059), so who appends must be allowed to read. Raises `Conflict` where
+    `expected` no longer holds, `LogFull`, `AppendRefused`, and `LogUnavailable` where the outcome is not known:
+    repeated, it stores what is not there yet.
     """
     if not 1 <= len(events) <= MAX_BATCH:
         raise ValueError(f"an append takes 1 to {MAX_BATCH} events, not {len(events)}")
