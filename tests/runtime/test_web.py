@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from scopefold.contracts.words import UserId
+from scopefold.contracts.words import ConnectorId, UserId
 from scopefold.runtime.web import MAX_BODY_BYTES, PROBLEM_PREFIX, openapi, rule_of
 from tests.runtime.conftest import Served
 from tests.runtime.served import ADMIN, CANARY, ENDPOINTS
@@ -214,10 +214,16 @@ def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours(served: Served
     assert "ClientDisconnect" not in served.logged()
 
 
+_CONNECTOR_RULE = (
+    r"`$.connector` must match ^[a-z0-9][a-z0-9-]{0,62}\.[a-z0-9][a-z0-9-]{0,62}$, such as identos.jira-user"
+)
+
+
 @pytest.mark.parametrize(
     ("value", "rule"),
     [
         ({"user": "x"}, "`$.user` must match ^[A-Za-z0-9_-]{8,64}$, such as u_7Jt0m1mX2bq4nV9c"),
+        ({"user": "u_7Jt0m1mX2b", "connector": "x"}, _CONNECTOR_RULE),
         ({"user": 1}, "Expected `str`, got `int` - at `$.user`"),
         ({}, "Object missing required field `user`"),
     ],
@@ -225,6 +231,7 @@ def test_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours(served: Served
 def test_a_broken_rule_is_told_as_people_write_it(value: dict[str, object], rule: str) -> None:
     class Asked(msgspec.Struct):
         user: UserId
+        connector: ConnectorId = ""
 
     with pytest.raises(msgspec.ValidationError) as broken:
         msgspec.convert(value, Asked)

@@ -90,7 +90,8 @@ def rule_of(error: msgspec.ValidationError) -> str:
     if found is None:
         return str(error)
     example = _EXAMPLES.get(found["pattern"])
-    rule = f"{found['place'] or 'It'} must match {found['pattern'].replace(_END, '$')}"
+    pattern = found["pattern"].replace(_END, "$").replace(r"\\", "\\")
+    rule = f"{found['place'] or 'It'} must match {pattern}"
     return rule if example is None else f"{rule}, such as {example}"
 
 
