@@ -135,13 +135,7 @@ async def test_who_follows_ends_when_told_to_in_the_moment_in_which_more_comes(l
         loop.call_soon(loop.call_soon, more_and_stop)
 
     following = asyncio.create_task(follow(log, None, ignore, wake, while_it_waits))
-    done, _ = await asyncio.wait([following], timeout=5)
-    try:
-        assert {following} == done
-        assert following.cancelled()
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+    await ends_by_cancellation(following, seconds=5)
 
 
 async def test_who_follows_ends_though_the_bus_client_lost_the_word(log: Log) -> None:
@@ -152,7 +146,12 @@ async def test_who_follows_ends_though_the_bus_client_lost_the_word(log: Log) ->
 
     await put(log, logged_in("user-0001"), ids="one")
     following = asyncio.create_task(follow(log, None, lose, asyncio.Event(), lambda: None))
-    done, _ = await asyncio.wait([following], timeout=10)
+    await ends_by_cancellation(following, seconds=10)
+
+
+async def ends_by_cancellation(following: "asyncio.Task[None]", *, seconds: float) -> None:
+    """It has been told to end; whether it does or not, it is over after this."""
+    done, _ = await asyncio.wait([following], timeout=seconds)
     try:
         assert {following} == done
         assert following.cancelled()

@@ -12,6 +12,7 @@ from scopefold.contracts.commands import Problem
 from scopefold.runtime.secret import Secret
 
 CALL_SECONDS: Final = 15.0
+_NO_ADDRESS: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 T = TypeVar("T")
 
 
@@ -37,6 +38,9 @@ class Api:
         self.url = url.rstrip("/")
         self._token = admin_token
 
+    def _without_address(self, error: Exception) -> Failure:
+        return unreachable(f"{self.service} has no usable address", f"{self.url!r}: {error}")
+
     def call(
         self,
         method: str,
@@ -56,8 +60,8 @@ class Api:
             answer = httpx.request(
                 method, self.url + path, params=params, headers=sent, content=content, timeout=CALL_SECONDS
             )
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise unreachable(f"{self.service} has no usable address", f"{self.url!r}: {error}") from None
+        except _NO_ADDRESS as error:
+            raise self._without_address(error) from None
         except httpx.HTTPError as error:
             detail = f"{self.url} does not answer ({error}). Is Scopefold running? Try: scopefold up"
             raise unreachable(f"Cannot reach {self.service}", detail) from None
@@ -75,8 +79,8 @@ class Api:
                     raise Failure(REFUSED, problem_in(answer))
                 for chunk in answer.iter_bytes():
                     into.write(chunk)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise unreachable(f"{self.service} has no usable address", f"{self.url!r}: {error}") from None
+        except _NO_ADDRESS as error:
+            raise self._without_address(error) from None
         except httpx.HTTPError as error:
             raise unreachable(f"Cannot read all that {self.service} answers", f"{self.url}: {error}") from None
 

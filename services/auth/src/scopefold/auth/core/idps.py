@@ -150,11 +150,9 @@ def _breaks_logins(idp: Idp, event: IdpRegistered) -> Refused | None:
         if finding.severity == "hard" and finding.says not in known:
             return Refused("scopes-clash", "These scopes do not go together", finding.says)
     if (asked := more_than_fits(profile, idp.union, event.base_scopes)) is not None:
-        detail = (
-            f"Every login at {idp.idp} would ask for {asked} scopes, and {MAX_SCOPES} is the most. Name fewer base "
-        )
-        detail += f"scopes, or see what nobody needs any more: scopefold idp scopes {idp.idp}."
-        return Refused("too-many-scopes", "No login can ask for so many scopes", detail)
+        most = f"Every login at {idp.idp} would ask for {asked} scopes, and {MAX_SCOPES} is the most."
+        mend = f"Name fewer base scopes, or see what nobody needs any more: scopefold idp scopes {idp.idp}."
+        return Refused("too-many-scopes", "No login can ask for so many scopes", f"{most} {mend}")
     return None
 
 
