@@ -16,9 +16,10 @@ from msgspec.structs import replace
 
 from bench.driver import REDIRECT_URI, WEB, System
 from bench.stand_in import CLIENT_ID, CLIENT_SECRET, SCOPES
-from bench.started import CannotStartError, free_port, start
+from bench.started import CannotStartError, start
 from scopefold.auth.store import declared
 from scopefold.cli.nats_server import NatsServer
+from scopefold.cli.ports import free_port
 from scopefold.ledger.log import Log, declare
 
 READY_SECONDS: Final = 20.0

@@ -19,7 +19,8 @@ from bench.peers.better_auth import better_auth
 from bench.peers.oidc_provider import oidc_provider
 from bench.peers.satosa import satosa
 from bench.report import tell
-from bench.started import DRIVING, MEASURED, CannotStartError, free_port, on_cpu, start
+from bench.started import DRIVING, MEASURED, CannotStartError, on_cpu, start
+from scopefold.cli.ports import free_port
 
 PEERS: Final[dict[str, Callable[[Path, str], AbstractContextManager[System]]]] = {
     "oidc-provider": oidc_provider,

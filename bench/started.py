@@ -40,14 +40,6 @@ def on_cpu(number: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def start(name: str, argv: Sequence[str], environ: Mapping[str, str], folder: Path, port: int) -> Child:
     """Start a process and wait until it listens. Raises `CannotStartError`."""
     child = Child(name, argv, {"PATH": os.environ["PATH"], **environ}, folder / f"{name}.log")

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from scopefold.cli.ports import free_port
 from tests.auth.oidc import oidc_idp
 from tests.auth.world import World, auth, beside, new_world, until_ready
 from tests.support.logs import JIRA, provisioned
-from tests.support.process import Service, free_port
+from tests.support.process import Service
 
 
 @pytest.fixture(scope="session")

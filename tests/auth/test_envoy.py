@@ -10,11 +10,11 @@ from typing import Final
 import httpx
 import pytest
 
+from scopefold.cli.ports import free_port
 from tests.auth.gateways import Gateway, access_token
 from tests.auth.test_caddy import MYSELF, site_of
 from tests.auth.world import JIRA_SCOPES, Person, World
 from tests.support.logs import CONFLUENCE, provisioned
-from tests.support.process import free_port
 from tests.support.served import serving
 
 CONFIGURATION: Final = Path(__file__).parents[2] / "examples" / "gateways" / "envoy.yaml"

@@ -23,6 +23,7 @@ from nats.aio.client import Client
 
 from scopefold.auth.store import declared
 from scopefold.cli.nats_server import NatsServer
+from scopefold.cli.ports import free_port
 from scopefold.contracts.events import Event
 from scopefold.contracts.recorded import Recorded, examine
 from scopefold.ledger.append import NewEvent, append
@@ -341,7 +342,7 @@ async def declare_all(url: str) -> None:
 def auth(directory: Path, **settings: str) -> Iterator[Service]:
     """An auth process, not necessarily ready. Where no issuer is set, it is its own address."""
     directory.mkdir(exist_ok=True)
-    port = settings.pop("port", None) or str(process.free_port())
+    port = settings.pop("port", None) or str(free_port())
     own = {"port": port, "issuer": f"http://127.0.0.1:{port}", "kek": KEK, "data_dir": str(directory), **NO_LIMITS}
     with process.running("auth", directory, **{**own, **settings}) as service:
         yield service

@@ -16,6 +16,7 @@ from scopefold.cli.bus_grants import OURS, Registered, grants_of
 from scopefold.cli.connected import connected
 from scopefold.cli.failure import Failure
 from scopefold.cli.nats_server import NatsServer
+from scopefold.cli.ports import free_port
 from scopefold.cli.reach import Reach
 from scopefold.contracts.commands import ConnectorAnswer, ProvisionConnector, command_subject
 from scopefold.contracts.events import Event
@@ -27,7 +28,7 @@ from scopefold.ledger.log import Log, declare, status
 from tests.auth.world import KEK
 from tests.bus.guarded import Guarded
 from tests.cli.command import until
-from tests.support.process import free_port, run_to_its_end, running
+from tests.support.process import run_to_its_end, running
 
 
 def mode(path: Path) -> int:

@@ -13,6 +13,7 @@ import pytest
 
 from scopefold.auth.store.history import History
 from scopefold.cli.nats_server import NatsServer
+from scopefold.cli.ports import free_port
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.log import Log
 from tests.cli.test_segments import refused, run
@@ -25,7 +26,7 @@ DEADLINE_SECONDS = 30.0
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server with one bucket."""
-    port = process.free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (tmp_path_factory.mktemp("s3") / "stderr").open("wb") as errors:
         line = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from scopefold.cli.ports import free_port
 from tests.auth.world import World, until
 from tests.clients.recipes import block, register
 from tests.clients.visitor import Visitor
 from tests.support import apache
-from tests.support.process import free_port
 
 PAGE: Final = "mod_auth_openidc.md"
 ISSUER: Final = "https://login.example.com"

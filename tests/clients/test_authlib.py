@@ -11,10 +11,10 @@ import pytest
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
+from scopefold.cli.ports import free_port
 from tests.auth.world import App, World
 from tests.clients.recipes import register
 from tests.clients.visitor import Visitor
-from tests.support.process import free_port
 from tests.support.served import serving
 
 EXAMPLE: Final = Path(__file__).parents[2] / "examples/python"

@@ -11,11 +11,11 @@ import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from scopefold.auth.web.browser import SESSION_COOKIE
+from scopefold.cli.ports import free_port
 from tests.auth.world import App, World
 from tests.clients.recipes import register
 from tests.support import node
 from tests.support.chromium import QUIET, find
-from tests.support.process import free_port
 from tests.support.served import serving
 
 pytestmark = pytest.mark.browser

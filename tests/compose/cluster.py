@@ -17,9 +17,9 @@ import httpx
 
 from scopefold.cli.child import Child
 from scopefold.cli.nats_server import executable
+from scopefold.cli.ports import free_port
 from scopefold.cli.reach import Reach
 from tests.compose.composed import AUTH, NATS, NATS_CONF, bus_commands, composed, environment, secret_line, services
-from tests.support.process import free_port
 
 SECONDS: Final = 30.0
 

@@ -11,7 +11,7 @@ from typing import IO
 import httpx
 import pytest
 
-from tests.support.process import free_port
+from scopefold.cli.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0

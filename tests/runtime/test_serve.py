@@ -11,23 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from scopefold.cli.ports import free_port
 from scopefold.runtime.serve import MOST_CONNECTIONS, PortTaken, check_port
 from scopefold.runtime.web import BODY_SECONDS
 from tests.runtime.conftest import ROOT, START_SECONDS, Served
-from tests.support.process import free_port
 
 
 def test_a_port_where_somebody_listens_is_refused_with_its_address(served: Served) -> None:
     with pytest.raises(PortTaken, match=f"cannot listen on 127.0.0.1:{served.port}: "):
         check_port("127.0.0.1", served.port)
-
-
-def test_a_free_port_is_not_refused_and_stays_free() -> None:
-    port = free_port()
-    for _ in range(2):
-        check_port("127.0.0.1", port)
-    with socket.socket() as another, pytest.raises(OSError):
-        another.bind(("127.0.0.1", port))  # as whoever looks for one: it is the service's that was told of it
 
 
 def test_a_port_on_ipv6_is_checked_there() -> None:

@@ -1,8 +1,6 @@
 """A service in a process of its own on a free port, as an operator starts it."""
 
-import atexit
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+
+from scopefold.cli.ports import free_port
 
 ADMIN: Final = "an-admin-token-of-the-tests"
 DEADLINE_SECONDS: Final = 60.0
@@ -30,21 +30,6 @@ class Service:
 
     def said(self) -> str:
         return self._errors.read_text()
-
-
-def free_port() -> int:
-    """A port that nobody listens on, kept from whoever looks for one until this process ends.
-
-    A service takes a second and more to listen there. Another process that was given the same port meanwhile would
-    share it, and each would get half of the other's requests. Whoever names the port can take it.
-    """
-    probe = socket.socket()
-    probe.bind(("127.0.0.1", 0))
-    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # from now on: it was chosen without
-        probe.setsockopt(socket.SOL_SOCKET, option, 1)
-    atexit.register(probe.close)
-    port: int = probe.getsockname()[1]
-    return port
 
 
 def environment(**settings: str) -> dict[str, str]:

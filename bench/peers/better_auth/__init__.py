@@ -10,7 +10,8 @@ from typing import Final
 
 from bench.driver import System
 from bench.peers.node import environment_of, installed
-from bench.started import CannotStartError, free_port, start
+from bench.started import CannotStartError, start
+from scopefold.cli.ports import free_port
 
 SEED_SECONDS: Final = 60.0
 

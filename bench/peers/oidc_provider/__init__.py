@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 
 from bench.driver import WEB, System
 from bench.peers.node import environment_of, installed
-from bench.started import free_port, start
+from bench.started import start
+from scopefold.cli.ports import free_port
 
 SECRET = "bench-client-secret-of-no-worth-0123456789"
 

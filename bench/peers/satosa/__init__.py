@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bench.driver import REDIRECT_URI, WEB, System
 from bench.peers.node import CACHE
 from bench.stand_in import CLIENT_ID, CLIENT_SECRET, SCOPES
-from bench.started import CannotStartError, free_port, run_to_end, start
+from bench.started import CannotStartError, run_to_end, start
+from scopefold.cli.ports import free_port
 
 PINS: Final = ("satosa==8.6.0", "pyop==3.5.0", "idpyoidc==5.0.0", "gunicorn==27.0.1")
 INSTALL_SECONDS: Final = 300.0

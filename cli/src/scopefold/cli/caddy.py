@@ -1,7 +1,6 @@
 """Caddy as a gateway in front of an upstream API: it asks auth about every call (`forward_auth`)."""
 
 import shutil
-import socket
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from scopefold.cli.child import Child
 from scopefold.cli.failure import refused
+from scopefold.cli.ports import HOST, free_port
 
 CADDYFILE: Final = Path(__file__).with_name("Caddyfile")
 """The example of `examples/gateways`, for who has installed the command alone."""
@@ -44,7 +44,7 @@ def executable() -> Path | None:
 @contextmanager
 def running(caddy: Path, gateway: Gateway, directory: Path, config: Path = CADDYFILE) -> Iterator[str]:
     """A running Caddy; its address. What it keeps is in the directory. Raises `Failure` where it does not start."""
-    address = f"http://127.0.0.1:{_free_port()}"
+    address = f"http://{HOST}:{free_port()}"
     environ = {
         "HOME": str(directory),
         "SCOPEFOLD": gateway.auth.removeprefix("http://"),
@@ -75,10 +75,3 @@ def _wait(child: Child, address: str) -> None:
         else:
             return
     raise refused("Caddy did not start", child.last_words())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

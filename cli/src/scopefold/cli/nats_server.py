@@ -11,10 +11,10 @@ from typing import Final
 
 from scopefold.cli.bus_config import KEEPER
 from scopefold.cli.child import end, tether, uninterrupted
+from scopefold.cli.ports import HOST, free_port
 
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
-ANY_PORT: Final = -1
 GLOBAL_ACCOUNT: Final = "$G"
 LOG_NAME: Final = "nats.log"
 LOG_LIMIT: Final = "10MB"
@@ -42,7 +42,7 @@ def write_config(directory: Path, port: int, accounts: Path | None) -> Path:
     store = directory / "jetstream"
     path = directory / "nats.conf"
     path.write_text(
-        f'listen: "127.0.0.1:{port}"\n'
+        f'listen: "{HOST}:{port}"\n'
         f"ports_file_dir: {json.dumps(str(directory))}\n"
         f"log_file: {json.dumps(str(directory / LOG_NAME))}\n"
         f"logfile_size_limit: {LOG_LIMIT}\n"
@@ -59,20 +59,20 @@ def write_config(directory: Path, port: int, accounts: Path | None) -> Path:
 
 
 class NatsServer:
-    """One nats-server process, with its store in `directory`. It ends with its parent."""
+    """One nats-server process, with its store in `directory`. It ends with its parent. No port is any free one."""
 
     name = "nats-server"
 
-    def __init__(self, directory: Path, port: int = ANY_PORT, accounts: Path | None = None) -> None:
+    def __init__(self, directory: Path, port: int | None = None, accounts: Path | None = None) -> None:
         self.directory = directory
         self.accounts = accounts
-        self.port = port
+        self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Where clients connect. Known once the server has started."""
-        return f"nats://127.0.0.1:{self.port}"
+        """Where clients connect."""
+        return f"nats://{HOST}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -80,7 +80,7 @@ class NatsServer:
         return self.directory / LOG_NAME
 
     def start(self) -> None:
-        """Start, and return once the server listens. A port chosen by the system is kept over restarts."""
+        """Start, and return once the server listens. Raises `NatsDidNotStart`."""
         self.directory.mkdir(parents=True, exist_ok=True)
         for stale in self.directory.glob("nats-server_*.ports"):
             stale.unlink()
@@ -101,20 +101,11 @@ class NatsServer:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise NatsDidNotStart(f"nats-server ended at its start; see {self.log}")
-            if (port := self._announced()) is not None:
-                self.port = port
+            if any(self.directory.glob("nats-server_*.ports")):
                 return
-            time.sleep(0.02)  # the server announces its port in a file and has no other way to say so
+            time.sleep(0.02)  # the server announces its ports in a file and has no other way to say so
         self.stop()
         raise NatsDidNotStart(f"nats-server did not listen within {START_SECONDS:.0f} s")
-
-    def _announced(self) -> int | None:
-        for path in self.directory.glob("nats-server_*.ports"):
-            try:
-                return int(json.loads(path.read_text())["nats"][0].rpartition(":")[2])
-            except (ValueError, KeyError, IndexError):
-                return None
-        return None
 
     def kill(self) -> None:
         """End it as a crash would, with SIGKILL."""

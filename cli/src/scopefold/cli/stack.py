@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,14 +23,14 @@ from scopefold.cli.child import Child, Supervised
 from scopefold.cli.data_directory import TENANT, DataDirectory
 from scopefold.cli.endpoints import Endpoints
 from scopefold.cli.failure import USAGE, refused, usage
-from scopefold.cli.nats_server import ANY_PORT, NatsDidNotStart, NatsServer
+from scopefold.cli.nats_server import NatsDidNotStart, NatsServer
+from scopefold.cli.ports import HOST, free_port
 from scopefold.cli.reach import OPERATOR, Reach
 from scopefold.cli.supervise import manner, watch
 from scopefold.runtime.serve import PortTaken, check_port
 from scopefold.runtime.settings import PREFIX
 from scopefold.runtime.trusted import trusted
 
-HOST: Final = "127.0.0.1"
 READY_SECONDS: Final = 45.0
 POLL_SECONDS: Final = 0.05
 
@@ -53,8 +52,8 @@ class Stack:
 
     def __init__(self, plan: Plan, directory: DataDirectory) -> None:
         self.directory = directory
-        ports = free_ports(plan)
-        self.nats = NatsServer(directory.nats, plan.nats_port or ANY_PORT, directory.bus.accounts)
+        ports = chosen_ports(plan)
+        self.nats = NatsServer(directory.nats, ports["nats"], directory.bus.accounts)
         self._urls = {name: f"http://{HOST}:{port}" for name, port in ports.items() if name != "nats"}
         self._ports = ports
         self._manifests = plan.manifests
@@ -204,7 +203,7 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def free_ports(plan: Plan) -> dict[str, int]:
+def chosen_ports(plan: Plan) -> dict[str, int]:
     """The port of each part, in the order in which they start. Raises `Failure` (usage) where one is taken."""
     wanted = {"nats": plan.nats_port, "provisioner": plan.provisioner_port, "auth": plan.auth_port}
     if plan.sandbox:
@@ -217,13 +216,4 @@ def free_ports(plan: Plan) -> dict[str, int]:
             check_port(HOST, port)
         except PortTaken as error:
             raise usage(f"The port of {name} is taken", f"{error}. Give another with --{name}-port (0: any)") from None
-    probes = [socket.socket() for _ in wanted]  # all held at once, so that no two get the same
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return {
-            name: port or probe.getsockname()[1] for (name, port), probe in zip(wanted.items(), probes, strict=True)
-        }
-    finally:
-        for probe in probes:
-            probe.close()
+    return {name: port or free_port() for name, port in wanted.items()}
