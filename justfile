@@ -30,6 +30,10 @@ check:
 pytest *args:
     pytest "$@"
 
+# Look for examples that break a property: other ones at each run (minutes). just explore tests/scopes
+explore *args:
+    pytest --hypothesis-profile explore -m "not browser and not faults" "$@"
+
 # Mend what can be mended by itself: format, lint, generated files
 fix:
     ruff format .
