@@ -22,7 +22,7 @@ from scopefold.ledger import moments
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.follow import GENESIS, Checkpoint, catch_up
 from scopefold.ledger.log import Log
-from scopefold.ledger.moments import NoSuchMoment
+from scopefold.ledger.moment import NoSuchMoment
 from scopefold.ledger.read import read
 from tests.support.logs import START, random_log
 

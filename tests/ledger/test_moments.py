@@ -8,7 +8,8 @@ from scopefold.contracts.events import ConnectorProvisioned, Event, UserLoggedIn
 from scopefold.ledger import moments
 from scopefold.ledger.append import NewEvent, append
 from scopefold.ledger.log import Log, status
-from scopefold.ledger.moments import MAX_SEQ, BadMoment, Moment, NoSuchMoment, parse, resolve, time_of
+from scopefold.ledger.moment import MAX_SEQ, BadMoment, Moment, NoSuchMoment, parse
+from scopefold.ledger.moments import resolve, time_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = datetime(9999, 1, 1, tzinfo=UTC)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from scopefold.cli.sealed import told_plainly
 from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.log import Log, status
-from scopefold.ledger.moments import as_of, parse, resolve
+from scopefold.ledger.moment import parse
+from scopefold.ledger.moments import as_of, resolve
 
 
 async def place_of(log: Log, text: str | None) -> AsOf:

@@ -29,7 +29,8 @@ from scopefold.contracts.subjects import LEDGER, shard_of
 from scopefold.ledger.events import events_of_idps
 from scopefold.ledger.follow import GENESIS, Checkpoint, LogReplaced, catch_up, follow
 from scopefold.ledger.log import Log, status
-from scopefold.ledger.moments import Moment, resolve
+from scopefold.ledger.moment import Moment
+from scopefold.ledger.moments import resolve
 from scopefold.ledger.read import read
 
 Pages = AsyncIterator[list[Recorded | Quarantined]]

@@ -20,7 +20,7 @@ from scopefold.consent.reconsent import EMPTY, State, replay
 from scopefold.consent.tables import GrantLine, UnionLine, WorklistLine
 from scopefold.contracts.columns import ELSEWHERE, QUARANTINED, message_in
 from scopefold.contracts.recorded import Recorded
-from scopefold.ledger.moments import Moment, NoSuchMoment, no_event, parse
+from scopefold.ledger.moment import Moment, NoSuchMoment, no_event, parse
 from scopefold.ledger.segment_file import rows_in
 
 PAGE: Final = 50_000

@@ -13,7 +13,7 @@ from scopefold.cli.extra import analysis_part
 from scopefold.cli.failure import Failure, refused, unreachable, usage
 from scopefold.cli.reach import ANALYST
 from scopefold.cli.where import Where
-from scopefold.ledger.moments import BadMoment, Moment, NoSuchMoment, parse
+from scopefold.ledger.moment import BadMoment, Moment, NoSuchMoment, parse
 
 if TYPE_CHECKING:
     from scopefold.ledger.segment_store import Store

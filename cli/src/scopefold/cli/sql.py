@@ -23,7 +23,8 @@ from scopefold.consent.cells import harmless
 from scopefold.contracts.columns import row_of
 from scopefold.contracts.recorded import examine
 from scopefold.ledger.log import Log, status
-from scopefold.ledger.moments import Moment, resolve
+from scopefold.ledger.moment import Moment
+from scopefold.ledger.moments import resolve
 from scopefold.ledger.read import read
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from scopefold.cli.endpoints import DEFAULT_DATA, Endpoints
 from scopefold.cli.failure import usage
 from scopefold.cli.reach import Reach
 from scopefold.ledger.credentials import SUFFIX
-from scopefold.ledger.moments import BadMoment, parse
+from scopefold.ledger.moment import BadMoment, parse
 from scopefold.runtime.secret import Secret
 
 R = TypeVar("R")

@@ -14,7 +14,8 @@ from scopefold.contracts.recorded import Quarantined, Recorded, examine
 from scopefold.contracts.subjects import idps_filter
 from scopefold.ledger.append import Conflict, Expected, NewEvent, append
 from scopefold.ledger.log import Log, LogUnavailable, status
-from scopefold.ledger.moments import Moment, resolve
+from scopefold.ledger.moment import Moment
+from scopefold.ledger.moments import resolve
 from scopefold.ledger.read import read
 from scopefold.provisioner.core.decide import Answer, Command, Refused, decide, event_id_of
 from scopefold.provisioner.core.installed import EMPTY, State, fold

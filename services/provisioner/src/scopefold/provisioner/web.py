@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from scopefold.contracts.commands import DeprovisionConnector, IdempotencyKey, ManagedResource, ProvisionConnector
 from scopefold.contracts.words import ConnectorId, IdpId
-from scopefold.ledger.moments import parse
+from scopefold.ledger.moment import parse
 from scopefold.provisioner.core.decide import Refused, not_provisioned, unknown_connector
 from scopefold.provisioner.core.installed import State
 from scopefold.provisioner.core.manifest import Manifest

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scopefold.contracts.recorded import AsOf
-from scopefold.ledger.moments import Moment, NoSuchMoment, no_event
+from scopefold.ledger.moment import Moment, NoSuchMoment, no_event
 from scopefold.ledger.segments import Segments, part_of
 
 BEFORE: Final = 0

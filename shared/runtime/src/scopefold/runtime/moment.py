@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from scopefold.ledger.moments import BadMoment, NoSuchMoment
+from scopefold.ledger.moment import BadMoment, NoSuchMoment
 from scopefold.runtime.web import ProblemError
 
 At = Annotated[

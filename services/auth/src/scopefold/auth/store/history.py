@@ -28,7 +28,8 @@ from scopefold.contracts.recorded import AsOf
 from scopefold.ledger.events import events_of_idps
 from scopefold.ledger.follow import catch_up
 from scopefold.ledger.log import Log, Status, status
-from scopefold.ledger.moments import Moment, as_of, resolve, stands_at
+from scopefold.ledger.moment import Moment
+from scopefold.ledger.moments import as_of, resolve, stands_at
 from scopefold.runtime.logs import logger
 
 logs = logger(__name__)

@@ -15,7 +15,8 @@ from scopefold.consent.story import Explained, explained, tell
 from scopefold.contracts.words import IdpId, UserId
 from scopefold.ledger.events import events_of_user
 from scopefold.ledger.log import status
-from scopefold.ledger.moments import as_of, parse
+from scopefold.ledger.moment import parse
+from scopefold.ledger.moments import as_of
 from scopefold.runtime.moment import At, MomentQuery, moments_told
 from scopefold.runtime.web import Endpoint, Handler, ProblemError, json_response, query
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.web.service import Service
 from scopefold.contracts.recorded import AsOf
-from scopefold.ledger.moments import parse
+from scopefold.ledger.moment import parse
 from scopefold.runtime.moment import moments_told
 
 

@@ -28,7 +28,7 @@ from scopefold.consent.ungiven import Why
 from scopefold.consent.window import waiting_until
 from scopefold.contracts.recorded import AsOf
 from scopefold.contracts.words import IdpId, UserId
-from scopefold.ledger.moments import parse
+from scopefold.ledger.moment import parse
 from scopefold.runtime.moment import At, moments_told
 from scopefold.runtime.web import ProblemError, json_response, query
 
