@@ -228,25 +228,6 @@ async def _failing(_: object) -> None:
     raise sqlite3.OperationalError("disk is full")
 
 
-async def test_a_cancelled_apply_is_done_or_not_and_the_next_one_works(tmp_path: Path) -> None:
-    """Cancelled at every point of its way, the commit among them."""
-    for steps in range(1, 40):
-        async with opened(tmp_path / f"{steps}.db") as projection:
-            task = asyncio.create_task(feed(projection, LONG[:20], 20))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-                if not projection._db._tx.empty():
-                    await projection._db.execute("SELECT 1")
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-                raise asyncio.CancelledError  # it was faster
-            seq = projection.checkpoint.seq if projection.checkpoint else 0
-            assert seq in (0, 20)
-            await feed(projection, LONG[seq:40], 20)
-            assert list(worklist(replay(LONG[:40]))) == await rows_by(projection, 7)
-
-
 def spoil_bytes(path: Path) -> None:
     content = bytearray(path.read_bytes())
     for start in range(4096, len(content), 4096):

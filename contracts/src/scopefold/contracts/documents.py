@@ -15,6 +15,7 @@ from scopefold.contracts.events import Event, name_of, tag_of
 from scopefold.contracts.examples import ANSWER, COMMANDS, EXCHANGE_ASKED, EXCHANGED, event_example, example_headers
 from scopefold.contracts.exchange import ExchangeAnswer, ExchangeToken, exchange_subject
 from scopefold.contracts.recorded import PUBLISHERS, SOURCE_PREFIX
+from scopefold.contracts.schemas import schema_components
 from scopefold.contracts.subjects import SHARDS, subject_of
 from scopefold.contracts.words import EVENT_ID_PATTERN, SERVICE_PATTERN
 
@@ -73,7 +74,7 @@ def address_of(event_type: type[Event]) -> str:
 
 def schema_of(kind: type[Struct]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a type, complete in itself."""
-    (_,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    (_,), components = schema_components([kind], ref_template="#/$defs/{name}")
     schema: dict[str, Any] = dict(components.pop(kind.__name__))
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["$id"] = f"urn:scopefold:schema:{file_stem(kind)}"
@@ -85,7 +86,7 @@ def schema_of(kind: type[Struct]) -> dict[str, Any]:
 
 def asyncapi() -> dict[str, Any]:
     """The AsyncAPI 3.0.0 document of the bus."""
-    _, schemas = msgspec.json.schema_components(_all_types(), ref_template="#/components/schemas/{name}")
+    _, schemas = schema_components(_all_types(), ref_template="#/components/schemas/{name}")
     return {
         "asyncapi": "3.0.0",
         "x-generated": MAKE_AGAIN,

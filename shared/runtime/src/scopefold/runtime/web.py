@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
+from scopefold.contracts.schemas import schema_components
 from scopefold.contracts.words import EXAMPLES
 from scopefold.runtime.logs import logger
 from scopefold.runtime.secret import Secret
@@ -232,7 +233,7 @@ def openapi(title: str, version: str, endpoints: Sequence[Endpoint], *, secured:
     kinds: list[Any] = []
     for endpoint in endpoints:
         kinds += [kind for kind in (endpoint.body, endpoint.query, *endpoint.answers.values()) if kind is not None]
-    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    schemas, components = schema_components(kinds, ref_template="#/components/schemas/{name}")
     found = iter(schemas)
     paths: dict[str, Any] = {}
     for endpoint in endpoints:

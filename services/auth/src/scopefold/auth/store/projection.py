@@ -133,8 +133,8 @@ class Projection:
     async def apply(self, batch: Sequence[Recorded | Quarantined], reached: Checkpoint) -> None:
         """Fold a batch and save the checkpoint, in one transaction."""
         async with self._turn:
-            await self._db.execute("BEGIN IMMEDIATE")
             try:
+                await self._db.execute("BEGIN IMMEDIATE")
                 await self._apply(batch, reached)
                 await self._db.execute("COMMIT")
             except BaseException:
