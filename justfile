@@ -16,7 +16,7 @@ demo *args:
     @scopefold demo "$@"
 
 # Check and test everything, as it must be before anything lands
-test: check browser-ready apache-ready nginx-ready (pytest "tests" "-n" "3" "--dist" "loadfile")
+test: check browser-ready apache-ready nginx-ready (pytest "tests" "-n" "3" "--dist" "loadfile" "--no-loadscope-reorder")
 
 # Check without running: format, lint, types, layers, generated files
 check:
