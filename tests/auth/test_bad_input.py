@@ -39,6 +39,7 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/v1/idps", {"json": {**IDP, "extra": 1}}, 422, "invalid-body"),
     ("POST", "/v1/idps", {"json": {**IDP, "client_secret": ""}}, 422, "invalid-body"),
     ("POST", "/v1/idps", {"json": {**IDP, "endpoints": {"token": "javascript://x"}}}, 422, "invalid-body"),
+    ("POST", "/v1/idps", {"json": {**IDP, "endpoints": {"tokn": "https://t.example"}}}, 422, "invalid-body"),
     ("POST", "/v1/idps", {"json": {**IDP, "profile": "no-such"}}, 422, "unknown-profile"),
     ("POST", "/v1/idps", {"json": {**IDP, "authorize_params": {"state": "x"}}}, 422, "reserved-parameter"),
     ("POST", "/v1/idps", {"json": {**IDP, "base_scopes": ["s" * 250 + str(n) for n in range(300)]}}, 422, "too-large"),
