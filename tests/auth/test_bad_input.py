@@ -22,6 +22,8 @@ CLIENTS = "/api/v1/organizations/default/clients"
 IDP: dict[str, Any] = {"idp": "bad-input", "profile": "atlassian", "client_id": "x", "client_secret": "y"}
 CLIENT: dict[str, Any] = {"client_id": "bad-input", "client_name": "Bad", "redirect_uris": [APP_REDIRECT]}
 
+OF_A_USER = (("GET", "sessions"), ("DELETE", "sessions"), ("DELETE", "grants"), ("GET", "groups"))
+
 ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     # method, path, what is sent, status, kind of problem
     ("POST", "/v1/idps", {"content": b"{}"}, 415, "media-type"),
@@ -39,6 +41,7 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("POST", "/v1/idps", {"json": {**IDP, "extra": 1}}, 422, "invalid-body"),
     ("POST", "/v1/idps", {"json": {**IDP, "client_secret": ""}}, 422, "invalid-body"),
     ("POST", "/v1/idps", {"json": {**IDP, "endpoints": {"token": "javascript://x"}}}, 422, "invalid-body"),
+    ("POST", "/v1/idps", {"json": {**IDP, "endpoints": {"tokn": "https://t.example"}}}, 422, "invalid-body"),
     ("POST", "/v1/idps", {"json": {**IDP, "profile": "no-such"}}, 422, "unknown-profile"),
     ("POST", "/v1/idps", {"json": {**IDP, "authorize_params": {"state": "x"}}}, 422, "reserved-parameter"),
     ("POST", "/v1/idps", {"json": {**IDP, "base_scopes": ["s" * 250 + str(n) for n in range(300)]}}, 422, "too-large"),
@@ -71,6 +74,13 @@ ADMIN_CASES: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/v1/reconsent?limit=1&limit=2", {}, 400, "invalid-query"),
     ("GET", "/v1/reconsent?cursor=%C3%A9", {}, 400, "invalid-query"),
     ("GET", "/v1/reconsent?cursor=bm90aGluZw==", {}, 400, "invalid-query"),
+    *((method, f"/v1/users/u_nobody001/{what}", {}, 404, "unknown-user") for method, what in OF_A_USER),
+    ("PUT", "/v1/users/u_nobody001/groups", {"json": {"groups": []}}, 404, "unknown-user"),
+    ("DELETE", "/v1/users/u_nobody001", {}, 404, "unknown-user"),
+    ("GET", "/v1/reconsent?user=u_nobody001", {}, 404, "unknown-user"),
+    ("GET", "/v1/reconsent?user=u_nobody001&at=0", {}, 404, "unknown-user"),
+    ("GET", "/v1/reconsent/export?user=u_nobody001", {}, 404, "unknown-user"),
+    ("GET", "/v1/log/explain?user=u_nobody001&idp=atlassian", {}, 404, "unknown-user"),
     ("GET", "/v1/reconsent?idp=no-such", {}, 404, "unknown-idp"),
     ("GET", "/v1/reconsent?connector=no-such", {}, 404, "unknown-connector"),
     ("GET", "/v1/reconsent?scope=no-such", {}, 404, "unknown-scope"),

@@ -91,6 +91,17 @@ async def test_by_connector_by_idp_and_by_a_scope_that_is_missing(world: World) 
     assert {users["alice"]: "operator"} == await cleared(world, idp)
 
 
+async def test_users_whom_nobody_knows_are_told_and_keep_nobody_elses_token(world: World) -> None:
+    idp = await world.idp_with_jira()
+    _, users, _ = await people(world, idp, "alice", "bob")
+    alice, erased, nobody = users["alice"], users["bob"], "u_nobody001"
+    assert 200 == (await world.admin("DELETE", f"/v1/users/{erased}")).status_code
+    for dry_run in (True, False):
+        told = (await clear(world, users=[nobody, alice, erased], idp=idp, dry_run=dry_run)).json()
+        assert (1, [nobody]) == (told["tokens"], told["unknown"])
+    assert {alice: "operator"} == await cleared(world, idp)
+
+
 async def test_a_scope_that_is_missing_clears_nothing_where_nobody_is_asked_for_it(world: World) -> None:
     """Everybody lacks it there, and another consent would not bring it."""
     asking, other = await world.idp_with_jira(), await world.idp_with_jira()

@@ -15,7 +15,7 @@ from scopefold.auth.store import buckets, declared, removal
 from scopefold.auth.store.data_keys import Erased
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.vault import Linked
-from scopefold.contracts.events import UserErased
+from scopefold.contracts.events import UserErased, UserLoggedIn
 from scopefold.ledger.follow import catch_up
 from tests.auth.gateways import Gateway, access_token, at_stand_in, subject_of, visitors_token
 from tests.auth.providers import Visitor, registered_at, row_of, vault
@@ -179,6 +179,38 @@ async def test_nobody_is_erased_twice_and_nobody_unknown(own: World) -> None:
     assert {200} == {one.status_code for one in answers}, [one.text for one in answers]
     assert 1 == len(await own.said(UserErased, idp))
     assert 404 == (await erase(own, f"u_{secrets.token_hex(8)}")).status_code
+
+
+async def test_who_was_erased_is_known_to_the_log_and_what_ends_them_may_be_repeated(own: World) -> None:
+    idp = await own.idp_with_jira()
+    user = await Person(own).user(await own.register_client(), idp_hint=idp)
+    await erase(own, user)
+    for _ in range(2):
+        for method, path, status in (
+            ("GET", f"/v1/users/{user}/sessions", 200),
+            ("DELETE", f"/v1/users/{user}/sessions", 200),
+            ("DELETE", f"/v1/users/{user}/grants", 204),
+            ("DELETE", f"/v1/users/{user}", 200),
+            ("GET", f"/v1/users/{user}/groups", 404),
+            ("GET", f"/v1/reconsent?user={user}", 200),
+            ("GET", f"/v1/reconsent/export?user={user}", 200),
+            ("GET", f"/v1/log/explain?user={user}&idp={idp}", 200),
+        ):
+            assert (status, path) == ((await own.admin(method, path)).status_code, path)
+    links = await own.admin("POST", "/v1/reconsent/links", json={"users": [user], "idp": idp})
+    assert ["not-on-worklist"] == [one["why"] for one in links.json()["without"]]
+
+
+async def test_who_never_gave_anything_is_no_stranger_to_the_log(own: World) -> None:
+    """The log has a login of theirs, and no fold keeps anything of it."""
+    idp, user = await own.idp_with_jira(), f"u_{secrets.token_hex(8)}"
+    for query in (f"user={user}", f"user={user}&idp={idp}"):
+        assert 404 == (await own.admin("GET", f"/v1/reconsent?{query}")).status_code
+    await own.publish(UserLoggedIn(user=user, idp=idp, client="app"), by="auth")
+    found = await own.worklist(user=user)
+    assert ([], 0) == (found["items"], found["total"])
+    for moment in (found["as_of"]["seq"], 1):
+        assert [] == (await own.worklist(user=user, at=moment))["items"]
 
 
 async def test_J05_another_replica_hands_nothing_out_after_an_erasure(own: World, tmp_path: Path) -> None:

@@ -70,10 +70,12 @@ async def test_a_story_is_the_same_over_http_and_in_the_command(world: World) ->
     latest = await told(world, "/v1/log/explain", user=users[1], idp=idp, limit=1)
     assert (len(kinds), kinds[-1:]) == (latest["total"], [line["event"] for line in latest["lines"]])
     assert latest["as_of"]["seq"] >= events[-1].seq
-    nobody = await told(world, "/v1/log/explain", user="u_nobody00", idp=idp)
-    assert "none" == nobody["present"]["status"]
+    elsewhere = await told(world, "/v1/log/explain", user=users[1], idp=f"not-{idp}")
+    assert ([], "none") == (elsewhere["lines"], elsewhere["present"]["status"])
     nothing = await told(world, "/v1/log/explain", user=users[1], idp=idp, at=0)
     assert ({"seq": 0, "at": None}, []) == (nothing["as_of"], nothing["lines"])
+    nobody = await world.admin("GET", "/v1/log/explain", params={"user": "u_nobody00", "idp": idp})
+    assert (404, "There is no such user") == (nobody.status_code, nobody.json()["title"])
 
 
 REFUSED = [

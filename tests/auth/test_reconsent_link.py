@@ -152,7 +152,7 @@ async def test_there_is_no_link_for_who_lacks_nothing_or_must_wait_for_an_operat
     address = await link_for(world, idp, alice)
     nobody = "u_nobody-knows-them"
     made = await links(world, idp, bob, bob, nobody, lifetime_seconds=60)
-    assert ([bob], [{"user": nobody, "why": "not-on-worklist"}]) == (
+    assert ([bob], [{"user": nobody, "why": "unknown-user"}]) == (
         [item["user"] for item in made["items"]],
         made["without"],
     )

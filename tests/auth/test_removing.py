@@ -42,6 +42,7 @@ async def test_a_preview_tells_what_would_go_and_changes_nothing(world: World) -
     await world.publish(provisioned(f"wiki-{idp}", ["write:confluence-content"], idp), by="provisioner")
     told = (await remove(world, idp, dry_run=True)).json()
     assert (2, 2, False, None) == (told["tokens"], told["must_consent"], told["removed"], told["next"])
+    assert told["sessions"] is None, "nobody counted them"
     assert [f"identos.jira-{idp}", f"identos.wiki-{idp}"] == told["connectors"]
     assert 0 == await removed(world, idp)
     assert "" == (await row_of(world, users["alice"], idp)).cleared

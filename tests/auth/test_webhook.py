@@ -28,7 +28,9 @@ from scopefold.runtime.secret import Secret
 from scopefold.runtime.settings import BadSettings
 from tests.auth.receiver import Received, Receiver, receiver
 from tests.auth.world import KEK, Person, World, auth, until, until_ready
+from tests.cli.command import scopefold
 from tests.support.logs import START, provisioned
+from tests.support.process import ADMIN
 
 KEY = secrets.token_bytes(32)
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
@@ -115,6 +117,13 @@ async def test_what_is_not_taken_is_laid_aside_and_sent_again_when_an_operator_s
         assert 204 == (await replica.admin("POST", f"/v1/webhook/dead/{failed.id}/retry")).status_code
         assert 404 == (await replica.admin("POST", f"/v1/webhook/dead/{failed.id}/retry")).status_code
         assert failed.id not in [one["id"] for one in await dead(replica)]
+        assert [True, False] == [
+            (await one.admin("GET", "/v1/webhook/dead")).json()["webhook"] for one in (replica, world)
+        ], "the other replica has none to send to"
+        there = ("--auth-url", replica.auth.url)
+        for line in (("webhook", "dead"), ("webhook", "retry", "--all")):
+            done = await asyncio.to_thread(scopefold, *line, *there, env={"SCOPEFOLD_ADMIN_TOKEN": ADMIN})
+            assert (0, False) == (done.returncode, "There is no webhook" in done.stdout), done.stderr
         again = hook.about(idp)
         assert ([failed.id] * 3, [failed.body] * 3) == ([one.id for one in again], [one.body for one in again])
         without = await world.admin("POST", f"/v1/webhook/dead/{failed.id}/retry")

@@ -139,3 +139,19 @@ def test_a_preview_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> Non
         "The union stays as it is.\n\nmust consent:     0 of 1 user\nlogin's address:  600 of at most 8000 characters\n"
     )
     assert told == capsys.readouterr().out
+
+
+def test_an_idp_is_looked_at_before_it_is_registered(up: Up) -> None:
+    register = ("idp", "register", "looked-at", "--profile", "google", "--sandbox")
+    before = ran(up, "log", "verify")
+    found = answered(up, *register, "--dry-run")
+    assert ("idp-registered.v1", "looked-at") == (found["event"]["type"], found["preview"]["idp"])
+    shown = ran(up, *register, "--dry-run")
+    assert ("Nothing was changed.", ["comes", "0", "users"]) == (shown[:20], line_of(shown, "openid").split()[1:])
+    missing = scopefold("idp", "show", "looked-at", "--data", str(up.data))
+    assert ((1, 1), before) == (told(missing), ran(up, "log", "verify"))
+    ran(up, *register)
+    assert found["preview"]["union"] == answered(up, "idp", "show", "looked-at")["union"]
+    assert "just so already" in ran(up, *register, "--dry-run")
+    assert {"event": None, "preview": None} == answered(up, *register, "--dry-run")
+    ran(up, "idp", "remove", "looked-at", "--yes")

@@ -113,11 +113,14 @@ async def test_the_differences_of_this_test_differ(two: Two) -> None:
 @pytest.mark.parametrize("at", ["0", "1", "40", "150", "MIDDLE", "ID", "END", None])
 async def test_a_story_is_that_of_the_bus(two: Two, at: str | None) -> None:
     told = []
-    for user, idp in itertools.product((*USERS, "u_nobody00000"), ("atlassian", "nowhere")):
+    for user, idp in itertools.product(USERS, ("atlassian", "nowhere")):
         line = ("log", "explain", user, idp, *(("--at", at) if at else ()))
         theirs, ours = await two.answers(*line, "--json")
         assert theirs == ours
         told.append(len(json.loads(ours)["lines"]))
+    for place in (two.bus, ("--segments", str(two.place), *NO_BUS)):
+        code, said = await refused("log", "explain", "u_nobody00000", "atlassian", *place)
+        assert (2, True) == (code, "There is no such user: u_nobody00000. No event of the log names them." in said)
     theirs, ours = await two.answers("log", "explain", "USER", "atlassian", "--limit", "2")
     assert theirs == ours
     assert at in ("0", "1") or max(told) > 2

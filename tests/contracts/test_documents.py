@@ -82,6 +82,22 @@ def test_a_command_and_its_answer_meet_their_schemas(message: msgspec.Struct) ->
     validator(schema_of(type(message))).validate(json.loads(payload))
 
 
+@pytest.mark.parametrize("message", [*COMMANDS, EXCHANGE_ASKED], ids=lambda message: type(message).__name__)
+def test_a_field_that_a_command_does_not_have_is_refused(message: msgspec.Struct) -> None:
+    more = {**json.loads(msgspec.json.encode(message)), "idempotency-key": "meant-and-mistyped"}
+    with pytest.raises(msgspec.ValidationError, match="unknown field"):
+        msgspec.json.decode(msgspec.json.encode(more), type=type(message))
+    with pytest.raises(jsonschema.ValidationError, match="idempotency-key"):
+        validator(schema_of(type(message))).validate(more)
+
+
+@pytest.mark.parametrize("message", [*EVENTS, ANSWER, EXCHANGED], ids=lambda message: type(message).__name__)
+def test_a_field_of_a_newer_version_of_an_event_or_an_answer_is_passed_over(message: msgspec.Struct) -> None:
+    more = {**json.loads(msgspec.json.encode(message)), "of_a_newer_version": 1}
+    assert message == msgspec.json.decode(msgspec.json.encode(more), type=type(message))
+    validator(schema_of(type(message))).validate(more)
+
+
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: tag_of(type(event)))
 def test_the_address_in_the_document_is_the_subject_of_the_event(event: Event) -> None:
     address = asyncapi()["channels"][tag_of(type(event))]["address"]

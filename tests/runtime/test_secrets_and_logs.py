@@ -124,9 +124,9 @@ log.debug("end", session_count=3, status_code=200, user="u_alice001")
 """
 
 
-def logged(source: str) -> tuple[str, list[dict[str, object]]]:
+def logged(source: str, warnings: str = "error") -> tuple[str, list[dict[str, object]]]:
     """What a process of this source writes to standard error, as it is and parsed."""
-    environ = {**os.environ, "PYTHONWARNINGS": "error"}
+    environ = {**os.environ, "PYTHONWARNINGS": warnings}
     done = subprocess.run(
         [sys.executable, "-c", source], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
     )
@@ -150,3 +150,66 @@ def test_what_is_no_secret_stays_readable() -> None:
     }
     (row,) = [line["row"] for line in lines if "row" in line]
     assert row == {"user": "u_alice001", "access_token": MASK}
+
+
+UNASKED = """
+import logging
+import threading
+import warnings
+from scopefold.runtime.logs import configure
+
+configure("test")
+
+
+class Failing:
+    def __del__(self):
+        raise LookupError("while it is taken apart")
+
+
+def fail():
+    raise OSError("in a thread")
+
+
+warnings.warn("about a library", DeprecationWarning)
+Failing()
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+logging.getLogger("some.library").error("%s and %s", "canary-3f9a2c")
+"""
+
+
+def test_what_python_itself_would_print_is_a_line_of_the_log_too() -> None:
+    text, lines = logged(UNASKED, warnings="always")
+    assert ["py.warnings", "LookupError", "OSError", "TypeError"] == [
+        line.get("error") or ("py.warnings" if "DeprecationWarning: about a library" in str(line["event"]) else line)
+        for line in lines
+    ]
+    assert CANARY not in text
+    assert [True, True] == ["Traceback" in str(line["exception"]) for line in lines[1:3]]
+
+
+ENDING = """
+from scopefold.runtime import logs
+from scopefold.runtime.serve import leave
+
+
+def main():
+    logs.configure("test")
+    {}
+
+
+leave(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [('raise LookupError("foreseen by nobody")', 1), ("return 3", 3)],
+    ids=["a defect", "an exit code"],
+)
+def test_a_service_that_ends_by_a_defect_says_so_in_its_log(source: str, code: int) -> None:
+    command = [sys.executable, "-c", ENDING.format(source)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    told = [json.loads(line)["error"] for line in done.stderr.splitlines()]
+    assert (code, "", ["LookupError"] if code == 1 else []) == (done.returncode, done.stdout, told)

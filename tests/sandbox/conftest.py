@@ -1,5 +1,6 @@
 """One issuer and one sandbox for all tests of this folder, and a fresh browser for each."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ def sandbox(shared_issuer: issuers.Issuer, tmp_path_factory: pytest.TempPathFact
     with process.running("sandbox", tmp_path_factory.mktemp("sandbox"), issuer=shared_issuer.address) as service:
         yield service.url
     assert "Traceback" not in service.said()
+    assert ["sandbox"] == list({json.loads(line)["service"]: None for line in service.said().splitlines()})
 
 
 @pytest.fixture

@@ -248,6 +248,7 @@ class ClearedTokens(Struct, frozen=True):
     items: tuple[TokenOf, ...]
     next: str | None
     revoked: dict[str, int] = {}
+    unknown: tuple[str, ...] = ()
 
 
 class RemovedIdp(Struct, frozen=True):
@@ -256,7 +257,7 @@ class RemovedIdp(Struct, frozen=True):
     idp: str
     removed: bool
     tokens: int
-    sessions: int
+    sessions: int | None
     connectors: tuple[str, ...]
     must_consent: int
     revoked: dict[str, int]

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from scopefold.cli import preview
 from scopefold.cli.answers import Idp, Idps
 from scopefold.cli.commands import Group
 from scopefold.cli.doctor import doctor
@@ -18,7 +19,7 @@ from scopefold.cli.idp_remove import remove
 from scopefold.cli.idp_scopes import prune, restore, scopes_, withhold
 from scopefold.cli.stand_ins import StandIn, allow_callback, stand_in_for
 from scopefold.cli.table import instant, show_table
-from scopefold.cli.where import Where, as_json, as_of, at_option, located
+from scopefold.cli.where import Where, as_json, as_of, at_option, dry_option, located
 from scopefold.contracts.events import EndpointOverrides
 from scopefold.scopes.shipped import profiles as shipped_profiles
 
@@ -37,6 +38,13 @@ class Registration(Struct, kw_only=True):
     endpoints: EndpointOverrides
     parameters: dict[str, str] = {}
     groups_claim: str = ""
+
+
+class PlanRequest(Struct, frozen=True):
+    """What auth is asked: what would this registration append?"""
+
+    command: Registration
+    limit: int
 
 
 class ProfileLine(Struct, kw_only=True):
@@ -92,6 +100,8 @@ for part in (doctor, scopes_, withhold, restore, prune, remove):
 @click.option("--issuer", metavar="URL", help="Where the discovery document's address does not tell it.")
 @click.option("--sandbox", is_flag=True, help="The sandbox's stand-in for it; without --client-id also its app.")
 @click.option("--groups-claim", default="", metavar="NAME", help="The claim of the IdP that lists a user's groups.")
+@dry_option
+@preview.limit_option
 @as_json
 @located
 def register(
@@ -111,6 +121,8 @@ def register(
     issuer: str | None,
     sandbox: bool,
     groups_claim: str,
+    dry_run: bool,
+    limit: int,
     json_wanted: bool,
 ) -> None:
     """Register an identity provider, with the OAuth app that you made there."""
@@ -127,9 +139,7 @@ def register(
             raise usage("--sandbox says all of this", "Leave out the endpoints and --set")
         registration = of_stand_in(name, profile, stand_in)
         if client_id is not None:
-            if client_id != stand_in.client_id:
-                known = f"The sandbox's app is {stand_in.client_id}, and there is no other"
-                raise usage(f"The sandbox's {stand_in.title} does not know the client {client_id}", known)
+            _check_client(stand_in, client_id)
             registration.client_secret = _client_secret(client_secret_file)
         elif client_secret_file is not None:
             raise usage("A client secret without its client id", "Give --client-id too, or neither")
@@ -149,6 +159,9 @@ def register(
     registration.base_scopes = base_scopes
     registration.authorize_params = _parameters(params)
     registration.groups_claim = groups_claim
+    if dry_run:
+        _plan(where, PlanRequest(registration, limit), json_wanted)
+        return
     reply = where.auth().call("POST", "/v1/idps", body=registration)
     if stand_in is not None:
         allow_callback(stand_in, reply.decoded(Idp).callback)
@@ -157,6 +170,15 @@ def register(
         return
     click.echo(f"Registered {name}." if reply.status == 201 else f"{name} was registered just so already.")
     _show(reply.decoded(Idp))
+
+
+def _plan(where: Where, asked: PlanRequest, json_wanted: bool) -> None:
+    """Tell what a registration would do. Where it is so already, its secret may still be another."""
+    planned = where.auth().call("POST", "/v1/plans", body=asked).decoded(preview.DryRun)
+    if planned.event is None and not json_wanted:
+        click.echo(f"{asked.command.idp} is registered just so already: at most its secret would change.")
+    else:
+        preview.tell(planned, json_wanted)
 
 
 def of_stand_in(name: str, profile: str, stand_in: StandIn) -> Registration:
@@ -267,6 +289,12 @@ def _show(found: Idp) -> None:
         click.echo(f"Asked for in vain: {one.scope}, of {users}; {who}.")
     if found.withheld or found.in_vain or any(trial.suspect for trial in found.trials):
         click.echo(f"What to do: scopefold idp doctor {found.idp}")
+
+
+def _check_client(stand_in: StandIn, client_id: str) -> None:
+    if client_id != stand_in.client_id:
+        known = f"The sandbox's app is {stand_in.client_id}, and there is no other"
+        raise usage(f"The sandbox's {stand_in.title} does not know the client {client_id}", known)
 
 
 def _client_secret(path: Path | None) -> str:

@@ -70,7 +70,7 @@ def _removed(auth: Api, name: str, asked: Removal) -> RemovedIdp:
     outcomes, connectors = Counter[str](), dict[str, None]()
     for _ in range(MOST_CALLS):
         found = _call(auth, name, asked)
-        tokens, sessions = tokens + found.tokens, sessions + found.sessions
+        tokens, sessions = tokens + found.tokens, sessions + (found.sessions or 0)
         outcomes.update(found.revoked)
         connectors |= dict.fromkeys(found.connectors)
         if found.next is None:

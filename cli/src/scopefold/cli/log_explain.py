@@ -8,15 +8,17 @@ import msgspec
 from scopefold.cli.connected import connected
 from scopefold.cli.failure import usage
 from scopefold.cli.folded import place_of
+from scopefold.cli.names import names_told
 from scopefold.cli.reach import ANALYST, Reach
 from scopefold.cli.sealed import segments_option
 from scopefold.cli.sealed_log import sealed_story
 from scopefold.cli.table import instant, plain
 from scopefold.cli.where import Where, as_json, at_option, located
+from scopefold.consent.named import no_such_user
 from scopefold.consent.story import Explained, Story, explained, tell
 from scopefold.contracts.recorded import AsOf
 from scopefold.contracts.words import IdpId, UserId
-from scopefold.ledger.events import events_of_user
+from scopefold.ledger.events import events_of_user, names_user
 
 
 @click.command("explain")
@@ -52,6 +54,9 @@ def explain(
 async def _told(reach: Reach, tenant: str, user: str, idp: str, at: str | None) -> tuple[AsOf, Story]:
     async with connected(reach) as log:
         until = await place_of(log, at)
+        with names_told():
+            if not await names_user(log, tenant, user):
+                raise no_such_user(user)
         return until, tell(user, idp, await events_of_user(log, tenant, user, idp, until=until.seq))
 
 

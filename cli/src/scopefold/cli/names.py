@@ -10,7 +10,7 @@ from scopefold.consent import idp_scopes
 from scopefold.consent.named import NotThere, look_up
 from scopefold.contracts.recorded import AsOf, Recorded
 
-KINDS: Final = ("unknown-idp", "unknown-connector", "unknown-scope")
+KINDS: Final = ("unknown-idp", "unknown-connector", "unknown-scope", "unknown-user")
 
 
 @contextmanager

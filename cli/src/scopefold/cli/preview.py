@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from scopefold.cli.api import Api
 from scopefold.cli.table import instant, show_table
-from scopefold.consent.whatif import Counts, Hypothetical
+from scopefold.consent.whatif import Counts, Foretold, Hypothetical
 from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned
 from scopefold.scopes.lint import Finding
 
@@ -50,7 +50,7 @@ class Preview(Struct, frozen=True, kw_only=True):
 class DryRun(Struct, frozen=True):
     """What a command would append, and what would become of the IdP and its users; None: nothing."""
 
-    event: Hypothetical | None
+    event: Foretold | None
     preview: Preview | None
 
 
@@ -82,7 +82,7 @@ def tell(found: DryRun, json_wanted: bool, key: str | None = None) -> None:
         show(found.preview, found.event)
 
 
-def show(found: Preview, event: Hypothetical) -> None:
+def show(found: Preview, event: Foretold) -> None:
     """Print a preview for people: what becomes of the union, of how many users, of whom."""
     scopes = [(scope, "comes") for scope in found.added]
     scopes += [(scope, "leaves") for scope in found.removed]

@@ -79,6 +79,7 @@ def link(*, where: Where, users: tuple[str, ...], idp: str, everyone: bool, days
 
 
 WHY: Final = {
+    "unknown-user": "nobody has this id",
     "not-on-worklist": "nothing is missing there",
     "operator-first": "an operator must act first, see `scopefold reconsent show`",
 }

@@ -11,7 +11,7 @@ from scopefold.cli.names import names_told
 from scopefold.cli.sealed import chain_at, moment_of, now
 from scopefold.cli.where import Where
 from scopefold.consent.difference import Diff
-from scopefold.consent.named import look_up_in_either
+from scopefold.consent.named import look_up_in_either, no_such_user
 from scopefold.consent.story import Story, tell
 from scopefold.contracts.recorded import AsOf
 
@@ -53,9 +53,12 @@ def sealed_story(place: str, where: Where, user: str, idp: str, at: str | None) 
 
 async def _story(place: str, where: Where, user: str, idp: str, at: str | None) -> tuple[AsOf, Story]:
     with analysis_part():
-        from scopefold.ledger.segment_events import events_of_user_in
+        from scopefold.ledger.segment_events import events_of_user_in, names_user_in
     async with chain_at(place, where) as chain:
         until = await _place(chain, at)
+        with names_told():
+            if not await names_user_in(chain, user):
+                raise no_such_user(user)
         return until, tell(user, idp, await events_of_user_in(chain, user, idp, until=until.seq))
 
 

@@ -16,7 +16,7 @@ from scopefold.cli.where import Where
 from scopefold.consent.chosen import Chosen, Filters, Order
 from scopefold.consent.export import Format, lines
 from scopefold.consent.export_stream import stream_of
-from scopefold.consent.named import look_up, look_up_scope
+from scopefold.consent.named import look_up, look_up_scope, no_such_user
 from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reasons import Reasons
 from scopefold.consent.reconsent import Row
@@ -115,6 +115,7 @@ async def _counted(place: str, where: Where, asked: Mapping[str, str], by: By) -
 async def _at(place: str, where: Where, asked: Mapping[str, str]) -> AsyncIterator[_Asked]:
     """The fold of the segments at the moment that is asked about. Raises `Failure`."""
     with analysis_part():
+        from scopefold.ledger.segment_events import names_user_in
         from scopefold.ledger.segment_moments import as_of_in, resolve_in
         from scopefold.runtime.past import folded
     moment = moment_of(asked.get("at"))
@@ -129,6 +130,8 @@ async def _at(place: str, where: Where, asked: Mapping[str, str]) -> AsyncIterat
             scopes, idp = past.bulk.scopes, asked.get("idp")
             look_up(scopes, as_of, idp=idp, connector=asked.get("connector"))
             look_up_scope(scopes, as_of, asked.get("scope"), idp=idp, users_with=past.worklist.users_with)
+            if "user" in asked and not await names_user_in(chain, asked["user"]):
+                raise no_such_user(asked["user"])
         chosen = Chosen(
             filters=Filters(**{name: text for name, text in asked.items() if name != "at"}),
             after=since.get("since_after"),

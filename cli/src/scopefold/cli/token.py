@@ -80,6 +80,7 @@ def clear(
     auth = where.auth()
     if dry_run or not yes:
         told = _whole([_call(auth, replace(part, dry_run=True)) for part in parts])
+        _tell_unknown(told, named, json_wanted)
         if dry_run:
             click.echo(
                 msgspec.json.encode(told) if json_wanted else f"Nothing was changed. This would clear {_of_whom(told)}"
@@ -87,6 +88,8 @@ def clear(
             return
         _ask(told)
     done = _whole([found for part in parts for found in _cleared(auth, part)])
+    if yes:
+        _tell_unknown(done, named, json_wanted)
     if json_wanted:
         click.echo(msgspec.json.encode(done))
         return
@@ -131,7 +134,17 @@ def _whole(found: list[ClearedTokens]) -> ClearedTokens:
     revoked = {name: sum(number for one, number in outcomes if one == name) for name, _ in outcomes}
     tokens = sum(one.tokens for one in found)
     users = len({one.user for one in items}) if tokens == len(items) else sum(one.users for one in found)
-    return ClearedTokens(tokens=tokens, users=users, items=items, next=None, revoked=revoked)
+    unknown = tuple(dict.fromkeys(user for one in found for user in one.unknown))
+    return ClearedTokens(tokens=tokens, users=users, items=items, next=None, revoked=revoked, unknown=unknown)
+
+
+def _tell_unknown(found: ClearedTokens, named: tuple[str, ...], json_wanted: bool) -> None:
+    """Say which of the users who were named nobody is. Raises `Failure` where that is all of them: a mistake."""
+    some = ", ".join(found.unknown[:SHOWN]) + (" …" if len(found.unknown) > SHOWN else "")
+    if named and len(found.unknown) == len(set(named)):
+        raise usage("There is no such user", some)
+    if found.unknown and not json_wanted:
+        click.echo(f"Nobody has these user ids: {some}", err=True)
 
 
 def _counted(found: ClearedTokens) -> str:

@@ -1,4 +1,8 @@
-"""Commands that other services send over NATS request/reply, and the answers they get."""
+"""Commands that other services send over NATS request/reply, and the answers they get.
+
+A command with a field that it does not have is refused: whoever sends one means something by it, and would be told that
+it was done. Events and answers are read by what is older than their writer, so there it is passed over.
+"""
 
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -19,7 +23,9 @@ IdempotencyKey = Annotated[
 ]
 
 
-class ProvisionConnector(Struct, frozen=True, kw_only=True, tag_field="command", tag="provision-connector"):
+class ProvisionConnector(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command", tag="provision-connector"
+):
     """Make a connector serve its resource type through an IdP."""
 
     connector: ConnectorId
@@ -28,7 +34,9 @@ class ProvisionConnector(Struct, frozen=True, kw_only=True, tag_field="command",
     idempotency_key: IdempotencyKey | None = None
 
 
-class DeprovisionConnector(Struct, frozen=True, kw_only=True, tag_field="command", tag="deprovision-connector"):
+class DeprovisionConnector(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command", tag="deprovision-connector"
+):
     """Stop a connector from serving its resource type."""
 
     connector: ConnectorId

@@ -4,7 +4,6 @@ import os
 import sys
 
 from scopefold.runtime import logs, serve, settings
-from scopefold.sandbox.app import build
 from scopefold.sandbox.settings import Settings
 
 
@@ -15,6 +14,7 @@ def main() -> int:
     except settings.BadSettings as error:
         sys.exit(f"scopefold sandbox: {error}")
     logs.configure("sandbox", chosen.log_level)
+    from scopefold.sandbox.app import build  # Authlib may warn while it is imported, and that belongs into the log
 
     async def serving() -> None:
         await serve.serve(build(chosen), chosen.host, chosen.port)

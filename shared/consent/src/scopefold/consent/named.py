@@ -13,10 +13,13 @@ LONGEST: Final = 80
 
 
 class NotThere(LookupError):
-    """A question names an IdP, a connector or a scope that is not there at the moment that is asked about."""
+    """A question names an IdP, a connector, a scope or a user that is not there at the moment that is asked about."""
 
     def __init__(
-        self, kind: Literal["unknown-idp", "unknown-connector", "unknown-scope"], title: str, detail: str
+        self,
+        kind: Literal["unknown-idp", "unknown-connector", "unknown-scope", "unknown-user"],
+        title: str,
+        detail: str,
     ) -> None:
         super().__init__(f"{title}: {detail}")
         self.kind: Final = kind
@@ -70,6 +73,13 @@ def look_up_in_either(before: State, after: State, as_of: AsOf, idp: str | None)
     """Look whether an IdP that is named is there at one of two moments, `as_of` the later one. Raises `NotThere`."""
     if idp not in before.idps:
         look_up(after, as_of, idp=idp)
+
+
+def no_such_user(user: str) -> NotThere:
+    """For a user whom no event of the log names, to its end: at a moment before their first one, users hold nothing.
+    One who was erased is named, and so is one who never granted anything.
+    """
+    return NotThere("unknown-user", "There is no such user", f"{_shown(user)}. No event of the log names them.")
 
 
 def _there(names: Iterable[str], as_of: AsOf) -> str:

@@ -14,12 +14,14 @@ from scopefold.consent.attribution import unwanted
 from scopefold.consent.idp_scopes import Idp, State
 from scopefold.consent.reconsent import Judgement, Lack, judge
 from scopefold.consent.requirements import requirements
-from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, ScopesPruned
+from scopefold.contracts.events import ConnectorDeprovisioned, ConnectorProvisioned, IdpRegistered, ScopesPruned
 from scopefold.contracts.recorded import Recorded
 from scopefold.scopes.canonical import canonical_name
 from scopefold.scopes.coverage import Grant, held
 
 Hypothetical = ConnectorProvisioned | ConnectorDeprovisioned | ScopesPruned
+Foretold = Hypothetical | IdpRegistered
+"""A registration is made of an operator's command alone: nobody may ask about one that would be refused."""
 Change = Literal["newly", "more", "no-longer", "same"]
 
 
@@ -133,7 +135,7 @@ def what_if(state: State, holdings: Iterable[Holding], recorded: Recorded) -> Wh
     Raises `TypeError` for an event of another kind.
     """
     event = recorded.event
-    if not isinstance(event, ConnectorProvisioned | ConnectorDeprovisioned | ScopesPruned):
+    if not isinstance(event, Foretold):
         raise TypeError(f"{type(event).__name__} changes nothing that could be asked of users")
     before = state.idp(event.idp)
     after = idp_scopes.fold(state, recorded).idps.get(event.idp) or before

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from scopefold.contracts.recorded import Recorded, examine
 from scopefold.contracts.subjects import idps_filter, user_filter
-from scopefold.ledger.log import Log
+from scopefold.ledger.log import Log, status
 from scopefold.ledger.read import read
 
 
@@ -22,6 +22,15 @@ async def events_of_idps(log: Log, tenant: str, *, after: int = 0, until: int) -
     return [
         one async for part in events(log, tenant, after=after, until=until, subject=idps_filter(tenant)) for one in part
     ]
+
+
+async def names_user(log: Log, tenant: str, user: str) -> bool:
+    """Does any event name the user, whatever it says of them? Their shard is read until one does. Raises as `read`."""
+    end, subject = (await status(log)).last_seq, user_filter(tenant, user, "*")
+    async for part in events(log, tenant, until=end, subject=subject):
+        if any(getattr(one.event, "user", None) == user for one in part):
+            return True
+    return False
 
 
 async def events_of_user(log: Log, tenant: str, user: str, idp: str, *, until: int) -> list[Recorded]:

@@ -54,6 +54,14 @@ async def events_of_user_in(segments: Segments, user: str, idp: str, *, until: i
     return await _events(segments, _OF_IDPS, Sought(user=user, idp=idp), until=until)
 
 
+async def names_user_in(segments: Segments, user: str) -> bool:
+    """As `names_user`. Raises `SegmentFault`."""
+    async for page in messages_in(segments, Sought(user=user)):
+        if any(isinstance(one, Recorded) for one in page):
+            return True
+    return False
+
+
 async def _events(segments: Segments, *some: Sought, after: int = 0, until: int) -> list[Recorded]:
     pages = segments.messages(after=after, until=until, wanted=_any_of(some))
     return [one async for page in pages for one in page if isinstance(one, Recorded)]

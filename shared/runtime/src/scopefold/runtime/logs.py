@@ -2,8 +2,10 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TextIO
 
 import msgspec
 import structlog
@@ -18,8 +20,26 @@ OPEN_KEYS: Final = frozenset({"status_code", "error_code", "session_count", "tok
 MAX_DEPTH: Final = 6
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines. Of one that cannot be made, Python itself would print a trace, with all that was to be redacted."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # as logging calls it
+        """Tell where it was to come from, and nothing of what it was to say."""
+        told = {
+            "event": "a line of the log could not be made",
+            "level": "error",
+            "error": type(sys.exc_info()[1]).__name__,
+            "place": f"{record.pathname}:{record.lineno}",
+        }
+        with suppress(OSError, ValueError):  # standard error itself is gone, or its disk is full
+            self.stream.write(msgspec.json.encode(told).decode() + "\n")
+            self.flush()
+
+
 def configure(service: str, level: str = "INFO") -> None:
-    """Set up logging for this process. Libraries' own records go through the same redaction."""
+    """Set up logging for this process. Libraries' own records go through the same redaction, and so does what Python
+    itself would print: warnings, and errors that nobody waits for. To be called before what warns is imported.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -34,7 +54,7 @@ def configure(service: str, level: str = "INFO") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
@@ -50,6 +70,14 @@ def configure(service: str, level: str = "INFO") -> None:
     # Authlib prints issued tokens, httpx whole addresses with codes in them, both below WARNING.
     for chatty in ("authlib", "httpx", "httpcore", "nats", "faststream", "asyncio", "aiosqlite", "granian"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = lambda _, error, __: _unforeseen("the process", error)
+    threading.excepthook = lambda met: _unforeseen("a thread", met.exc_value)
+    sys.unraisablehook = lambda met: _unforeseen("what nobody waits for", met.exc_value)
+
+
+def _unforeseen(what: str, error: BaseException | None) -> None:
+    logger(__name__).error("an error that nobody foresaw", ended=what, error=type(error).__name__, exc_info=error)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
+import logging
 import os
 import resource
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, NoReturn
@@ -169,8 +169,10 @@ def leave(main: Callable[[], int]) -> NoReturn:
     code = FAILED
     try:
         code = main()
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        # Python's own: it speaks before logs are set up, too, and never raises, which would keep the process here.
+        told = {"error": type(error).__name__}
+        logging.getLogger(__name__).critical("the service ended by a defect", exc_info=error, extra=told)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # who reads them may be gone, or their disk be full
             stream.flush()

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, Struct
+from msgspec.structs import asdict
 
 from scopefold.consent.attribution import asks, base_of, more_than_fits
 from scopefold.consent.idp_scopes import Idp, State
@@ -38,6 +39,12 @@ def is_idp_id(text: str) -> bool:
     return _IDP.match(text) is not None
 
 
+class GivenEndpoints(EndpointOverrides, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an IdP's endpoints differ from its profile's, as an operator says it: a field that there is not is refused,
+    as one of an event is not.
+    """
+
+
 class RegisterIdp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Register an identity provider, or correct how one is registered."""
 
@@ -50,7 +57,7 @@ class RegisterIdp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     parameters: Annotated[
         dict[str, str], Meta(description="Values of the profile's parameters, such as Microsoft's tenant.")
     ] = {}
-    endpoints: EndpointOverrides = EndpointOverrides()
+    endpoints: GivenEndpoints = GivenEndpoints()
     groups_claim: GroupsClaim = ""
 
 
@@ -166,7 +173,7 @@ def _endpoints(profile: Profile, command: RegisterIdp, found: Discovered | None)
     if found is not None:
         made, identity = _of_document(profile, command, found), found.endpoints.identity
     elif _by_hand(profile, own) and not command.parameters:
-        made, identity = own, own.identity or ""
+        made, identity = EndpointOverrides(**asdict(own)), own.identity or ""
     else:
         filled = _made_of_parameters(profile, command)
         if isinstance(filled, Refused):

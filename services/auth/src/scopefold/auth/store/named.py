@@ -1,12 +1,22 @@
-"""Where an event stands that the fold names as the cause of something, without a look at the log."""
+"""Whom and what the fold names, without a look at the log."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from scopefold.auth.store.database import reading
+from scopefold.auth.store.projection import Projection
+
+
+async def users_named(projection: Projection, users: Iterable[str]) -> frozenset[str]:
+    """Those of these users of whom the fold has kept something: a grant, or that it is gone."""
+    idps = list({*projection.scopes.idps, *projection.scopes.removed})
+    sql = "SELECT DISTINCT user FROM grants WHERE idp IN (SELECT value FROM json_each(?)) AND user IN "
+    sql += "(SELECT value FROM json_each(?))"
+    values = [msgspec.json.encode(names).decode() for names in (idps, list(users))]
+    return frozenset(user for (user,) in await projection.select(sql, values))
 
 
 async def place_named(path: Path, event_id: str) -> int | None:

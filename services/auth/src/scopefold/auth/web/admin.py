@@ -97,7 +97,7 @@ class QuarantineView(Struct, frozen=True):
 async def register_idp(request: Request) -> Response:
     """`POST /v1/idps`"""
     service, command = service_of(request), await json_body(request, RegisterIdp)
-    discovery = await _discover(service, command)
+    discovery = await discover(service, command)
     changed = await settle(
         service,
         lambda: decide(service.scopes, command, discovery),
@@ -107,7 +107,7 @@ async def register_idp(request: Request) -> Response:
     return json_response(idp_view(service, service.scopes.idps[command.idp]), 201 if changed else 200, location)
 
 
-async def _discover(service: Service, command: RegisterIdp) -> Discovered | None:
+async def discover(service: Service, command: RegisterIdp) -> Discovered | None:
     """What the IdP's discovery document says, where it is needed. Raises `ProblemError`."""
     wanted = to_discover(command)
     if isinstance(wanted, Refused):

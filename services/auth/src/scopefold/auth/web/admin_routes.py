@@ -14,6 +14,7 @@ from scopefold.auth.web import (
     erasing,
     log_reads,
     metrics,
+    plans,
     previews,
     pruning,
     reconsent_link,
@@ -123,6 +124,7 @@ def _idps(guard: Guard) -> list[Endpoint]:
             answers={201: admin.IdpView, 200: admin.IdpView},
             problems=(400, 401, 404, 415, 422, 503),
         ),
+        plans.endpoint(guard),
         removing.endpoint(guard),
     ]
 

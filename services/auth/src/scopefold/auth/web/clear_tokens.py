@@ -17,6 +17,7 @@ from scopefold.auth.web.clearing import Cleared, clear_batch
 from scopefold.auth.web.revoking import revoke
 from scopefold.auth.web.service import Service, service_of
 from scopefold.auth.web.settling import caught_up, refusal
+from scopefold.auth.web.users import heard_of
 from scopefold.ledger.log import LogUnavailable
 from scopefold.runtime.logs import logger
 from scopefold.runtime.web import ProblemError, json_body, json_response
@@ -50,6 +51,7 @@ class ClearedTokens(Struct, frozen=True, kw_only=True):
             "confirm in time (`failed`)."
         ),
     ]
+    unknown: Annotated[tuple[str, ...], Meta(description="Of the users who were named: whose id nobody has.")]
 
 
 async def clear_tokens(request: Request) -> Response:
@@ -63,10 +65,15 @@ async def clear_tokens(request: Request) -> Response:
     await caught_up(service)
     most = AT_ONCE if not asked.revoke or asked.dry_run else REVOKED_AT_ONCE
     page = await holders(service.projection, which, after=after, most=most)
+    known = await heard_of(service, asked.users or ())
+    unknown = tuple(user for user in dict.fromkeys(asked.users or ()) if user not in known)
     if asked.dry_run:
         count = await counted(service.projection, which)
         items = tuple(TokenOf(user=one.user, idp=one.idp) for one in page.held)
-        return json_response(ClearedTokens(tokens=count.tokens, users=count.users, items=items, next=None, revoked={}))
+        told = ClearedTokens(
+            tokens=count.tokens, users=count.users, items=items, next=None, revoked={}, unknown=unknown
+        )
+        return json_response(told)
     found = await clear_batch(service, page.held, why="operator", missing_scope=which.missing_scope)
     log.warning("an operator cleared tokens", tokens=len(found), reason=asked.reason, **_told(which))
     with suppress(LogUnavailable):  # who asks for the worklist next finds them on it, unless the fold is late
@@ -79,6 +86,7 @@ async def clear_tokens(request: Request) -> Response:
             items=tuple(TokenOf(user=one.user, idp=one.idp) for one in found),
             next=" ".join(page.next) if page.next else None,
             revoked=dict(outcomes),
+            unknown=unknown,
         )
     )
 

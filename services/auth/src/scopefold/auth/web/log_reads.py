@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from scopefold.auth.store.history import BackwardsError
 from scopefold.auth.web.service import service_of
+from scopefold.auth.web.worklist import look_up_user
 from scopefold.consent.difference import Diff
 from scopefold.consent.named import NotThere
 from scopefold.consent.story import Explained, explained, tell
@@ -57,7 +58,7 @@ def endpoints(guard: Callable[[Handler], Handler]) -> list[Endpoint]:
             handler=guard(explain),
             query=ExplainQuery,
             answers={200: Explained},
-            problems=(400, 401, 503),
+            problems=(400, 401, 404, 503),
         ),
     ]
 
@@ -84,5 +85,9 @@ async def explain(request: Request) -> Response:
     log = service.bus.log
     with moments_told():
         until = (await status(log)).last_seq if asked.at is None else await service.history.place(log, parse(asked.at))
+    try:
+        await look_up_user(service, asked.user)
+    except NotThere as error:
+        raise ProblemError(404, error.kind, error.title, error.detail) from None
     events = await events_of_user(log, service.settings.tenant, asked.user, asked.idp, until=until)
     return json_response(explained(tell(asked.user, asked.idp, events), await as_of(log, until), asked.limit))

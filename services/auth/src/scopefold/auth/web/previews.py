@@ -22,7 +22,7 @@ from scopefold.auth.web.way import authorize_url, needs_nonce, way_to
 from scopefold.consent.attribution import new_findings
 from scopefold.consent.chosen import Filters, Place
 from scopefold.consent.idp_scopes import Idp
-from scopefold.consent.whatif import Counts, Holding, Hypothetical, Verdict, WhatIf, what_if
+from scopefold.consent.whatif import Counts, Foretold, Holding, Hypothetical, Verdict, WhatIf, what_if
 from scopefold.consent.window import waiting_until
 from scopefold.contracts.events import ScopesPruned
 from scopefold.contracts.recorded import PUBLISHERS, Recorded
@@ -88,15 +88,22 @@ async def preview(request: Request) -> Response:
         raise ProblemError(400, "invalid-query", "The body cannot be used", str(error)) from None
     await caught_up(service)
     _check(service, asked.event)
+    return json_response(await foretell(service, asked.event, who=asked.who, after=after, limit=asked.limit))
+
+
+async def foretell(
+    service: Service, event: Foretold, *, who: Literal["asked", "freed"], after: Place | None, limit: int
+) -> Preview:
+    """What would become of an IdP and its users: the event was decided on what is folded."""
     projection = service.projection
-    seq, state, held = await projection.sets(asked.event.idp)
+    seq, state, held = await projection.sets(event.idp)
     sets = {one.key: one for one in held}
     holdings = [Holding(one.key, one.grant, one.users, one.judgement) for one in held]
     # In a thread: of an IdP with many thousands of grant sets this takes seconds, and logins go on meanwhile.
-    found = await asyncio.to_thread(what_if, state, holdings, _recorded(service, asked.event, seq + 1))
-    told = [(sets[one.holding.key], scopes) for one in found.verdicts if (scopes := _scopes(one, asked.who))]
-    items, reached = await _users(projection, told, after, asked.limit)
-    return json_response(_preview(service, found, seq, items, reached))
+    found = await asyncio.to_thread(what_if, state, holdings, _recorded(service, event, seq + 1))
+    told = [(sets[one.holding.key], scopes) for one in found.verdicts if (scopes := _scopes(one, who))]
+    items, reached = await _users(projection, told, after, limit)
+    return _preview(service, found, seq, items, reached)
 
 
 def _check(service: Service, event: Hypothetical) -> None:
@@ -113,7 +120,7 @@ def _check(service: Service, event: Hypothetical) -> None:
         raise ProblemError(422, "routed-elsewhere", "The resource type is served through another IdP", detail)
 
 
-def _recorded(service: Service, event: Hypothetical, seq: int) -> Recorded:
+def _recorded(service: Service, event: Foretold, seq: int) -> Recorded:
     """The event as the log would have it."""
     publisher = PUBLISHERS[type(event)] or PUBLISHER
     return Recorded(seq, now(), service.settings.tenant, "hypothetical", publisher, event)

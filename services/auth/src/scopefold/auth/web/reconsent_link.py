@@ -17,6 +17,7 @@ from scopefold.auth.store.listing import rows_of
 from scopefold.auth.web.pages import error_page, page
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.auth.web.step_up import own_login
+from scopefold.auth.web.users import heard_of
 from scopefold.auth.web.worklist import ListedRow, moment_of
 from scopefold.consent.chosen import Chosen, Filters
 from scopefold.consent.reconsent import Lack
@@ -52,8 +53,11 @@ class NoLink(Struct, frozen=True):
 
     user: str
     why: Annotated[
-        Literal["not-on-worklist", "operator-first"],
-        Meta(description="operator-first: consenting once more would not bring it; see next_steps of the worklist."),
+        Literal["unknown-user", "not-on-worklist", "operator-first"],
+        Meta(
+            description="unknown-user: nobody has this id. operator-first: consenting once more would not bring it; "
+            "see next_steps of the worklist."
+        ),
     ]
 
 
@@ -79,11 +83,15 @@ async def make_links(request: Request) -> Response:
         raise ProblemError(422, "unknown-idp", "There is no such identity provider", f"{asked.idp} is not registered.")
     until = int((now() + timedelta(seconds=asked.lifetime_seconds)).timestamp())
     rows = {row.user: row for row in await _rows(service, asked.idp, asked.users)}
-    made, without = [], []
+    known = rows.keys() | await heard_of(service, [user for user in asked.users if user not in rows])
+    made, without = list[LinkView](), list[NoLink]()
     for user in dict.fromkeys(asked.users):
         row = rows.get(user)
-        if row is None or not _asked_of_the_user(row):
-            without.append(NoLink(user, "not-on-worklist" if row is None else "operator-first"))
+        if row is None:
+            without.append(NoLink(user, "not-on-worklist" if user in known else "unknown-user"))
+            continue
+        if not _asked_of_the_user(row):
+            without.append(NoLink(user, "operator-first"))
             continue
         text = write(key, service.issuer, Link(user, asked.idp, until))
         made.append(LinkView(user, f"{service.issuer}{LINK}?link={text}"))

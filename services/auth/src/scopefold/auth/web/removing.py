@@ -44,7 +44,10 @@ class RemovedIdp(Struct, frozen=True, kw_only=True):
     idp: str
     removed: Annotated[bool, Meta(description="It is done: there is no such IdP any more.")]
     tokens: Annotated[int, Meta(description="How many users' tokens left the vault.")]
-    sessions: Annotated[int, Meta(description="How many sessions ended, which nothing else vouched for.")]
+    sessions: Annotated[
+        int | None,
+        Meta(description="How many sessions ended, which nothing else vouched for. Null in a preview: not counted."),
+    ]
     connectors: Annotated[tuple[str, ...], Meta(description="What is provisioned there, and would be no more.")]
     must_consent: Annotated[int, Meta(description="How many users are on the worklist there, and would be no more.")]
     revoked: Annotated[
@@ -123,7 +126,7 @@ async def _foretold(service: Service, request: Request) -> RemovedIdp:
         idp=idp.idp,
         removed=False,
         tokens=held.tokens,
-        sessions=0,
+        sessions=None,  # each user's would have to be read from the bus
         connectors=_connectors(idp),
         must_consent=service.projection.count("missing", idp.idp),
         revoked={},

@@ -1,7 +1,9 @@
 """The admin API: users' sessions, groups, and what apps were granted on their behalf."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -9,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.auth.store.buckets import Taken
+from scopefold.auth.store.named import users_named
 from scopefold.auth.store.records import Session
 from scopefold.auth.store.sessions import SessionId
 from scopefold.auth.web.ending import end_session, end_sessions
@@ -19,6 +22,7 @@ from scopefold.runtime.web import ProblemError, json_body, json_response
 
 Group = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+(?![\s\S])")]
 TRIES = 5
+AT_ONCE: Final = 16
 log = logger(__name__)
 
 
@@ -47,13 +51,13 @@ class UserGroups(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 async def list_sessions(request: Request) -> Response:
     """`GET /v1/users/{user}/sessions`"""
     service, user = service_of(request), user_in(request)
-    return json_response(_views(await service.bus.sessions.all_of(user, now())))
+    return json_response(_views(await _sessions(service, user)))
 
 
 async def end_every_session(request: Request) -> Response:
     """`DELETE /v1/users/{user}/sessions`: all of them."""
     service, user = service_of(request), user_in(request)
-    found = await service.bus.sessions.all_of(user, now())
+    found = await _sessions(service, user)
     return json_response(_views(await end_sessions(service, [(user, session.sid) for session in found])))
 
 
@@ -93,6 +97,8 @@ async def put_groups(request: Request) -> Response:
 async def end_grants(request: Request) -> Response:
     """`DELETE /v1/users/{user}/grants`: every app must have this user log in anew. Sessions are not touched."""
     service, user = service_of(request), user_in(request)
+    if not await heard_of(service, [user]):
+        raise unknown()
     await service.bus.grants.end_user(user, now())
     log.warning("an operator ended what apps were granted on behalf of a user", user=user)
     return Response(status_code=204)
@@ -104,6 +110,28 @@ def user_in(request: Request) -> str:
         return msgspec.convert(request.path_params["user"], UserId)
     except msgspec.ValidationError:
         raise unknown() from None
+
+
+async def _sessions(service: Service, user: str) -> list[Session]:
+    """Those that live. Raises `ProblemError` where nobody has this id: who mistypes it must not believe them ended."""
+    found = await service.bus.sessions.all_of(user, now())
+    if not found and not await heard_of(service, [user]):
+        raise unknown()
+    return found
+
+
+async def heard_of(service: Service, users: Sequence[str]) -> frozenset[str]:
+    """Those of these users who are known here, or were and are erased: what is done to them may be repeated."""
+    named = await users_named(service.projection, users)
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def in_vault(user: str) -> bool:
+        async with turns:
+            return await service.bus.vault.knows(user) or await service.bus.vault.erasure(user) is not None
+
+    others = [user for user in dict.fromkeys(users) if user not in named]
+    there = await asyncio.gather(*(in_vault(user) for user in others))
+    return named | {user for user, is_there in zip(others, there, strict=True) if is_there}
 
 
 async def _check_known(service: Service, user: str) -> None:

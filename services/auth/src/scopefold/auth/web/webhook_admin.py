@@ -33,17 +33,20 @@ class DeadView(Struct, frozen=True, kw_only=True):
 class DeadViews(Struct, frozen=True, kw_only=True):
     """The messages that wait for an operator, at most 1000 of them."""
 
+    webhook: Annotated[bool, Meta(description="One is set up. Else nobody is told, and nothing is sent once more.")]
     total: int
     items: tuple[DeadView, ...]
 
 
 async def list_dead(request: Request) -> Response:
     """`GET /v1/webhook/dead`"""
-    bucket = service_of(request).bus.buckets.webhook
+    service = service_of(request)
+    bucket = service.bus.buckets.webhook
     names = await bucket.keys(f"{DEAD}.*")
     found = [await bucket.get(name, Dead) for name in names[:MOST_LISTED]]
     items = sorted((_view(one[0]) for one in found if one is not None), key=lambda view: view.at)
-    return json_response(DeadViews(total=len(items) + max(0, len(names) - MOST_LISTED), items=tuple(items)))
+    total = len(items) + max(0, len(names) - MOST_LISTED)
+    return json_response(DeadViews(webhook=service.webhook is not None, total=total, items=tuple(items)))
 
 
 async def retry_dead(request: Request) -> Response:

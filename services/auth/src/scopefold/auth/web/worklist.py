@@ -15,12 +15,13 @@ from starlette.responses import Response
 from scopefold.auth.core.worklist import BadCursor, read_cursor, write_cursor
 from scopefold.auth.store.listing import TooMany, count, count_unclear, page, rows_of
 from scopefold.auth.store.members import TooManyMembers, groups_of_all
+from scopefold.auth.store.named import users_named
 from scopefold.auth.store.projection import Projection
 from scopefold.auth.store.tallies import reasons_of, tallies
 from scopefold.auth.web.moment import standing
 from scopefold.auth.web.service import Service, now, service_of
 from scopefold.consent.chosen import Chosen, Filters, Order
-from scopefold.consent.named import NotThere, look_up, look_up_scope
+from scopefold.consent.named import NotThere, look_up, look_up_scope, no_such_user
 from scopefold.consent.next_step import Step, next_steps
 from scopefold.consent.reconsent import Row
 from scopefold.consent.tallies import Tally
@@ -28,6 +29,7 @@ from scopefold.consent.ungiven import Why
 from scopefold.consent.window import waiting_until
 from scopefold.contracts.recorded import AsOf
 from scopefold.contracts.words import IdpId, UserId
+from scopefold.ledger.events import names_user
 from scopefold.ledger.moment import parse
 from scopefold.runtime.moment import At, moments_told
 from scopefold.runtime.web import ProblemError, json_response, query
@@ -156,6 +158,7 @@ async def reconsent(request: Request) -> Response:
     async with moment_of(service, asked.at) as moment:
         after = read_cursor(asked.cursor, asked.sort, with_filters) if asked.cursor else None
         moment.look_up(asked.filters)
+        await look_up_user(service, asked.user)
         chosen = await chosen_by(service, asked)
         found = await page(moment.projection, chosen, asked.sort, after=after, limit=asked.limit)
         return json_response(
@@ -199,6 +202,17 @@ async def moment_of(service: Service, at: str | None) -> AsyncIterator[Moment]:
         raise ProblemError(404, error.kind, error.title, error.detail) from None
     except (TooMany, TooManyMembers) as error:
         raise ProblemError(422, "too-many", "Too many users would have to be looked at", str(error)) from None
+
+
+async def look_up_user(service: Service, user: str | None) -> None:
+    """Look whether the log names a user, if one is asked about. Raises `NotThere`.
+
+    Of whom the fold has kept nothing the log itself may tell, as of who never gave anything.
+    """
+    if user is None or await users_named(service.projection, [user]):
+        return
+    if not await names_user(service.bus.log, service.settings.tenant, user):
+        raise no_such_user(user)
 
 
 async def chosen_by(service: Service, asked: Narrowed) -> Chosen:

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from scopefold.auth.store.listing import page
 from scopefold.auth.web.service import Service, service_of
-from scopefold.auth.web.worklist import Narrowed, chosen_by, moment_of
+from scopefold.auth.web.worklist import Narrowed, chosen_by, look_up_user, moment_of
 from scopefold.consent.chosen import Chosen, Place
 from scopefold.consent.export import Format, Line, lines
 from scopefold.consent.export_stream import NoParquet, ParquetStream, TextStream, stream_of
@@ -45,6 +45,7 @@ async def export(request: Request) -> Response:
         raise ProblemError(501, "no-parquet", "This service cannot write Parquet", told) from None
     async with moment_of(service, asked.at) as moment:
         moment.look_up(asked.filters)
+        await look_up_user(service, asked.user)
         if asked.at is not None:  # a time is one place in the log, however long this takes
             asked = replace(asked, at=str(moment.as_of.seq))
         chosen = await chosen_by(service, asked)
