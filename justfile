@@ -16,15 +16,18 @@ demo *args:
     @scopefold demo "$@"
 
 # Check and test everything, as it must be before anything lands
-test: check browser-ready apache-ready nginx-ready (pytest "tests" "-n" "3" "--dist" "loadfile" "--no-loadscope-reorder")
+test: static browser-ready apache-ready nginx-ready (pytest "tests" "-n" "3" "--dist" "loadfile" "--no-loadscope-reorder")
 
-# Check without running: format, lint, types, layers, generated files
-check:
+# Check in a minute what needs nothing started: format, lint, types, layers, generated files, house rules
+check: static
+    pytest tests/contracts/test_documents.py tests/scopes/test_profiles.py tests/house
+
+# Check without running: format, lint, types, layers
+static:
     ruff format --check .
     ruff check .
     mypy
     lint-imports
-    pytest tests/contracts/test_documents.py tests/scopes/test_profiles.py tests/house
 
 # Run some tests: just pytest tests/ledger -k append
 pytest *args:
