@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, settings
 from scopefold.cli.nats_server import NatsServer
 from scopefold.ledger.log import Log, declare
 
-LANDING, EXPLORED = 50, 1000
-"""How many examples of each property are tried, where it does not say itself: the same ones before anything lands, and
-other ones at each run of `just explore`."""
+EXPLORED = 1000
+"""How many examples of each property `just explore` tries, where the property does not say itself."""
 # An example may take long on a busy machine; what is slow is found by measuring, not by a test that now and then fails.
+# Before anything lands the same examples are tried each time, and other ones at each run of `just explore`.
 at_any_pace = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("landing", at_any_pace, max_examples=LANDING, derandomize=True)
+settings.register_profile("landing", at_any_pace, derandomize=True)
 settings.register_profile("explore", at_any_pace, max_examples=EXPLORED, print_blob=True)
 settings.load_profile("landing")
 

@@ -67,7 +67,7 @@ async def test_every_difference_is_that_of_the_fold(
     monkeypatch.setattr(comparing, "AT_ONCE", 2)
     random = Random(LENGTH)
     kinds = {"entered": 0, "left": 0, "changed": 0}
-    for turn in range(20):
+    for turn in range(40):
         first, second = sorted((random.randint(0, LENGTH), random.randint(0, LENGTH)))
         idp, limit = random.choice([None, "atlassian", "nowhere"]), random.choice([0, 1, 1000])
         ends = [replay(random_events[:seq]).scopes.idps for seq in (first, second if turn % 4 else LENGTH)]

@@ -76,7 +76,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         names = (name_of(type(event)), tag_of(type(event)))
         return (
             (self.type is None or self.type in names)
-            and (self.user is None or self.user == getattr(event, "user", None))
+            and (self.user is None or one.names(self.user))
             and (self.idp is None or self.idp == event.idp)
         )
 

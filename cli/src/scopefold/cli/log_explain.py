@@ -54,10 +54,11 @@ def explain(
 async def _told(reach: Reach, tenant: str, user: str, idp: str, at: str | None) -> tuple[AsOf, Story]:
     async with connected(reach) as log:
         until = await place_of(log, at)
+        found = await events_of_user(log, tenant, user, idp, until=until.seq)
         with names_told():
-            if not await names_user(log, tenant, user):
+            if not any(one.names(user) for one in found) and not await names_user(log, tenant, user):
                 raise no_such_user(user)
-        return until, tell(user, idp, await events_of_user(log, tenant, user, idp, until=until.seq))
+        return until, tell(user, idp, found)
 
 
 def _show(found: Explained) -> None:

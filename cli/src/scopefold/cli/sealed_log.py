@@ -56,10 +56,11 @@ async def _story(place: str, where: Where, user: str, idp: str, at: str | None) 
         from scopefold.ledger.segment_events import events_of_user_in, names_user_in
     async with chain_at(place, where) as chain:
         until = await _place(chain, at)
+        found = await events_of_user_in(chain, user, idp, until=until.seq)
         with names_told():
-            if not await names_user_in(chain, user):
+            if not any(one.names(user) for one in found) and not await names_user_in(chain, user):
                 raise no_such_user(user)
-        return until, tell(user, idp, await events_of_user_in(chain, user, idp, until=until.seq))
+        return until, tell(user, idp, found)
 
 
 async def _place(chain: "Segments", text: str | None) -> AsOf:

@@ -93,6 +93,10 @@ class Recorded(Struct, frozen=True):
         """This event, as the cause of something."""
         return Cause(self.seq, self.at, self.event_id)
 
+    def names(self, user: str) -> bool:
+        """Is it about this user? Most events of IdPs are about nobody."""
+        return getattr(self.event, "user", None) == user
+
 
 KINDS: Final = ("undecodable", "headers", "subject", "publisher")
 """What can be wrong with a message: the word before the colon of a reason."""

@@ -28,7 +28,7 @@ async def names_user(log: Log, tenant: str, user: str) -> bool:
     """Does any event name the user, whatever it says of them? Their shard is read until one does. Raises as `read`."""
     end, subject = (await status(log)).last_seq, user_filter(tenant, user, "*")
     async for part in events(log, tenant, until=end, subject=subject):
-        if any(getattr(one.event, "user", None) == user for one in part):
+        if any(one.names(user) for one in part):
             return True
     return False
 
@@ -40,5 +40,5 @@ async def events_of_user(log: Log, tenant: str, user: str, idp: str, *, until: i
     """
     found = await events_of_idps(log, tenant, until=until)
     async for part in events(log, tenant, until=until, subject=user_filter(tenant, user, idp)):
-        found += [one for one in part if getattr(one.event, "user", None) == user]
+        found += [one for one in part if one.names(user)]
     return sorted(found, key=lambda one: one.seq)

@@ -9,9 +9,8 @@ from starlette.responses import Response
 
 from scopefold.auth.store.history import BackwardsError
 from scopefold.auth.web.service import service_of
-from scopefold.auth.web.worklist import look_up_user
+from scopefold.auth.web.worklist import look_up_user, names_told
 from scopefold.consent.difference import Diff
-from scopefold.consent.named import NotThere
 from scopefold.consent.story import Explained, explained, tell
 from scopefold.contracts.words import IdpId, UserId
 from scopefold.ledger.events import events_of_user
@@ -67,13 +66,11 @@ async def diff(request: Request) -> Response:
     """`GET /v1/log/diff`"""
     service, asked = service_of(request), query(request, DiffQuery)
     try:
-        with moments_told():
+        with moments_told(), names_told():
             second = parse(asked.second) if asked.second is not None else None
             found = await service.history.difference(
                 service.bus.log, parse(asked.first), second, idp=asked.idp, limit=asked.limit
             )
-    except NotThere as error:
-        raise ProblemError(404, error.kind, error.title, error.detail) from None
     except BackwardsError as error:
         raise ProblemError(400, "invalid-query", "The second moment is before the first", str(error)) from None
     return json_response(found)
@@ -85,9 +82,7 @@ async def explain(request: Request) -> Response:
     log = service.bus.log
     with moments_told():
         until = (await status(log)).last_seq if asked.at is None else await service.history.place(log, parse(asked.at))
-    try:
+    with names_told():
         await look_up_user(service, asked.user)
-    except NotThere as error:
-        raise ProblemError(404, error.kind, error.title, error.detail) from None
     events = await events_of_user(log, service.settings.tenant, asked.user, asked.idp, until=until)
     return json_response(explained(tell(asked.user, asked.idp, events), await as_of(log, until), asked.limit))

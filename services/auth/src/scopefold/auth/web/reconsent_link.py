@@ -83,7 +83,7 @@ async def make_links(request: Request) -> Response:
         raise ProblemError(422, "unknown-idp", "There is no such identity provider", f"{asked.idp} is not registered.")
     until = int((now() + timedelta(seconds=asked.lifetime_seconds)).timestamp())
     rows = {row.user: row for row in await _rows(service, asked.idp, asked.users)}
-    known = rows.keys() | await heard_of(service, [user for user in asked.users if user not in rows])
+    known = await heard_of(service, [user for user in asked.users if user not in rows])
     made, without = list[LinkView](), list[NoLink]()
     for user in dict.fromkeys(asked.users):
         row = rows.get(user)

@@ -3,8 +3,8 @@ was.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -194,14 +194,22 @@ async def moment_of(service: Service, at: str | None) -> AsyncIterator[Moment]:
     Raises `ProblemError`, `LogUnavailable`.
     """
     try:
-        async with standing(service, at) as (projection, as_of):
-            yield Moment(projection, as_of, service.consent_window)
+        with names_told():
+            async with standing(service, at) as (projection, as_of):
+                yield Moment(projection, as_of, service.consent_window)
     except BadCursor as error:
         raise ProblemError(400, "invalid-query", "The query cannot be read", str(error)) from None
-    except NotThere as error:
-        raise ProblemError(404, error.kind, error.title, error.detail) from None
     except (TooMany, TooManyMembers) as error:
         raise ProblemError(422, "too-many", "Too many users would have to be looked at", str(error)) from None
+
+
+@contextmanager
+def names_told() -> Iterator[None]:
+    """What is asked about and is not there is told as a problem. Raises `ProblemError`."""
+    try:
+        yield
+    except NotThere as error:
+        raise ProblemError(404, error.kind, error.title, error.detail) from None
 
 
 async def look_up_user(service: Service, user: str | None) -> None:
