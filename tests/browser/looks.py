@@ -75,6 +75,7 @@ MOST_STOPS: Final = 12
 
 def complaints(page: Page) -> list[str]:
     """What is wrong with the page that is shown, in words; empty where nothing is. Leaves it as wide as it was."""
+    page.wait_for_load_state()  # with what it looks like: on a busy machine that comes after its text
     found: list[str] = list(page.evaluate(_STRUCTURE))
     before = page.viewport_size
     for width in WIDTHS:

@@ -1,5 +1,10 @@
 """What is wrong with a page is found, and told by name."""
 
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 from playwright.sync_api import Browser
 
@@ -50,3 +55,36 @@ def test_what_a_page_owes_to_its_readers(chromium: Browser, html: str, told: str
     page.close()
     assert (told != "") == bool(found), found
     assert told in "\n".join(found)
+
+
+@pytest.fixture
+def slow() -> Iterator[str]:
+    """The address of a page whose stylesheet comes half a second after it."""
+    sheet, text = STYLE, document(content("<a href='/'>On</a>")).replace(STYLE, "")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            styled = self.path == "/late.css"
+            if styled:
+                time.sleep(0.5)
+            answer = sheet if styled else text.replace("<head>", "<head><link rel='stylesheet' href='/late.css'>")
+            self.send_response(200)
+            self.send_header("content-type", "text/css" if styled else "text/html")
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_page_is_looked_at_once_all_of_it_is_there(chromium: Browser, slow: str) -> None:
+    page = chromium.new_page()
+    page.goto(slow, wait_until="commit")
+    found = complaints(page)
+    page.close()
+    assert [] == found
