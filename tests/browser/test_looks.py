@@ -1,7 +1,6 @@
 """What is wrong with a page is found, and told by name."""
 
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -57,19 +56,24 @@ def test_what_a_page_owes_to_its_readers(chromium: Browser, html: str, told: str
     assert told in "\n".join(found)
 
 
+LATE = "<script>setTimeout(() => fetch('/shown'), 500)</script><link rel='stylesheet' href='/late.css'>"
+
+
 @pytest.fixture
 def slow() -> Iterator[str]:
     """The address of a page whose stylesheet comes half a second after it."""
-    sheet, text = STYLE, document(content("<a href='/'>On</a>")).replace(STYLE, "")
+    text, shown = document(content("<a href='/'>On</a>")).replace("<head>", f"<head>{LATE}"), threading.Event()
+    said = {"/": ("text/html", text.replace(STYLE, "")), "/late.css": ("text/css", STYLE)}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            styled = self.path == "/late.css"
-            if styled:
-                time.sleep(0.5)
-            answer = sheet if styled else text.replace("<head>", "<head><link rel='stylesheet' href='/late.css'>")
+            if self.path == "/shown":
+                shown.set()
+            if self.path == "/late.css":
+                shown.wait(30)
+            kind, answer = said.get(self.path, ("text/plain", ""))
             self.send_response(200)
-            self.send_header("content-type", "text/css" if styled else "text/html")
+            self.send_header("content-type", kind)
             self.end_headers()
             self.wfile.write(answer.encode())
 
