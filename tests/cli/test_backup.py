@@ -12,9 +12,12 @@ from typing import Any
 
 import nats
 import pytest
+from nats.aio.msg import Msg
 
 from scopefold.auth.core.seal import UnknownKek
 from scopefold.auth.store import declared
+from scopefold.cli import snapshot
+from scopefold.cli.failure import Failure
 from scopefold.cli.nats_server import NatsServer
 from scopefold.contracts.events import Event
 from scopefold.ledger.append import NewEvent, append
@@ -146,3 +149,27 @@ async def test_what_is_damaged_or_would_overwrite_is_refused(
     (Path(copy) / "backup.json").unlink()
     cut_off = await asyncio.to_thread(command, "verify", copy, "--json")
     assert (1, "There is no whole backup here") == (cut_off.returncode, problem_of(cut_off).title)
+
+
+async def test_who_listens_a_moment_later_is_asked_again_and_nobody_for_ever(
+    own_nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where chunks are taken, in a cluster of which one server has not told another yet."""
+
+    async def taken(chunk: Msg) -> None:
+        await chunk.respond(b'{"taken": 1}')
+
+    monkeypatch.setattr(snapshot, "LISTENING_SECONDS", 20.0)
+    asker, listener = await nats.connect(own_nats.url), await nats.connect(own_nats.url)
+    try:
+        asking = asyncio.create_task(snapshot._asked(asker, "chunks", b"one"))
+        await asyncio.sleep(0)
+        await asker.flush()  # behind the answer that nobody listens
+        await listener.subscribe("chunks", cb=taken)
+        assert {"taken": 1} == await asking
+        monkeypatch.setattr(snapshot, "LISTENING_SECONDS", 0.0)
+        with pytest.raises(Failure, match="The bus does not answer"):
+            await snapshot._asked(asker, "nowhere", b"one")
+    finally:
+        await asker.close()
+        await listener.close()

@@ -77,3 +77,12 @@ def test_a_defect_is_told_in_one_line(capsys: pytest.CaptureFixture[str], monkey
 
 def _broken(**_: object) -> None:
     raise RuntimeError("first line\nsecond line")
+
+
+def test_a_command_ends_without_python_being_taken_apart() -> None:
+    """Threads of the libraries that read segments may still be at work then, and would abort the process."""
+    program = "import atexit; from scopefold.cli.main import main; atexit.register(print, 'taken apart'); main()"
+    line = [sys.executable, "-c", program, "idp", "profiles"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert (0, "", True) == (done.returncode, done.stderr, "okta" in done.stdout)
+    assert "taken apart" not in done.stdout

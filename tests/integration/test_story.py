@@ -25,8 +25,8 @@ ANALYST: Final = """
 import sys
 for name in ("starlette", "granian", "faststream", "aiosqlite", "authlib", "scopefold.auth", "scopefold.provisioner"):
     sys.modules[name] = None
-from scopefold.cli.main import run
-sys.exit(run(sys.argv[1:]))
+from scopefold.cli.main import main
+main()
 """
 
 

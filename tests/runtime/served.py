@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scopefold.contracts.words import IdpId, Scopes
+from scopefold.runtime.leave import leave
 from scopefold.runtime.logs import configure
 from scopefold.runtime.secret import Secret
-from scopefold.runtime.serve import PortTaken, leave, serve
+from scopefold.runtime.serve import PortTaken, serve
 from scopefold.runtime.web import (
     Endpoint,
     ProblemError,

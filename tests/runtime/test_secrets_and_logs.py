@@ -191,7 +191,7 @@ def test_what_python_itself_would_print_is_a_line_of_the_log_too() -> None:
 
 ENDING = """
 from scopefold.runtime import logs
-from scopefold.runtime.serve import leave
+from scopefold.runtime.leave import leave
 
 
 def main():

@@ -99,7 +99,7 @@ def test_told_to_end_it_ends_with_success_and_frees_its_port(tmp_path: Path) -> 
 
 ENDS = """
 import sys, threading
-from scopefold.runtime.serve import leave
+from scopefold.runtime.leave import leave
 
 def main() -> int:
     threading.Thread(target=threading.Event().wait).start()  # as a database's, which nobody told to end

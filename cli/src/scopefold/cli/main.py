@@ -4,12 +4,14 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 import msgspec
 
 from scopefold.cli.commands import Commands
 from scopefold.cli.failure import Failure, defect, usage
+from scopefold.runtime.leave import leave
 
 INTERRUPTED = 130
 
@@ -68,7 +70,7 @@ def collect_seldom() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The entry point."""
     collect_seldom()
-    sys.exit(run(sys.argv[1:]))
+    leave(lambda: run(sys.argv[1:]))

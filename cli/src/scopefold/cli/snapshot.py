@@ -19,6 +19,9 @@ from scopefold.ledger.incarnation import restored
 
 CHUNK_BYTES: Final = 128 * 1024
 ANSWER_SECONDS: Final = 30.0
+LISTENING_SECONDS: Final = 5.0
+"""Within so long every server of a cluster knows who listens."""
+PAUSE_SECONDS: Final = 0.1
 LOOKS: Final = 60
 """So often is looked, while a chunk is waited for, whether it can still come."""
 WHOLE: Final = "204"
@@ -129,11 +132,25 @@ def is_whole(snapshot: Snapshot, directory: Path) -> bool:
 
 async def _asked(nc: Client, subject: str, content: bytes) -> dict[str, Any]:
     try:
-        answer = await nc.request(subject, content, timeout=ANSWER_SECONDS)
+        answer = await _taken(nc, subject, content)
     except (nats.errors.Error, TimeoutError, OSError) as error:
         raise unreachable("The bus does not answer", repr(error)) from None
     found: dict[str, Any] = json.loads(answer.data) if answer.data else {}
     return found
+
+
+async def _taken(nc: Client, subject: str, content: bytes) -> Msg:
+    """Ask, and again where nobody listened, so that nothing came of it: the servers of a cluster tell each other who
+    listens where, and the one that makes a stream may answer sooner than another one knows where it takes the chunks.
+    """
+    ends = asyncio.get_running_loop().time() + LISTENING_SECONDS
+    while True:
+        try:
+            return await nc.request(subject, content, timeout=ANSWER_SECONDS)
+        except nats.errors.NoRespondersError:
+            if asyncio.get_running_loop().time() > ends:
+                raise
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _check(answer: dict[str, Any], snapshot: Snapshot) -> None:

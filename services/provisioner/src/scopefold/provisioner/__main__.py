@@ -7,7 +7,8 @@ from typing import Final
 from scopefold.provisioner.catalogue import BadManifest
 from scopefold.provisioner.settings import Settings
 from scopefold.runtime import logs, settings
-from scopefold.runtime.serve import PortTaken, leave, run
+from scopefold.runtime.leave import leave
+from scopefold.runtime.serve import PortTaken, run
 
 CANNOT_START: Final = 2
 

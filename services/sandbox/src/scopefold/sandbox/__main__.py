@@ -4,6 +4,7 @@ import os
 import sys
 
 from scopefold.runtime import logs, serve, settings
+from scopefold.runtime.leave import leave
 from scopefold.sandbox.settings import Settings
 
 
@@ -27,4 +28,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    serve.leave(main)
+    leave(main)

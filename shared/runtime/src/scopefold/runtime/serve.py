@@ -2,15 +2,11 @@
 
 import asyncio
 import gc
-import logging
-import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import uvloop
 from granian.constants import HTTPModes, Interfaces
@@ -29,8 +25,6 @@ HEAD_MILLISECONDS: Final = 30_000
 """Within so long a connection must have sent the whole head of its next request, or it is closed."""
 MOST_CONNECTIONS: Final = 4096
 BACKLOG: Final = 1024
-FAILED: Final = 1
-"""The exit code of a service that ended by a defect."""
 FILES_BESIDE: Final = 256
 """What else the process has open: the bus, databases, what it asks of others."""
 
@@ -155,25 +149,3 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
         await main()
 
     uvloop.run(started())
-
-
-def leave(main: Callable[[], int]) -> NoReturn:
-    """Run a service, and end its process with the exit code that it gives, without Python taking itself apart first.
-
-    The HTTP server has threads of its own, and no way to wait for their end. One that asks for Python while that is
-    being taken apart is unwound by it, which Rust refuses: it writes a panic to the log, or aborts the process, and
-    an orderly end counts as a crash (Python's C API, `PyGILState_Ensure`). And where a service fails, a thread that
-    nobody told to end, such as a database's, would be waited for without an end, and nothing would start the service
-    again.
-    """
-    code = FAILED
-    try:
-        code = main()
-    except Exception as error:
-        # Python's own: it speaks before logs are set up, too, and never raises, which would keep the process here.
-        told = {"error": type(error).__name__}
-        logging.getLogger(__name__).critical("the service ended by a defect", exc_info=error, extra=told)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # who reads them may be gone, or their disk be full
-            stream.flush()
-    os._exit(code)
